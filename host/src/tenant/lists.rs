@@ -1,0 +1,110 @@
+//! A tenant's named lists: sets and maps of strings, held by the host.
+//!
+//! A policy asks for one key and pays for the answer, not for the list.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::digest::Digest;
+
+/// Most entries of one list.
+pub const MAX_ENTRIES: usize = 100_000;
+
+/// The lists of one tenant, by name.
+#[derive(Clone, Debug, Default)]
+pub struct Lists(BTreeMap<String, Arc<List>>);
+
+/// A set or a map of strings; the values of a set are empty.
+#[derive(Debug)]
+pub struct List {
+    entries: HashMap<String, String>,
+    digest: Digest,
+}
+
+impl List {
+    /// A list of these entries.
+    pub fn new(entries: BTreeMap<String, String>) -> Self {
+        let digest = digest_of(&entries);
+        Self {
+            entries: entries.into_iter().collect(),
+            digest,
+        }
+    }
+
+    /// The value of this key.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.entries.get(key).map(String::as_str)
+    }
+
+    /// How many entries it has.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Digest of the entries, the same for the same entries in any order.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+}
+
+/// Lengths come first, so that no two lists have one encoding.
+fn digest_of(entries: &BTreeMap<String, String>) -> Digest {
+    let mut encoding = Vec::new();
+    for text in entries.iter().flat_map(|(key, value)| [key, value]) {
+        encoding.extend_from_slice(&(text.len() as u64).to_be_bytes());
+        encoding.extend_from_slice(text.as_bytes());
+    }
+    Digest::of(&encoding)
+}
+
+impl Lists {
+    /// The list of this name.
+    pub fn get(&self, name: &str) -> Option<&Arc<List>> {
+        self.0.get(name)
+    }
+
+    /// The names and the lists, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Arc<List>)> {
+        self.0.iter().map(|(name, list)| (name.as_str(), list))
+    }
+}
+
+impl FromIterator<(String, List)> for Lists {
+    fn from_iter<I: IntoIterator<Item = (String, List)>>(lists: I) -> Self {
+        Self(
+            lists
+                .into_iter()
+                .map(|(name, list)| (name, Arc::new(list)))
+                .collect(),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(entries: &[(&str, &str)]) -> List {
+        List::new(
+            entries
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn digests_tell_lists_apart() {
+        assert_eq!(
+            list(&[("a", "1"), ("b", "2")]).digest(),
+            list(&[("b", "2"), ("a", "1")]).digest()
+        );
+        assert_ne!(list(&[("ab", "c")]).digest(), list(&[("a", "bc")]).digest());
+        assert_ne!(list(&[("a", "")]).digest(), list(&[]).digest());
+    }
+}
