@@ -10,6 +10,8 @@
 pub mod address;
 pub mod digest;
 
+pub mod tls;
+
 pub mod facts;
 pub mod tenant;
 
