@@ -2,7 +2,7 @@
 //!
 //! The modules stand in the order in which a message meets them: a connection is
 //! taken by `listen`, spoken to by `smtp` over `tls`, described by [`facts`];
-//! [`tenant`] says who owns a recipient, `policy` which of the owner's policies
+//! [`tenant`] says who owns a recipient, [`policy`] which of the owner's policies
 //! applies, [`engine`] runs those that are WebAssembly, [`decision`] turns the answer
 //! into a verdict, `deliver` hands accepted mail on, `receipt` keeps the evidence.
 //! One pass, left to right: a later module never calls back into an earlier one.
@@ -10,10 +10,14 @@
 pub mod address;
 pub mod digest;
 
+pub mod config;
+
 pub mod tls;
 
 pub mod facts;
 pub mod tenant;
+
+pub mod policy;
 
 pub mod engine;
 
