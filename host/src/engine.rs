@@ -1,0 +1,278 @@
+//! The engine: admits modules that tenants upload, and asks them.
+//!
+//! **Only the compile worker sees an uploaded module first**: this process measures and
+//! hashes uploaded bytes, and hands them on. **One tenant's module cannot touch
+//! another's mail**: a fresh store per decision, limits on instructions, time, memory
+//! and everything the host does on a guest's behalf, and a share of the engine per
+//! tenant. Whatever goes wrong in a guest is a [`Failure`], never an error of the host;
+//! what a failure means is the tenant's choice, made in `policy`.
+//!
+//! Read in this order: `settings`, `worker` (what happens to an upload), `cache`,
+//! `run` (what happens to a question), `host` (what a guest may call).
+
+mod bindings;
+mod breaker;
+mod budget;
+mod cache;
+mod compiler;
+mod componentise;
+mod convert;
+mod host;
+mod log;
+mod module;
+mod outcome;
+mod run;
+mod scan;
+mod schema;
+mod settings;
+mod share;
+mod ticker;
+mod tuning;
+pub mod worker;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use cache::Cache;
+use compiler::Compiler;
+use host::Question;
+use run::{Limits, Linked, Program};
+use share::Shares;
+
+pub use compiler::AdmissionError;
+pub use module::{Manifest, Module, SettingsFault};
+pub use outcome::{Answer, Failure, LogLevel, LogLine, Ran};
+pub use settings::EngineSettings;
+
+use crate::digest::Digest;
+use crate::facts::{Facts, TenantId};
+use crate::tenant::lists::Lists;
+
+/// Pages of WebAssembly's memory.
+const PAGE: usize = 64 << 10;
+
+/// Admits modules and runs them.
+pub struct Engine {
+    settings: EngineSettings,
+    wasm: wasmtime::Engine,
+    cache: Cache,
+    compiler: Compiler,
+    shares: Shares,
+    /// What is loaded, by digest: tenants who upload the same bytes share the code.
+    loaded: Mutex<HashMap<Digest, Weak<Program>>>,
+}
+
+/// The engine cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// wasmtime refuses these limits, or the machine has not enough address space.
+    #[error("the engine cannot start with {instances} instances of {memory} bytes: {reason}")]
+    Wasm {
+        /// As set.
+        instances: u32,
+        /// As set.
+        memory: usize,
+        /// What wasmtime says.
+        reason: String,
+    },
+    /// The cache's directory cannot be used.
+    #[error(transparent)]
+    Cache(#[from] cache::CacheError),
+    /// No thread for the ticker.
+    #[error("the engine's ticker cannot start: {0}")]
+    Ticker(std::io::Error),
+}
+
+impl Engine {
+    /// Starts an engine, and a thread that measures time for it while it lives.
+    ///
+    /// # Errors
+    /// When the limits do not fit the machine or the cache's directory cannot be used.
+    pub fn new(mut settings: EngineSettings) -> Result<Arc<Self>, EngineError> {
+        settings.memory = settings.memory.next_multiple_of(PAGE);
+        let config = tuning::config(
+            settings.memory,
+            settings.instances,
+            tuning::Effort::Optimise,
+        );
+        let wasm = wasmtime::Engine::new(&config).map_err(|error| EngineError::Wasm {
+            instances: settings.instances,
+            memory: settings.memory,
+            reason: format!("{error:#}"),
+        })?;
+        ticker::start(&wasm).map_err(EngineError::Ticker)?;
+        Ok(Arc::new(Self {
+            cache: Cache::open(&settings.cache, tuning::compatibility(&wasm))?,
+            compiler: Compiler::new(&settings),
+            shares: Shares::new(settings.instances),
+            loaded: Mutex::default(),
+            wasm,
+            settings,
+        }))
+    }
+
+    /// Admits a module for a tenant: from what is loaded, from the cache, or through
+    /// the compile worker.
+    ///
+    /// # Errors
+    /// [`AdmissionError::Refused`] with a reason for the uploader; the others are the
+    /// host's.
+    pub async fn admit(
+        &self,
+        tenant: &TenantId,
+        bytes: &[u8],
+    ) -> Result<Arc<Module>, AdmissionError> {
+        compiler::check_size(bytes, self.settings.module_size)?;
+        let digest = Digest::of(bytes);
+        let share = self.shares.of(tenant);
+        let program = match self.find(digest).await {
+            Some(program) => program,
+            None => {
+                let _one_at_a_time = share.compiling.lock().await;
+                // Another upload of the same bytes may have been before us.
+                match self.find(digest).await {
+                    Some(program) => program,
+                    None => self.compile(digest, bytes).await?,
+                }
+            }
+        };
+        Ok(Arc::new(Module {
+            tenant: tenant.clone(),
+            program,
+            share,
+            breaker: breaker::Breaker::default(),
+        }))
+    }
+
+    /// Asks a module about one recipient. Never fails: a failure is an outcome.
+    pub async fn decide(
+        &self,
+        module: &Module,
+        settings: &str,
+        facts: &Arc<Facts>,
+        lists: &Arc<Lists>,
+    ) -> Ran {
+        if let Some(remaining) = module.breaker.remaining(Instant::now()) {
+            return not_run(Failure::Quarantined { remaining });
+        }
+        let waited = self.settings.wait;
+        let Some(_turn) = self.shares.turn(&module.share, waited).await else {
+            return not_run(Failure::Unavailable { waited });
+        };
+        let question = Question {
+            facts: Arc::clone(facts),
+            lists: Arc::clone(lists),
+        };
+        let linked = &module.program.linked;
+        let ran = linked.decide(settings, question, self.limits()).await;
+        let broke_down = ran.result.as_ref().is_err_and(Failure::is_breakdown);
+        module.breaker.note(broke_down, Instant::now());
+        ran
+    }
+
+    /// Checks a policy's settings: against the module's schema, in the compile worker,
+    /// and if that finds nothing, by the module itself. Returns every fault; none means
+    /// that they fit.
+    ///
+    /// # Errors
+    /// When the check itself cannot be made.
+    pub async fn check_settings(
+        &self,
+        module: &Module,
+        settings: &serde_json::Value,
+    ) -> Result<Vec<SettingsFault>, AdmissionError> {
+        let schema = &module.program.manifest.settings_schema;
+        let text = settings.to_string();
+        let faults = self.compiler.check_settings(schema, &text).await?;
+        if !faults.is_empty() {
+            return Ok(faults);
+        }
+        let waited = self.settings.wait;
+        let Some(_turn) = self.shares.turn(&module.share, waited).await else {
+            return Err(AdmissionError::Busy);
+        };
+        let checked = module.program.linked.check(&text, self.limits()).await;
+        let faults = checked.map_err(|failure| AdmissionError::Refused(failure.to_string()))?;
+        Ok(faults.into_iter().map(own_fault).collect())
+    }
+
+    /// What is loaded, or else in the cache.
+    async fn find(&self, digest: Digest) -> Option<Arc<Program>> {
+        if let Some(program) = self.lock().get(&digest).and_then(Weak::upgrade) {
+            return Some(program);
+        }
+        let compiled = self.cache.load(digest).await?;
+        match self.load(digest, &compiled) {
+            Ok(program) => Some(program),
+            Err(reason) => {
+                tracing::warn!(module.digest = %digest, %reason, "a cached module does not load and is compiled again");
+                None
+            }
+        }
+    }
+
+    async fn compile(&self, digest: Digest, bytes: &[u8]) -> Result<Arc<Program>, AdmissionError> {
+        let started = Instant::now();
+        let compiled = self.compiler.compile(bytes).await?;
+        let elapsed = started.elapsed();
+        tracing::info!(module.digest = %digest, ?elapsed, "compiled a module");
+        if let Err(error) = self.cache.store(digest, &compiled).await {
+            // It will be compiled again after a restart.
+            tracing::warn!(module.digest = %digest, %error, "a compiled module cannot be kept");
+        }
+        self.load(digest, &compiled)
+            .map_err(|reason| AdmissionError::Internal(reason.into()))
+    }
+
+    fn load(
+        &self,
+        digest: Digest,
+        compiled: &cache::Compiled,
+    ) -> Result<Arc<Program>, wasmtime::Error> {
+        let component = cache::deserialize(&self.wasm, compiled)?;
+        let program = Arc::new(Program {
+            digest,
+            manifest: compiled.manifest().clone(),
+            size: compiled.artefact().len(),
+            linked: Linked::new(&component)?,
+        });
+        let mut loaded = self.lock();
+        loaded.retain(|_, program| program.strong_count() > 0);
+        loaded.insert(digest, Arc::downgrade(&program));
+        Ok(program)
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            fuel: self.settings.fuel,
+            deadline: self.settings.deadline,
+            memory: self.settings.memory,
+        }
+    }
+
+    /// The map is whole whatever happened to the thread that held it.
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, Weak<Program>>> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn not_run(failure: Failure) -> Ran {
+    Ran {
+        result: Err(failure),
+        fuel: 0,
+        elapsed: Duration::ZERO,
+        log: Vec::new(),
+        log_dropped: 0,
+    }
+}
+
+fn own_fault(message: String) -> SettingsFault {
+    SettingsFault {
+        path: String::new(),
+        message: log::kept(&message),
+    }
+}

@@ -1,0 +1,90 @@
+//! Text that a guest wrote, made fit to be kept: bounded, and without control
+//! characters that could forge a line or move a terminal's cursor.
+
+use super::outcome::{LogLevel, LogLine};
+
+/// Lines kept of one decision, as documented in the interface.
+const LINES: usize = 32;
+/// Bytes kept of one text, as documented in the interface.
+const BYTES: usize = 1_000;
+
+/// The lines of one decision.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    lines: Vec<LogLine>,
+    dropped: u64,
+}
+
+impl Log {
+    pub(super) fn write(&mut self, level: LogLevel, text: &str) {
+        if self.lines.len() < LINES {
+            self.lines.push(LogLine {
+                level,
+                text: kept(text),
+            });
+        } else {
+            self.dropped += 1;
+        }
+    }
+
+    /// The lines, and how many were over the limit.
+    pub(super) fn finish(self) -> (Vec<LogLine>, u64) {
+        (self.lines, self.dropped)
+    }
+}
+
+/// What is kept of a text: its beginning, at most [`BYTES`], escapes counted.
+pub(super) fn kept(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len().min(BYTES));
+    for c in text.chars() {
+        let before = kept.len();
+        if is_plain(c) {
+            kept.push(c);
+        } else {
+            kept.extend(c.escape_default());
+        }
+        if kept.len() > BYTES {
+            kept.truncate(before);
+            break;
+        }
+    }
+    kept
+}
+
+/// Not a control character, nor one of those that reorder or break lines.
+fn is_plain(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}'
+            | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_escaped_and_bounded() {
+        for (text, expected) in [
+            ("plain, schön", "plain, schön"),
+            ("two\r\nlines", "two\\r\\nlines"),
+            ("\u{1b}[31m", "\\u{1b}[31m"),
+            ("\u{202e}gpj", "\\u{202e}gpj"),
+        ] {
+            assert_eq!(kept(text), expected);
+        }
+        assert_eq!(kept(&"x".repeat(5_000)).len(), BYTES);
+        assert_eq!(kept(&"ü".repeat(5_000)).len(), BYTES);
+        assert_eq!(kept(&"€".repeat(5_000)).len(), 999, "no half characters");
+        assert_eq!(kept(&"\n".repeat(5_000)).len(), BYTES);
+    }
+
+    #[test]
+    fn lines_over_the_limit_are_counted() {
+        let mut log = Log::default();
+        for _ in 0..40 {
+            log.write(LogLevel::Info, "line");
+        }
+        let (lines, dropped) = log.finish();
+        assert_eq!((lines.len(), dropped), (32, 8));
+    }
+}

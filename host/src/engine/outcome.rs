@@ -1,0 +1,147 @@
+//! What came of asking a policy: an answer, or a failure in words.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::decision::Decision;
+
+/// One run of a module.
+#[derive(Clone, Debug)]
+pub struct Ran {
+    /// What it answered, or why it did not.
+    pub result: Result<Answer, Failure>,
+    /// Units of fuel used: the same for the same module on the same facts, settings
+    /// and lists. Zero where it did not start.
+    pub fuel: u64,
+    /// How long it ran, the wait for an instance not counted.
+    pub elapsed: Duration,
+    /// What it logged.
+    pub log: Vec<LogLine>,
+    /// How many lines it logged beyond the limit.
+    pub log_dropped: u64,
+}
+
+/// A policy's answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// What it wants.
+    pub decision: Decision,
+    /// Why: at most 1,000 bytes, control characters escaped.
+    pub reason: String,
+}
+
+/// One line that a policy logged: at most 1,000 bytes, control characters escaped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// How much it matters.
+    pub level: LogLevel,
+    /// The text.
+    pub text: String,
+}
+
+/// Level of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogLevel {
+    /// For the policy's author.
+    Debug,
+    /// For the administrator.
+    Info,
+    /// For the administrator's attention.
+    Warn,
+}
+
+/// Why a policy gave no answer. The text is for the administrator.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The policy's own error.
+    #[error("the policy answered with an error: {0}")]
+    Error(String),
+    /// It panicked, overran its stack or did something else that ends a module.
+    #[error("the policy trapped: {0}")]
+    Trap(String),
+    /// It ran out of fuel.
+    #[error("the policy used up its fuel of {limit} units: it loops, or does too much")]
+    OutOfFuel {
+        /// All it had.
+        limit: u64,
+    },
+    /// It ran out of time.
+    #[error("the policy ran longer than {} ms", limit.as_millis())]
+    Deadline {
+        /// All it had.
+        limit: Duration,
+    },
+    /// It asked for more memory, or a larger table, than it may have.
+    #[error("the policy asked for {asked} {what}, and may have {limit}")]
+    Memory {
+        /// "bytes of memory" or "table elements".
+        what: &'static str,
+        /// How much it asked for.
+        asked: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// It handed the host too much, or asked it too often.
+    #[error("the policy asked too much of the host: {0}")]
+    TooMuch(String),
+    /// The tenant has no list of this name.
+    #[error("the policy asked for the list {0:?}, which the tenant does not have")]
+    UnknownList(String),
+    /// A requirement that cannot be.
+    #[error("the policy stated a requirement that cannot be: {0}")]
+    BadRequirement(String),
+    /// All instances were busy for too long, those of this tenant's share or all.
+    #[error("no instance was free within {} ms", waited.as_millis())]
+    Unavailable {
+        /// How long it waited.
+        waited: Duration,
+    },
+    /// It failed too often in a row and is not asked for a while.
+    #[error("the module is in quarantine for another {} s after repeated failures", remaining.as_secs() + 1)]
+    Quarantined {
+        /// How much longer.
+        remaining: Duration,
+    },
+    /// The host could not run it.
+    #[error("the host could not run the policy: {0}")]
+    Host(String),
+}
+
+impl Failure {
+    /// A short name for receipts and metrics.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Error(_) => "error",
+            Self::Trap(_) => "trap",
+            Self::OutOfFuel { .. } => "out-of-fuel",
+            Self::Deadline { .. } => "deadline",
+            Self::Memory { .. } => "memory",
+            Self::TooMuch(_) => "too-much",
+            Self::UnknownList(_) => "unknown-list",
+            Self::BadRequirement(_) => "bad-requirement",
+            Self::Unavailable { .. } => "unavailable",
+            Self::Quarantined { .. } => "quarantined",
+            Self::Host(_) => "host",
+        }
+    }
+
+    /// Whether it counts towards quarantine: the module cost the host something. An
+    /// error that the policy answers with does not, nor does what is not its doing.
+    pub(super) fn is_breakdown(&self) -> bool {
+        match self {
+            Self::Trap(_)
+            | Self::OutOfFuel { .. }
+            | Self::Deadline { .. }
+            | Self::Memory { .. }
+            | Self::TooMuch(_) => true,
+            Self::Error(_)
+            | Self::UnknownList(_)
+            | Self::BadRequirement(_)
+            | Self::Unavailable { .. }
+            | Self::Quarantined { .. }
+            | Self::Host(_) => false,
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! One run of a module: **a fresh store and instance per decision**, so that nothing
+//! leaks from one message to the next.
+//!
+//! Fuel bounds instructions, ticks bound time, [`Budget`] bounds the rest; all are set
+//! before instantiation, which runs code of the guest too.
+
+use std::time::{Duration, Instant};
+
+use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::{Store, Trap, UpdateDeadline};
+
+use super::bindings::{Policy, PolicyPre};
+use super::budget::{BYTES_PER_CALL, Budget, HANDLES};
+use super::convert;
+use super::host::{Call, Question};
+use super::log::kept;
+use super::module::Manifest;
+use super::outcome::{Answer, Failure, Ran};
+use crate::digest::Digest;
+
+/// The period of the ticker: a run that lasts longer yields its thread this often.
+pub(super) const TICK: Duration = Duration::from_millis(10);
+
+/// A compiled and linked module.
+pub(super) struct Program {
+    pub(super) digest: Digest,
+    pub(super) manifest: Manifest,
+    /// Of the compiled code, in bytes.
+    pub(super) size: usize,
+    pub(super) linked: Linked,
+}
+
+/// A component whose imports are resolved and whose exports are those of a policy.
+pub(super) struct Linked(PolicyPre<Call>);
+
+/// Limits of one run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) fuel: u64,
+    pub(super) deadline: Duration,
+    pub(super) memory: usize,
+}
+
+impl Linked {
+    /// Links a component; the error says which import or export does not fit.
+    pub(super) fn new(component: &Component) -> wasmtime::Result<Self> {
+        let mut linker = Linker::new(component.engine());
+        Policy::add_to_linker::<_, HasSelf<Call>>(&mut linker, |call| call)?;
+        PolicyPre::new(linker.instantiate_pre(component)?).map(Self)
+    }
+
+    /// Asks for a decision.
+    pub(super) async fn decide(&self, settings: &str, question: Question, limits: Limits) -> Ran {
+        let started = Instant::now();
+        let mut store = self.store(Some(question), limits);
+        let result = self.ask(&mut store, settings, limits).await;
+        let fuel = limits.fuel - store.get_fuel().unwrap_or(limits.fuel);
+        let (log, log_dropped) = store.into_data().log.finish();
+        Ran {
+            result,
+            fuel,
+            elapsed: started.elapsed(),
+            log,
+            log_dropped,
+        }
+    }
+
+    /// Asks what the module says of itself.
+    pub(super) async fn describe(&self, limits: Limits) -> Result<Manifest, Failure> {
+        let mut store = self.store(None, limits);
+        let described = async {
+            let policy = self.0.instantiate_async(&mut store).await?;
+            let about = policy.portcullis_policy_about();
+            about.call_describe(&mut store).await
+        };
+        let manifest = described.await.map_err(|error| failure(error, limits))?;
+        Ok(convert::manifest(manifest))
+    }
+
+    /// Asks the module what is wrong with these settings.
+    pub(super) async fn check(
+        &self,
+        settings: &str,
+        limits: Limits,
+    ) -> Result<Vec<String>, Failure> {
+        let mut store = self.store(None, limits);
+        let checked = async {
+            let policy = self.0.instantiate_async(&mut store).await?;
+            let about = policy.portcullis_policy_about();
+            about.call_check_settings(&mut store, settings).await
+        };
+        let faults = checked.await.map_err(|error| failure(error, limits))?;
+        Ok(faults.err().unwrap_or_default())
+    }
+
+    async fn ask(
+        &self,
+        store: &mut Store<Call>,
+        settings: &str,
+        limits: Limits,
+    ) -> Result<Answer, Failure> {
+        let answered = async {
+            let policy = self.0.instantiate_async(&mut *store).await?;
+            let decide = policy.portcullis_policy_secure_receipt();
+            decide
+                .call_decide(&mut *store, Call::message(), settings)
+                .await
+        };
+        match answered.await.map_err(|error| failure(error, limits))? {
+            Ok(answer) => convert::answer(&answer, store.data_mut()),
+            Err(text) => Err(Failure::Error(kept(&text))),
+        }
+    }
+
+    fn store(&self, question: Option<Question>, limits: Limits) -> Store<Call> {
+        let ticks = limits.deadline.as_millis() / TICK.as_millis();
+        let call = Call::new(
+            question,
+            Budget::new(limits.memory),
+            u32::try_from(ticks).unwrap_or(u32::MAX),
+        );
+        let mut store = Store::new(self.0.engine(), call);
+        store.limiter(|call| &mut call.budget);
+        // An engine without fuel is a fault of `tuning`; the run then ends as out of it.
+        let _ = store.set_fuel(limits.fuel);
+        store.set_hostcall_fuel(BYTES_PER_CALL);
+        store.set_max_component_handles(HANDLES);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|mut context| {
+            let call = context.data_mut();
+            match call.ticks.checked_sub(1) {
+                Some(left) => call.ticks = left,
+                None => return Ok(UpdateDeadline::Interrupt),
+            }
+            let others_first = Box::pin(tokio::task::yield_now());
+            Ok(UpdateDeadline::YieldCustom(1, others_first))
+        });
+        store
+    }
+}
+
+/// What ended a guest, in the administrator's words.
+fn failure(error: wasmtime::Error, limits: Limits) -> Failure {
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => return Failure::OutOfFuel { limit: limits.fuel },
+        Some(Trap::Interrupt) => {
+            let limit = limits.deadline;
+            return Failure::Deadline { limit };
+        }
+        Some(trap) => return Failure::Trap(trap.to_string()),
+        None => {}
+    }
+    match error.downcast::<Failure>() {
+        Ok(failure) => failure,
+        // wasmtime keeps the type of this one to itself.
+        Err(error) if format!("{error:#}").contains("fuel allocated for hostcalls") => {
+            Failure::TooMuch(format!("over {BYTES_PER_CALL} bytes in one call"))
+        }
+        Err(error) => Failure::Trap(kept(&format!("{error:#}"))),
+    }
+}

@@ -1,0 +1,110 @@
+//! Who may run and compile at one time: all tenants together, and each its share, so
+//! that one tenant's slow module leaves room for the others'.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Mutex as AsyncMutex, Semaphore, SemaphorePermit};
+use tokio::time::timeout;
+
+use crate::facts::TenantId;
+
+/// One tenant's share of the engine.
+#[derive(Debug)]
+pub(super) struct Share {
+    running: Semaphore,
+    /// Held while a module of this tenant is compiled: one at a time.
+    pub(super) compiling: AsyncMutex<()>,
+}
+
+/// The shares of all tenants.
+#[derive(Debug)]
+pub(super) struct Shares {
+    all: Semaphore,
+    each: usize,
+    by_tenant: Mutex<HashMap<TenantId, Arc<Share>>>,
+}
+
+/// Leave to run, given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Turn<'a> {
+    _own: SemaphorePermit<'a>,
+    _all: SemaphorePermit<'a>,
+}
+
+impl Shares {
+    /// Shares of this many instances: a quarter for each tenant, at least one.
+    pub(super) fn new(instances: u32) -> Self {
+        let instances = instances as usize;
+        Self {
+            all: Semaphore::new(instances),
+            each: (instances / 4).max(1),
+            by_tenant: Mutex::default(),
+        }
+    }
+
+    /// The share of this tenant.
+    pub(super) fn of(&self, tenant: &TenantId) -> Arc<Share> {
+        let mut shares = self
+            .by_tenant
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        // Only tenants who have a module loaded are remembered.
+        shares.retain(|_, share| Arc::strong_count(share) > 1);
+        let share = shares.entry(tenant.clone()).or_insert_with(|| {
+            Arc::new(Share {
+                running: Semaphore::new(self.each),
+                compiling: AsyncMutex::new(()),
+            })
+        });
+        Arc::clone(share)
+    }
+
+    /// Waits for a turn of this share, and no longer than this.
+    pub(super) async fn turn<'a>(&'a self, share: &'a Share, wait: Duration) -> Option<Turn<'a>> {
+        let both = async {
+            // One's own first: a tenant who has used up his share holds nothing that
+            // others wait for.
+            let own = share.running.acquire().await.ok()?;
+            let all = self.all.acquire().await.ok()?;
+            Some(Turn {
+                _own: own,
+                _all: all,
+            })
+        };
+        timeout(wait, both).await.ok().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tenant(id: &str) -> TenantId {
+        id.parse().expect("a tenant id")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tenant_leaves_room_for_others() {
+        let shares = Shares::new(8);
+        let (a, b) = (shares.of(&tenant("a")), shares.of(&tenant("b")));
+        let wait = Duration::from_millis(500);
+        let first = shares.turn(&a, wait).await;
+        let second = shares.turn(&a, wait).await;
+        assert!(first.is_some() && second.is_some());
+        assert!(shares.turn(&a, wait).await.is_none(), "over its share");
+        assert!(shares.turn(&b, wait).await.is_some(), "not the other's");
+        drop(first);
+        assert!(shares.turn(&a, wait).await.is_some());
+    }
+
+    #[test]
+    fn shares_outlive_no_module() {
+        let shares = Shares::new(8);
+        drop(shares.of(&tenant("a")));
+        let _b = shares.of(&tenant("b"));
+        let known = shares.by_tenant.lock().expect("not poisoned");
+        assert_eq!(known.len(), 1);
+    }
+}

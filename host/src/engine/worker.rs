@@ -1,0 +1,248 @@
+//! The compile worker: what happens to an upload, in a process of its own.
+//!
+//! Compiling foreign code may take minutes, gigabytes, or end in a panic; none of that
+//! is a bug of the compiler by its own definition. So it happens in a child that limits
+//! itself before it reads anything, and whose death is a refused upload.
+//!
+//! ```text
+//! bytes → scan (strip, count) → componentise → compile → link → describe → schema
+//! ```
+//!
+//! The order is in the argument, as JSON; the input is on standard input; a [`Report`]
+//! and after it the artefact are on standard output.
+
+use std::io::{self, Read, Write};
+use std::panic;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, setrlimit};
+use serde::{Deserialize, Serialize};
+use wasmtime::component::Component;
+
+use super::Failure;
+use super::componentise::{InterfaceError, componentise};
+use super::module::{Manifest, SettingsFault};
+use super::run::{Limits, Linked};
+use super::scan::{ScanError, scan};
+use super::schema::{self, SchemaError};
+use super::tuning::{self, Effort};
+
+/// The subcommand that the host's binary takes.
+pub const SUBCOMMAND: &str = "compile-worker";
+
+/// Fuel for describing itself: a manifest is a constant, a derived schema is put
+/// together from some hundred parts.
+const DESCRIBE_FUEL: u64 = 50_000_000;
+/// Open files: three streams, and what the allocator of instances opens.
+const FILES: u64 = 32;
+/// Niceness: mail goes first.
+const NICENESS: i32 = 10;
+
+/// What a worker is to do, and what it may use.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Order {
+    pub(super) job: Job,
+    /// Memory cap of the instances that will run, in bytes.
+    pub(super) memory: usize,
+    /// Address space of the worker in bytes.
+    pub(super) address_space: u64,
+    /// Processor time of the worker in seconds.
+    pub(super) processor_seconds: u64,
+    /// Largest input in bytes.
+    pub(super) input: u64,
+}
+
+/// What is asked of a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Job {
+    /// The input is an upload.
+    Compile(Effort),
+    /// The input is a [`Check`].
+    Check,
+}
+
+/// Settings to be held against a schema, both as JSON text.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Check {
+    pub(super) schema: String,
+    pub(super) settings: String,
+}
+
+/// What a worker answers.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Report {
+    /// The artefact follows.
+    Compiled(Manifest),
+    /// Not admitted, and why.
+    Refused(String),
+    /// What is wrong with the settings.
+    Checked(Vec<SettingsFault>),
+}
+
+/// An admitted upload.
+pub(super) struct Artefact {
+    pub(super) manifest: Manifest,
+    /// For `Component::deserialize`.
+    pub(super) code: Vec<u8>,
+}
+
+/// Why an upload is refused.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refused {
+    #[error(transparent)]
+    Scan(#[from] ScanError),
+    #[error(transparent)]
+    Interface(#[from] InterfaceError),
+    #[error("this module does not compile: {0}")]
+    Compile(String),
+    #[error("this module does not fit the interface: {0}")]
+    Link(String),
+    #[error("asked to describe itself, {0}")]
+    Describe(#[from] Failure),
+    #[error("its manifest has a {what} of {found} bytes: {allowed}")]
+    Manifest {
+        what: &'static str,
+        found: usize,
+        allowed: &'static str,
+    },
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+}
+
+/// Runs as the compile worker: `portcullis compile-worker <order>`. Not for people.
+pub fn main() -> ExitCode {
+    // The text of a panic goes nowhere: the report says what is to be said.
+    panic::set_hook(Box::new(|_| {}));
+    let done = panic::catch_unwind(work).unwrap_or_else(|_| {
+        let reason = "the compiler failed on this module: please report it to the operator";
+        report(&Report::Refused(reason.to_owned()), &[])
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn work() -> io::Result<()> {
+    let argument = std::env::args().nth(2).unwrap_or_default();
+    let order: Order = serde_json::from_str(&argument)?;
+    limit(&order)?;
+    let mut input = Vec::new();
+    io::stdin()
+        .lock()
+        .take(order.input)
+        .read_to_end(&mut input)?;
+    match order.job {
+        Job::Compile(effort) => match compile(&input, order.memory, effort) {
+            Ok(artefact) => report(&Report::Compiled(artefact.manifest), &artefact.code),
+            Err(refused) => report(&Report::Refused(refused.to_string()), &[]),
+        },
+        Job::Check => match check(&input) {
+            Ok(faults) => report(&Report::Checked(faults), &[]),
+            Err(error) => report(&Report::Refused(error.to_string()), &[]),
+        },
+    }
+}
+
+/// Limits this process, before it has read anything that could harm it.
+fn limit(order: &Order) -> io::Result<()> {
+    let at_most = |resource, value| {
+        let limit = Rlimit {
+            current: Some(value),
+            maximum: Some(value),
+        };
+        setrlimit(resource, limit)
+    };
+    at_most(Resource::Core, 0)?;
+    at_most(Resource::Fsize, 0)?;
+    at_most(Resource::Nofile, FILES)?;
+    at_most(Resource::Cpu, order.processor_seconds)?;
+    at_most(Resource::As, order.address_space)?;
+    // Not worth failing for.
+    let _ = rustix::process::nice(NICENESS);
+    Ok(())
+}
+
+fn report(report: &Report, artefact: &[u8]) -> io::Result<()> {
+    let report = serde_json::to_vec(report)?;
+    let length = u32::try_from(report.len()).map_err(io::Error::other)?;
+    let mut out = io::stdout().lock();
+    out.write_all(&length.to_be_bytes())?;
+    out.write_all(&report)?;
+    out.write_all(artefact)?;
+    out.flush()
+}
+
+fn check(input: &[u8]) -> Result<Vec<SettingsFault>, SchemaError> {
+    let check: Check = serde_json::from_slice(input)?;
+    let schema = schema::compile(&check.schema)?;
+    let settings = serde_json::from_str(&check.settings)?;
+    Ok(schema::faults(&schema, &settings))
+}
+
+/// From uploaded bytes to an artefact. In a process that may be killed, or in a test.
+pub(super) fn compile(bytes: &[u8], memory: usize, effort: Effort) -> Result<Artefact, Refused> {
+    let component = componentise(scan(bytes)?)?;
+    let failed = |error: wasmtime::Error| Refused::Compile(format!("{error:#}"));
+    let engine = wasmtime::Engine::new(&tuning::config(memory, 1, effort)).map_err(failed)?;
+    let component = Component::from_binary(&engine, &component).map_err(failed)?;
+    let linked = Linked::new(&component).map_err(|error| Refused::Link(format!("{error:#}")))?;
+    let manifest = describe(&linked, memory)?;
+    check_manifest(&manifest)?;
+    schema::compile(&manifest.settings_schema)?;
+    Ok(Artefact {
+        manifest,
+        code: component.serialize().map_err(failed)?,
+    })
+}
+
+/// The processor time of this process is the deadline here.
+fn describe(linked: &Linked, memory: usize) -> Result<Manifest, Refused> {
+    let limits = Limits {
+        fuel: DESCRIBE_FUEL,
+        deadline: Duration::MAX,
+        memory,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .map_err(|error| Refused::Compile(error.to_string()))?;
+    Ok(runtime.block_on(linked.describe(limits))?)
+}
+
+/// What goes into receipts, lists and pages is bounded.
+fn check_manifest(manifest: &Manifest) -> Result<(), Refused> {
+    let allowed = [
+        ("name", manifest.name.len(), 1..=100, "1 to 100 are allowed"),
+        (
+            "version",
+            manifest.version.len(),
+            1..=50,
+            "1 to 50 are allowed",
+        ),
+        (
+            "description",
+            manifest.description.len(),
+            0..=1_000,
+            "up to 1,000 are allowed",
+        ),
+        (
+            "settings schema",
+            manifest.settings_schema.len(),
+            1..=65_536,
+            "1 to 65,536 are allowed",
+        ),
+    ];
+    for (what, found, range, allowed) in allowed {
+        if !range.contains(&found) {
+            return Err(Refused::Manifest {
+                what,
+                found,
+                allowed,
+            });
+        }
+    }
+    Ok(())
+}
