@@ -1,1 +1,123 @@
+//! Write a policy for Portcullis: one function from a message to an answer.
+//!
+//! A policy decides for one recipient of one message whether the connection it arrives
+//! on must be encrypted, and what else must be true of it. It is compiled to
+//! WebAssembly and run by the host in a sandbox, where this crate is all it sees: what
+//! the host saw of the message ([`Message`]), the tenant's lists, and a log. There is
+//! no clock, randomness, file or network: the same facts give the same answer.
+//!
+//! This is a complete policy with settings:
+//!
+//! ```
+//! use portcullis_sdk::{Answer, Domain, Message, Requirements, Result, policy};
+//! use portcullis_sdk::{schemars, serde};
+//!
+//! /// Mail from our bank is taken over TLS and with the bank's own certificate only.
+//! #[derive(serde::Deserialize, schemars::JsonSchema)]
+//! #[serde(crate = "portcullis_sdk::serde", deny_unknown_fields)]
+//! #[schemars(crate = "portcullis_sdk::schemars")]
+//! struct Settings {
+//!     /// Domain of the bank.
+//!     bank: Domain,
+//! }
+//!
+//! fn decide(message: &Message, settings: &Settings) -> Result {
+//!     let from_bank = message
+//!         .sender_domain()
+//!         .is_some_and(|sender| sender.is_within(&settings.bank));
+//!     if !from_bank {
+//!         return Ok(Answer::default("not from the bank"));
+//!     }
+//!     let requirements = Requirements::tls().certificate_within(&settings.bank);
+//!     Ok(Answer::enforced(requirements, "from the bank"))
+//! }
+//!
+//! policy!(decide, settings = Settings);
+//! # fn main() {}
+//! ```
+//!
+//! and this is its test, which runs natively:
+//!
+//! ```
+//! # use portcullis_sdk::{Answer, Message, Result};
+//! # fn decide(message: &Message) -> Result {
+//! #     Ok(Answer::default(message.sender_domain().map_or("a bounce".to_owned(), |d| format!("not {d}"))))
+//! # }
+//! use portcullis_sdk::testing;
+//!
+//! let bounce = testing::message().null_sender().build();
+//! assert_eq!(decide(&bounce), Ok(Answer::default("a bounce")));
+//! ```
+//!
+//! # The crate of a policy
+//!
+//! ```toml
+//! [package]
+//! name = "bank"
+//! version = "1.0.0"
+//! edition = "2024"
+//! description = "One sentence for the administrator."
+//!
+//! [lib]
+//! crate-type = ["cdylib", "rlib"] # the module, and the unit tests
+//!
+//! [dependencies]
+//! portcullis-sdk = "0.1"
+//! ```
+//!
+//! `cargo build --target wasm32-unknown-unknown` makes a module that the host takes as
+//! it is; `cargo test` runs the tests natively. A release build with `opt-level = "s"`,
+//! `lto = true` and `strip = true` is about a tenth of the size.
+//!
+//! # When a policy fails
+//!
+//! An [`Error`], a panic, and running out of the host's limits all have one effect: the
+//! policy's on-failure applies, which the administrator chose. The text of an error, and
+//! of a panic with its place, is in the receipt and the host's log.
 
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing;
+
+mod address;
+mod answer;
+mod certificate;
+mod domain;
+mod domain_map;
+mod error;
+mod fingerprint;
+mod message;
+mod open;
+mod policy;
+mod settings;
+mod tls;
+
+/// For `policy!` alone.
+#[cfg(target_arch = "wasm32")]
+#[doc(hidden)]
+#[path = "export.rs"]
+pub mod __export;
+
+pub use address::Address;
+pub use answer::{Answer, Decision, Requirement, Requirements};
+pub use certificate::{Certificate, Purpose, Trust};
+pub use domain::{Domain, DomainError};
+pub use domain_map::{DomainMap, DomainPattern};
+pub use error::{Error, Result};
+pub use fingerprint::{Fingerprint, FingerprintError};
+pub use message::{Body, Direction, Endpoint, HeloVerb, Level, List, Message, Stage};
+pub use settings::{Faults, parse_settings, settings_schema};
+pub use tls::{ClientCertificate, Origin, Tls, TlsVersion};
+
+/// For the settings of a policy: its `JsonSchema`.
+pub use schemars;
+/// For the settings of a policy: its `Deserialize`.
+pub use serde;
+
+#[doc(hidden)]
+pub use policy::__no_check;
+
+// Where facts come from: the host, or natively the data of a builder.
+#[cfg(target_arch = "wasm32")]
+use __export::host;
+#[cfg(not(target_arch = "wasm32"))]
+use testing::host;

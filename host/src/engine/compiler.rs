@@ -2,12 +2,14 @@
 //! worker means.
 
 use std::io;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
@@ -192,11 +194,23 @@ impl Compiler {
         match death {
             Death::OutOfTime => format!("it takes over {} s", (self.time * PATIENCE).as_secs()),
             Death::TooMuchOutput => format!("it becomes over {OUTPUT} bytes of code"),
-            Death::Exited(status) => format!(
-                "it takes over {} s of processor time or {} MiB of memory ({status})",
-                self.time.as_secs().max(1),
+            Death::Exited(status) => self.words_for(*status),
+        }
+    }
+
+    /// A limit on processor time kills with these two signals; what runs out of memory
+    /// or stack, or fails in a worse way, aborts.
+    fn words_for(&self, status: ExitStatus) -> String {
+        match status.signal().and_then(Signal::from_named_raw) {
+            Some(Signal::XCPU | Signal::KILL) => format!(
+                "it takes over {} s of processor time",
+                self.time.as_secs().max(1)
+            ),
+            Some(Signal::ABORT | Signal::SEGV | Signal::BUS) => format!(
+                "it takes over {} MiB of memory, or breaks the compiler",
                 self.address_space >> 20
             ),
+            _ => format!("the compile worker ended early ({status})"),
         }
     }
 }

@@ -6,13 +6,15 @@ use std::time::Duration;
 /// Limits and places of the engine.
 #[derive(Clone, Debug)]
 pub struct EngineSettings {
-    /// Units of fuel (about one per instruction) for one decision. Default
-    /// 10,000,000: a partner policy uses some thousands, one that parses large
-    /// settings some hundred thousands, and a loop without end costs about 10 ms.
+    /// Units of fuel for one decision: about one per instruction, and one per byte that
+    /// a bulk operation touches. Default 10,000,000: a partner policy uses some
+    /// thousands, one that parses large settings some hundred thousands, and a loop
+    /// without end costs about 10 ms.
     pub fuel: u64,
     /// Longest time one decision may run; expect up to twice this much, since time is
     /// measured in ticks of 10 ms and a bulk operation is looked at once. Default
-    /// 100 ms: what fuel does not see (large copies) and nothing else.
+    /// 100 ms: ten times what the fuel lasts for, so that it is fuel which decides, the
+    /// same on every node, and time only what fuel does not see (work of the host).
     pub deadline: Duration,
     /// Memory of one instance in bytes, rounded up to pages of 64 KiB. Default
     /// 16 MiB: a Rust policy uses one or two, an embedded interpreter eight.

@@ -1,1 +1,7 @@
+//! Guests made by hand, and what becomes of them. Everything but the compile worker's
+//! process, which the suite in `tests/` starts.
 
+mod admission;
+mod caching;
+mod guest;
+mod running;

@@ -13,7 +13,9 @@
 
 use std::io::{self, Read, Write};
 use std::panic;
+use std::pin::pin;
 use std::process::ExitCode;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -199,17 +201,18 @@ pub(super) fn compile(bytes: &[u8], memory: usize, effort: Effort) -> Result<Art
     })
 }
 
-/// The processor time of this process is the deadline here.
+/// The processor time of this process is the deadline here, and there is no ticker: the
+/// call is over when it has been polled once.
 fn describe(linked: &Linked, memory: usize) -> Result<Manifest, Refused> {
     let limits = Limits {
         fuel: DESCRIBE_FUEL,
         deadline: Duration::MAX,
         memory,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .map_err(|error| Refused::Compile(error.to_string()))?;
-    Ok(runtime.block_on(linked.describe(limits))?)
+    match pin!(linked.describe(limits)).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(manifest) => Ok(manifest?),
+        Poll::Pending => Err(Refused::Compile("it waits for something".to_owned())),
+    }
 }
 
 /// What goes into receipts, lists and pages is bounded.

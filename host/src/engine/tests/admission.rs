@@ -1,0 +1,199 @@
+//! What is admitted, and the words in which the rest is refused.
+
+use super::guest::{Bench, from_text, guest, guest_with};
+use crate::engine::tuning::Effort;
+use crate::engine::{componentise, scan, worker};
+
+fn refusal(bytes: &[u8]) -> String {
+    match Bench::new().compile(bytes) {
+        Ok(_) => "admitted".to_owned(),
+        Err(refused) => refused.to_string(),
+    }
+}
+
+#[test]
+fn bad_uploads_are_refused_in_words() {
+    let artefact = Bench::new()
+        .compile(&guest(""))
+        .expect("a guest")
+        .artefact()
+        .to_vec();
+    let no_imports = from_text("(module (memory (export \"memory\") 1))");
+    let other = from_text(
+        &include_str!("../../../../tests/guests/guest.wat")
+            .replace("{body}", "")
+            .replace("{fields}", "")
+            .replace("(module\n", "(module\n(import \"wasi_snapshot_preview1\" \"random_get\" (func (param i32 i32) (result i32)))\n"),
+    );
+    let newer = from_text(
+        &include_str!("../../../../tests/guests/guest.wat")
+            .replace("{body}", "")
+            .replace("{fields}", "")
+            .replace("lists@0.1.0", "lists@0.2.0"),
+    );
+    let loops = guest_with("(func $start (loop $l (br $l))) (start $start)", "");
+    let mut cut = guest("");
+    cut.truncate(cut.len() / 2);
+    for (name, bytes, expected) in [
+        ("empty", &b""[..], "this is not WebAssembly"),
+        ("text", b"hello", "this is not WebAssembly"),
+        ("wat", b" (module)", "WebAssembly in text form"),
+        (
+            "elf",
+            b"\x7fELF\x02\x01",
+            "compiled for a processor already",
+        ),
+        ("precompiled", &artefact, "compiled for a processor already"),
+        ("cut", &cut, "this WebAssembly is damaged"),
+        (
+            "no exports",
+            &no_imports,
+            "exports nothing of portcullis:policy",
+        ),
+        ("wasi", &other, "imports `wasi_snapshot_preview1`"),
+        (
+            "newer",
+            &newer,
+            "needs portcullis:policy/lists@0.2.0; this host serves 0.1",
+        ),
+        (
+            "start loops",
+            &loops,
+            "asked to describe itself, the policy used up its fuel",
+        ),
+    ] {
+        let refusal = refusal(bytes);
+        assert!(refusal.contains(expected), "{name}: {refusal}");
+    }
+}
+
+#[test]
+fn bombs_are_refused_by_the_scan() {
+    let nested = |loops: usize, locals: usize| {
+        let locals = "(local i64) ".repeat(locals);
+        format!(
+            "(func {locals}{}{})",
+            "(loop ".repeat(loops),
+            ")".repeat(loops)
+        )
+    };
+    let blocks = format!("(func {}{})", "(block ".repeat(1_001), ")".repeat(1_001));
+    for (name, fields, expected) in [
+        (
+            "1,000 nested loops of 500 locals",
+            nested(1_000, 500),
+            "65 nested loops, over the limit of 64",
+        ),
+        (
+            "1,001 nested blocks",
+            blocks,
+            "1001 nested blocks, over the limit of 1000",
+        ),
+        (
+            "10,001 locals",
+            nested(1, 10_001),
+            "10001 locals in one function, over the limit of 10000",
+        ),
+        (
+            "101 functions of 10,000 locals",
+            nested(0, 10_000).repeat(101),
+            " locals, over the limit of 1000000",
+        ),
+        (
+            "50,000 more functions",
+            "(func)".repeat(50_000),
+            "functions, over the limit of 50000",
+        ),
+        (
+            "1,001 globals",
+            "(global i32 (i32.const 0))".repeat(1_000),
+            "1001 globals, over the limit of 1000",
+        ),
+        (
+            "nine tables",
+            "(table 1 funcref)".repeat(9),
+            "9 tables, over the limit of 8",
+        ),
+        (
+            "10,001 segments",
+            "(data (i32.const 0) \"x\")".repeat(10_000),
+            "segments, over the limit of 10000",
+        ),
+    ] {
+        let refusal = refusal(&guest_with(&fields, ""));
+        assert!(refusal.contains(expected), "{name}: {refusal}");
+    }
+}
+
+#[test]
+fn features_that_policies_do_not_need_are_off() {
+    for (name, fields) in [
+        ("two memories", "(memory 1)"),
+        ("simd", "(func (drop (v128.const i32x4 0 0 0 0)))"),
+        ("tail calls", "(func $f (return_call $f))"),
+        ("exceptions", "(tag)"),
+        ("garbage collection", "(type (struct))"),
+    ] {
+        let refused = Bench::new().compile(&guest_with(fields, ""));
+        assert!(refused.is_err(), "{name}");
+    }
+}
+
+#[test]
+fn module_and_component_are_both_admitted() {
+    let module = guest("");
+    let scanned = scan::scan(&module).expect("a module");
+    let component = componentise::componentise(scanned).expect("a component");
+    for bytes in [module, component] {
+        let compiled = Bench::new().compile(&bytes).expect("admitted");
+        assert_eq!(compiled.manifest().name, "hand-made");
+        assert_eq!(compiled.manifest().settings_schema, r#"{"type": "object"}"#);
+    }
+}
+
+#[test]
+fn names_and_debug_information_are_stripped() {
+    let module = guest("");
+    let heavy = guest_with(
+        &format!("(@custom \".debug_info\" \"{}\")", "x".repeat(13 << 20)),
+        "",
+    );
+    let light = scan::scan(&module).expect("a module");
+    let stripped = scan::scan(&heavy).expect("a module");
+    assert_eq!(light.bytes.len(), stripped.bytes.len());
+    Bench::new().compile(&heavy).expect("admitted");
+}
+
+/// Whatever is cut off, the answer is a refusal; whatever is flipped, the scan ends.
+/// What flips do to the tools behind it (wit-component overruns its stack on some) is
+/// tested where it belongs: in the worker's process.
+#[test]
+fn damaged_uploads_never_panic() {
+    let module = guest("");
+    for length in (0..module.len()).step_by(7) {
+        let cut = &module[..length];
+        assert!(
+            worker::compile(cut, 8 << 20, Effort::Bounded).is_err(),
+            "cut at {length}"
+        );
+    }
+    for place in 0..module.len() {
+        let mut flipped = module.clone();
+        flipped[place] ^= 0x55;
+        if let Ok(scanned) = scan::scan(&flipped) {
+            assert!(
+                scanned.bytes.len() <= module.len() + 16,
+                "flipped at {place}"
+            );
+        }
+    }
+}
+
+#[test]
+fn artefacts_load_whatever_the_effort() {
+    let bench = Bench::new();
+    let bounded = worker::compile(&guest(""), 8 << 20, Effort::Bounded).expect("admitted");
+    let compiled = crate::engine::cache::Compiled::by_worker(bounded.manifest, bounded.code);
+    let digest = crate::digest::Digest::of(b"bounded");
+    bench.engine.load(digest, &compiled).expect("loadable");
+}

@@ -1,0 +1,103 @@
+//! Compiled modules on disk: only what this host wrote is ever loaded.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use super::guest::{Bench, guest};
+use crate::digest::Digest;
+use crate::engine::{Engine, EngineError, EngineSettings};
+
+/// Stores two modules; returns where they are.
+async fn store(bench: &Bench) -> [(Digest, PathBuf); 2] {
+    let mut stored = Vec::new();
+    for body in ["", "(i32.store8 (i32.const 260) (i32.const 1))"] {
+        let bytes = guest(body);
+        let digest = Digest::of(&bytes);
+        let compiled = bench.compile(&bytes).expect("admitted");
+        let cache = &bench.engine.cache;
+        cache.store(digest, &compiled).await.expect("stored");
+        let name = digest.to_string();
+        let mut files = fs::read_dir(&bench.engine.settings.cache).expect("a directory");
+        let file = files.find_map(|file| {
+            let path = file.expect("a file").path();
+            path.to_string_lossy().contains(&name).then_some(path)
+        });
+        stored.push((digest, file.expect("the stored file")));
+    }
+    stored.try_into().expect("two")
+}
+
+#[tokio::test]
+async fn what_was_stored_is_found() {
+    let bench = Bench::new();
+    let [(digest, path), _] = store(&bench).await;
+    assert!(bench.engine.find(digest).await.is_some());
+    let mode = fs::metadata(&path).expect("a file").permissions().mode();
+    assert_eq!(mode & 0o077, 0, "for its owner alone");
+}
+
+#[tokio::test]
+async fn a_changed_file_is_not_there() {
+    let bench = Bench::new();
+    let [(digest, path), _] = store(&bench).await;
+    let sound = fs::read(&path).expect("a file");
+    let step = (sound.len() / 400).max(1);
+    for place in (0..100).chain((100..sound.len()).step_by(step)) {
+        let mut flipped = sound.clone();
+        flipped[place] ^= 1;
+        fs::write(&path, flipped).expect("written");
+        assert!(
+            bench.engine.cache.load(digest).await.is_none(),
+            "flipped at {place}"
+        );
+    }
+    for length in (0..100).chain((100..sound.len()).step_by(step)) {
+        fs::write(&path, &sound[..length]).expect("written");
+        assert!(
+            bench.engine.cache.load(digest).await.is_none(),
+            "cut at {length}"
+        );
+    }
+    fs::write(&path, &sound).expect("written");
+    assert!(
+        bench.engine.cache.load(digest).await.is_some(),
+        "whole again"
+    );
+}
+
+#[tokio::test]
+async fn exchanged_files_are_not_there() {
+    let bench = Bench::new();
+    let [(a, first), (b, second)] = store(&bench).await;
+    let contents = fs::read(&first).expect("a file");
+    fs::copy(&second, &first).expect("copied");
+    fs::write(&second, contents).expect("written");
+    assert!(bench.engine.find(a).await.is_none());
+    assert!(bench.engine.find(b).await.is_none());
+}
+
+#[tokio::test]
+async fn another_key_is_another_host() {
+    let (bench, other) = (Bench::new(), Bench::new());
+    let [(digest, path), _] = store(&bench).await;
+    let name = path.file_name().expect("a name");
+    fs::copy(&path, other.engine.settings.cache.join(name)).expect("copied");
+    assert!(other.engine.find(digest).await.is_none());
+}
+
+#[test]
+fn an_open_directory_is_refused() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let open = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(directory.path(), open).expect("changed");
+    let mut settings = EngineSettings::new(directory.path().to_owned());
+    settings.instances = 1;
+    match Engine::new(settings) {
+        Err(EngineError::Cache(error)) => {
+            assert!(error.to_string().contains("mode 755"), "{error}");
+        }
+        Err(error) => assert_eq!(error.to_string(), "a fault of the cache"),
+        Ok(_) => assert_eq!("opened", "refused"),
+    }
+}

@@ -1,0 +1,385 @@
+//! What a guest may do, and what becomes of one that does more.
+
+use std::time::{Duration, Instant};
+
+use super::guest::{Bench, facts, guest, guest_with, lists};
+use crate::decision::{Decision, Requirement};
+use crate::engine::{EngineSettings, Failure, LogLevel, Ran};
+use crate::facts::TlsVersion;
+
+async fn run(body: &str) -> Ran {
+    let bench = Bench::new();
+    bench.run(&bench.module(&guest(body))).await
+}
+
+/// Puts this text where the scratch of a body is.
+fn text(text: &str) -> String {
+    let mut stores = String::new();
+    for (place, byte) in text.bytes().enumerate() {
+        stores += &format!(
+            "(i32.store8 (i32.const {}) (i32.const {byte}))",
+            1024 + place
+        );
+    }
+    stores
+}
+
+/// Repeats a body this many times.
+fn times(count: u32, body: &str) -> String {
+    format!(
+        "(loop $again {body}
+           (local.set $i (i32.add (local.get $i) (i32.const 1)))
+           (br_if $again (i32.lt_u (local.get $i) (i32.const {count}))))"
+    )
+}
+
+#[tokio::test]
+async fn answers() {
+    let covers = text("MX.Partner.example");
+    for (body, expected) in [
+        (String::new(), Decision::Default),
+        (
+            "(i32.store8 (i32.const 260) (i32.const 1))".to_owned(),
+            Decision::Opportunistic,
+        ),
+        (
+            format!(
+                "{covers}
+                (local.set $set (call $set))
+                (call $at-least (local.get $set) (i32.const 0x304))
+                (call $covers (local.get $set) (i32.const 1024) (i32.const 18))
+                (i32.store8 (i32.const 260) (i32.const 2))
+                (i32.store (i32.const 264) (local.get $set))"
+            ),
+            Decision::Enforced(
+                [
+                    Requirement::AtLeast(TlsVersion::TLS13),
+                    Requirement::Covers("mx.partner.example".parse().expect("a domain")),
+                ]
+                .into_iter()
+                .collect(),
+            ),
+        ),
+    ] {
+        let answer = run(&body).await.result.expect("an answer");
+        assert_eq!(answer.decision, expected);
+    }
+}
+
+#[tokio::test]
+async fn facts_and_lists_are_read() {
+    // The reason is the sender; the requirement is the version in use.
+    let ran = run("(call $sender (local.get $message) (i32.const 1024))
+        (i32.store (i32.const 268) (i32.load (i32.const 1028)))
+        (i32.store (i32.const 272) (i32.load (i32.const 1032)))
+        (call $tls (local.get $message) (i32.const 1040))
+        (local.set $set (call $set))
+        (call $at-least (local.get $set) (call $tls-version (i32.load (i32.const 1044))))
+        (i32.store8 (i32.const 260) (i32.const 2))
+        (i32.store (i32.const 264) (local.get $set))")
+    .await;
+    let answer = ran.result.expect("an answer");
+    assert_eq!(answer.reason, "alice@partner.example");
+    let expected = [Requirement::AtLeast(TlsVersion::TLS13)];
+    assert_eq!(
+        answer.decision,
+        Decision::Enforced(expected.into_iter().collect())
+    );
+
+    for (key, expected) in [
+        ("partner.example", Decision::Opportunistic),
+        ("stranger.example", Decision::Default),
+    ] {
+        let (name, length) = (text(&format!("partners{key}")), key.len());
+        let ran = run(&format!(
+            "{name}
+            (i32.store8 (i32.const 260)
+              (call $contains (i32.const 1024) (i32.const 8) (i32.const 1032) (i32.const {length})))"
+        ))
+        .await;
+        assert_eq!(ran.result.expect("an answer").decision, expected, "{key}");
+    }
+}
+
+#[tokio::test]
+async fn whatever_goes_wrong_is_a_failure() {
+    let unknown_list = format!(
+        "{}(drop (call $contains (i32.const 1024) (i32.const 8) (i32.const 0) (i32.const 0)))",
+        text("misspelt")
+    );
+    let no_name = format!(
+        "{}(call $covers (call $set) (i32.const 1024) (i32.const 3))",
+        text("a b")
+    );
+    let aliases = format!(
+        "{}(call $pinned (call $set) (i32.const 1024) (i32.const 4000))",
+        // 4,000 texts of 64 KiB in one place.
+        times(
+            4_000,
+            "(i32.store
+               (i32.add (i32.const 1028) (i32.mul (local.get $i) (i32.const 8)))
+               (i32.const 65536))"
+        )
+    );
+    let requirements = times(65, "(call $at-least (local.get $set) (i32.const 0x304))");
+    for (name, body, code, words) in [
+        ("trap", "unreachable".to_owned(), "trap", "unreachable"),
+        (
+            "division",
+            "(drop (i32.div_u (i32.const 1) (i32.const 0)))".to_owned(),
+            "trap",
+            "divide by zero",
+        ),
+        (
+            "out of bounds",
+            "(drop (i32.load (i32.const -8)))".to_owned(),
+            "trap",
+            "out of bounds",
+        ),
+        (
+            "error",
+            format!(
+                "{}(i32.store8 (i32.const 256) (i32.const 1)) (i32.store (i32.const 260) (i32.const 1024)) (i32.store (i32.const 264) (i32.const 4))",
+                text("no\r\n")
+            ),
+            "error",
+            "error: no\\r\\n",
+        ),
+        (
+            "loop",
+            "(loop $l (br $l))".to_owned(),
+            "out-of-fuel",
+            "10000000 units",
+        ),
+        (
+            "recursion",
+            "(call $recurse (i32.const 0))".to_owned(),
+            "trap",
+            "stack",
+        ),
+        (
+            "growth",
+            "(drop (memory.grow (i32.const 1000)))".to_owned(),
+            "memory",
+            "asked for 69730304 bytes of memory, and may have 8388608",
+        ),
+        (
+            "long reason",
+            "(i32.store (i32.const 272) (i32.const 2000000))".to_owned(),
+            "too-much",
+            "over 1048576 bytes in one call",
+        ),
+        (
+            "aliased list",
+            aliases,
+            "too-much",
+            "over 1048576 bytes in one call",
+        ),
+        (
+            "requirements",
+            format!("(local.set $set (call $set)){requirements}"),
+            "too-much",
+            "more than 64 requirements",
+        ),
+        (
+            "sets",
+            times(65, "(drop (call $set))"),
+            "too-much",
+            "more than 64 sets",
+        ),
+        (
+            "lookups",
+            format!(
+                "{}{}",
+                text("partners"),
+                times(
+                    1_001,
+                    "(drop (call $contains (i32.const 1024) (i32.const 8) (i32.const 0) (i32.const 0)))"
+                )
+            ),
+            "too-much",
+            "more than 1000 lookups",
+        ),
+        (
+            "log without end",
+            times(
+                1_000,
+                "(call $log (i32.const 0) (i32.const 8192) (i32.const 100000))",
+            ),
+            "too-much",
+            "over 1048576 bytes of text",
+        ),
+        (
+            "handles",
+            times(1_000, "(call $tls (local.get $message) (i32.const 1024))"),
+            "trap",
+            "handle",
+        ),
+        (
+            "unknown list",
+            unknown_list,
+            "unknown-list",
+            "\"misspelt\", which the tenant does not have",
+        ),
+        (
+            "no name",
+            no_name,
+            "bad-requirement",
+            "\"a b\" is not a domain name",
+        ),
+        (
+            "forged handle",
+            "(call $at-least (i32.const 77) (i32.const 0))".to_owned(),
+            "trap",
+            "handle",
+        ),
+    ] {
+        let bench = Bench::new();
+        let module = bench.module(&guest_with(
+            "(func $recurse (param i32) (call $recurse (local.get 0)) (drop (local.get 0)))",
+            &body,
+        ));
+        let failure = bench.run(&module).await.result.expect_err(name);
+        assert_eq!(failure.code(), code, "{name}: {failure}");
+        assert!(failure.to_string().contains(words), "{name}: {failure}");
+    }
+}
+
+#[tokio::test]
+async fn log_lines_are_bounded_and_escaped() {
+    let log = times(
+        40,
+        "(call $log (i32.const 2) (i32.const 1024) (i32.const 5000))",
+    );
+    let ran = run(&format!("{}{log}", text("a\nb"))).await;
+    assert!(ran.result.is_ok());
+    assert_eq!((ran.log.len(), ran.log_dropped), (32, 8));
+    let line = &ran.log[0];
+    assert_eq!(line.level, LogLevel::Warn);
+    assert!(line.text.starts_with("a\\nb\\u{0}"), "{}", line.text);
+    assert!(line.text.len() <= 1_000);
+}
+
+/// Given fuel without end, time alone bounds it, looked at once per bulk operation.
+const SLOW: &str =
+    "(loop $l (memory.fill (i32.const 8192) (i32.const 0) (i32.const 4000000)) (br $l))";
+
+fn slow(settings: &mut EngineSettings, deadline: u64) {
+    settings.fuel = u64::MAX >> 1;
+    settings.deadline = Duration::from_millis(deadline);
+}
+
+#[tokio::test]
+async fn time_is_bounded_where_fuel_is_not() {
+    let bench = Bench::with(|settings| slow(settings, 30));
+    let started = Instant::now();
+    let ran = bench.run(&bench.module(&guest(SLOW))).await;
+    let limit = Duration::from_millis(30);
+    assert_eq!(
+        ran.result.expect_err("too slow"),
+        Failure::Deadline { limit }
+    );
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+/// On one thread: a guest that goes on and on lets others run meanwhile.
+#[tokio::test]
+async fn a_slow_guest_yields() {
+    let bench = Bench::with(|settings| slow(settings, 200));
+    let (slow, fast) = (bench.module(&guest(SLOW)), bench.module(&guest("")));
+    let mut finished = Vec::new();
+    let engine = &bench.engine;
+    let (facts, lists) = (facts(), lists());
+    let slow = engine.decide(&slow, "{}", &facts, &lists);
+    let fast = async {
+        tokio::task::yield_now().await;
+        // A share of its own, as another tenant has.
+        fast.program
+            .linked
+            .decide(
+                "{}",
+                crate::engine::Question {
+                    facts: facts.clone(),
+                    lists: lists.clone(),
+                },
+                engine.limits(),
+            )
+            .await
+    };
+    tokio::pin!(slow, fast);
+    while finished.len() < 2 {
+        tokio::select! {
+            biased;
+            ran = &mut slow, if !finished.contains(&"slow") => {
+                assert!(ran.result.is_err());
+                finished.push("slow");
+            }
+            ran = &mut fast, if !finished.contains(&"fast") => {
+                assert!(ran.result.is_ok());
+                finished.push("fast");
+            }
+        }
+    }
+    assert_eq!(finished, ["fast", "slow"]);
+}
+
+#[tokio::test]
+async fn nothing_is_left_from_one_decision_to_the_next() {
+    let bench = Bench::new();
+    let module = bench.module(&guest_with(
+        "(global $count (mut i32) (i32.const 0))",
+        "(global.set $count (i32.add (global.get $count) (i32.const 1)))
+        (i32.store (i32.const 1024) (i32.add (i32.load (i32.const 1024)) (global.get $count)))
+        (local.set $set (call $set))
+        (call $at-least (local.get $set) (i32.load (i32.const 1024)))
+        (i32.store8 (i32.const 260) (i32.const 2))
+        (i32.store (i32.const 264) (local.get $set))",
+    ));
+    let first = bench.run(&module).await;
+    let expected = [Requirement::AtLeast(TlsVersion(1))];
+    for _ in 0..20 {
+        let ran = bench.run(&module).await;
+        assert_eq!(ran.fuel, first.fuel, "the same work costs the same");
+        let answer = ran.result.expect("an answer");
+        assert_eq!(
+            answer.decision,
+            Decision::Enforced(expected.iter().cloned().collect())
+        );
+    }
+    assert!(first.fuel > 0);
+}
+
+#[tokio::test]
+async fn a_module_that_keeps_trapping_is_quarantined() {
+    let bench = Bench::new();
+    let module = bench.module(&guest("unreachable"));
+    for _ in 0..10 {
+        let failure = bench.run(&module).await.result.expect_err("a trap");
+        assert_eq!(failure.code(), "trap");
+    }
+    let failure = bench.run(&module).await.result.expect_err("quarantine");
+    assert_eq!(failure.code(), "quarantined");
+    let other = bench.module(&guest("unreachable"));
+    let failure = bench.run(&other).await.result.expect_err("a trap");
+    assert_eq!(
+        failure.code(),
+        "trap",
+        "another tenant's quarantine is its own"
+    );
+}
+
+#[tokio::test]
+async fn waiting_for_an_instance_is_bounded() {
+    let bench = Bench::with(|settings| {
+        slow(settings, 100);
+        settings.instances = 1;
+        settings.wait = Duration::from_millis(20);
+    });
+    let module = bench.module(&guest(SLOW));
+    let (first, second) = tokio::join!(bench.run(&module), bench.run(&module));
+    assert_eq!(first.result.expect_err("slow").code(), "deadline");
+    assert_eq!(
+        second.result.expect_err("no instance").code(),
+        "unavailable"
+    );
+}
