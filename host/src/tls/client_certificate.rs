@@ -195,6 +195,3 @@ fn exists_in_tls12(scheme: SignatureScheme) -> bool {
         SignatureScheme::ML_DSA_44 | SignatureScheme::ML_DSA_65 | SignatureScheme::ML_DSA_87
     )
 }
-
-#[cfg(test)]
-mod tests;

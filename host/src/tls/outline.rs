@@ -111,14 +111,26 @@ impl<'a> Outline<'a> {
     }
 }
 
-/// When a revocation list was issued (thisUpdate), in seconds since 1970.
-pub(super) fn issued_at(revocation_list: &[u8]) -> Result<i64, Malformed> {
-    let mut list = open(revocation_list, Tag::Sequence)?;
-    let tbs = content(list.tlv_bytes()?, Tag::Sequence)?;
-    let has_version = |element: &&[u8]| content(element, Tag::Integer).is_ok();
-    // Signature algorithm and issuer come before it.
-    let this_update = elements(tbs).skip_while(has_version).nth(2);
-    timestamp(this_update.ok_or(Malformed)?)
+/// Parts of a certificate revocation list.
+pub(super) struct RevocationListOutline<'a> {
+    /// Name.
+    pub(super) issuer: &'a [u8],
+    /// thisUpdate, in seconds since 1970.
+    pub(super) issued_at: i64,
+}
+
+impl<'a> RevocationListOutline<'a> {
+    /// Reads the outline of a list in DER.
+    pub(super) fn read(der: &'a [u8]) -> Result<Self, Malformed> {
+        let mut list = open(der, Tag::Sequence)?;
+        let tbs = content(list.tlv_bytes()?, Tag::Sequence)?;
+        // Before the issuer stand a version, which version 1 lacks, and the algorithm.
+        let mut fields = elements(tbs).skip_while(|element| content(element, Tag::Integer).is_ok());
+        Ok(Self {
+            issuer: fields.nth(1).ok_or(Malformed)?,
+            issued_at: timestamp(fields.next().ok_or(Malformed)?)?,
+        })
+    }
 }
 
 /// The elements that follow each other in these bytes, up to the first that cannot be

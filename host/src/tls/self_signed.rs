@@ -12,9 +12,8 @@ use std::time::{Duration, SystemTime};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use time::OffsetDateTime;
 
-use super::certificate::describe;
 use super::pem::{self, PemError};
-use super::server::{Fault, Identity};
+use super::server::Identity;
 use crate::facts::unix_seconds;
 
 /// Certificate and key are one file, so that they cannot come apart.
@@ -53,7 +52,7 @@ pub enum SelfSignedError {
         /// Why.
         reason: rcgen::Error,
     },
-    /// The file there is not one of ours.
+    /// The file there cannot be read.
     #[error(transparent)]
     Pem(#[from] PemError),
     /// The file there has something else in it.
@@ -102,24 +101,28 @@ pub fn self_signed(
     Ok((read(&path)?, origin))
 }
 
+/// The identity in this file. Whatever else is in it is not ours to replace.
 fn read(path: &Path) -> Result<Identity, SelfSignedError> {
-    Identity::new(pem::certificates(path)?, pem::private_key(path)?).map_err(|fault| match fault {
-        Fault::Certificate | Fault::Key(_) | Fault::Mismatch => SelfSignedError::Foreign {
-            path: path.to_owned(),
-        },
-    })
+    let foreign = || SelfSignedError::Foreign {
+        path: path.to_owned(),
+    };
+    let readable = |fault| match fault {
+        PemError::Unreadable { .. } => SelfSignedError::Pem(fault),
+        PemError::Unsound { .. } | PemError::Missing { .. } | PemError::Encrypted { .. } => {
+            foreign()
+        }
+    };
+    let chain = pem::certificates(path).map_err(readable)?;
+    let key = pem::private_key(path).map_err(readable)?;
+    Identity::new(chain, key).map_err(|_| foreign())
 }
 
 fn state(path: &Path, hostname: &str, now: SystemTime) -> Result<Origin, SelfSignedError> {
     let identity = read(path)?;
-    let certificate =
-        describe(&pem::certificates(path)?).map_err(|_| SelfSignedError::Foreign {
-            path: path.to_owned(),
-        })?;
     let now = i64::try_from(unix_seconds(now)).unwrap_or(i64::MAX);
     if !identity.names().contains(&hostname.to_ascii_lowercase()) {
         Ok(Origin::RemadeName)
-    } else if certificate.not_after < now {
+    } else if identity.not_after() < now {
         Ok(Origin::RemadeExpired)
     } else {
         Ok(Origin::Reused)
