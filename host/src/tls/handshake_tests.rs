@@ -208,6 +208,8 @@ fn another_key_than_the_certificates_fails() {
 #[test]
 fn what_the_provider_cannot_verify_fails() {
     let key = KeyPair::generate().expect("a key");
+    // Made with `openssl req -x509`, `-newkey rsa:1024` and `-newkey ec -pkeyopt
+    // ec_paramgen_curve:secp256k1`; their keys were thrown away.
     let rsa_1024 = include_bytes!("client_certificate/rsa-1024.der");
     let secp256k1 = include_bytes!("client_certificate/secp256k1.der");
     let mut cut = made::self_signed(|_| {}).chain[0].to_vec();

@@ -60,14 +60,7 @@ impl From<x509_cert::der::Error> for Malformed {
 impl<'a> Outline<'a> {
     /// Reads the outline of a certificate in DER.
     pub(super) fn read(der: &'a [u8]) -> Result<Self, Malformed> {
-        let mut whole = SliceReader::new(der)?;
-        let mut certificate = open(whole.tlv_bytes()?, Tag::Sequence)?;
-        whole.finish()?;
-        let tbs = certificate.tlv_bytes()?;
-        let algorithm = certificate.tlv_bytes()?;
-        let signature = content(certificate.tlv_bytes()?, Tag::BitString)?;
-        certificate.finish()?;
-
+        let [tbs, algorithm, signature] = envelope(der)?;
         let mut fields = open(tbs, Tag::Sequence)?;
         let version = version(&mut fields)?;
         let serial = content(fields.tlv_bytes()?, Tag::Integer)?;
@@ -89,7 +82,10 @@ impl<'a> Outline<'a> {
             key: SubjectPublicKeyInfoRef::from_der(spki)?,
             algorithm,
             // The first byte of a BIT STRING counts its unused bits.
-            signature: signature.split_first().ok_or(Malformed)?.1,
+            signature: content(signature, Tag::BitString)?
+                .split_first()
+                .ok_or(Malformed)?
+                .1,
             extensions: extensions(fields)?,
         })
     }
@@ -154,7 +150,21 @@ fn open(element: &[u8], tag: Tag) -> Result<SliceReader<'_>, Malformed> {
     Ok(SliceReader::new(content(element, tag)?)?)
 }
 
-/// RFC 5280, section 4.1.2.1: an explicit [0], absent in version 1.
+/// What is signed, how, and the signature.
+fn envelope(der: &[u8]) -> Result<[&[u8]; 3], Malformed> {
+    let mut whole = SliceReader::new(der)?;
+    let mut certificate = open(whole.tlv_bytes()?, Tag::Sequence)?;
+    whole.finish()?;
+    let parts = [
+        certificate.tlv_bytes()?,
+        certificate.tlv_bytes()?,
+        certificate.tlv_bytes()?,
+    ];
+    certificate.finish()?;
+    Ok(parts)
+}
+
+/// RFC 5280, section 4.1.2.1: an explicit `[0]`, absent in version 1.
 fn version(fields: &mut SliceReader<'_>) -> Result<u8, Malformed> {
     if !next_is(fields, context(0)) {
         return Ok(1);

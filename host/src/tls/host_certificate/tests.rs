@@ -17,14 +17,19 @@ fn made_once_then_kept() {
     let now = SystemTime::now();
     let mut seen = Vec::new();
     for (name, at, expected) in [
-        (NAME, now, Origin::Made),
-        (NAME, now, Origin::Reused),
-        ("MX.host.example", now, Origin::Reused),
-        ("other.example", now, Origin::RemadeName),
-        ("other.example", now + LIFETIME * 2, Origin::RemadeExpired),
+        (NAME, now, Provenance::Made),
+        (NAME, now, Provenance::Reused),
+        ("MX.host.example", now, Provenance::Reused),
+        ("other.example", now, Provenance::RemadeName),
+        (
+            "other.example",
+            now + LIFETIME * 2,
+            Provenance::RemadeExpired,
+        ),
     ] {
-        let (identity, origin) = self_signed(&directory, name, at).expect("it can be made");
-        assert_eq!(origin, expected, "{name}");
+        let (identity, provenance) =
+            host_certificate(&directory, name, at).expect("it can be made");
+        assert_eq!(provenance, expected, "{name}");
         assert_eq!(identity.names(), [name.to_ascii_lowercase()]);
         seen.push(fingerprint(&directory));
     }
@@ -35,7 +40,7 @@ fn made_once_then_kept() {
 #[test]
 fn the_key_is_for_its_owner_alone() {
     let directory = tempfile::tempdir().expect("a directory");
-    self_signed(directory.path(), NAME, SystemTime::now()).expect("it can be made");
+    host_certificate(directory.path(), NAME, SystemTime::now()).expect("it can be made");
     let files: Vec<_> = fs::read_dir(directory.path())
         .expect("a directory")
         .map(|file| file.expect("an entry"))
@@ -50,7 +55,7 @@ fn a_foreign_file_is_left_alone() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join(FILE);
     fs::write(&path, "precious").expect("written");
-    let fault = self_signed(directory.path(), NAME, SystemTime::now()).expect_err("not ours");
+    let fault = host_certificate(directory.path(), NAME, SystemTime::now()).expect_err("not ours");
     assert!(
         fault
             .to_string()
@@ -62,7 +67,8 @@ fn a_foreign_file_is_left_alone() {
 #[test]
 fn a_host_name_must_be_one() {
     let directory = tempfile::tempdir().expect("a directory");
-    let fault = self_signed(directory.path(), "bücher", SystemTime::now()).expect_err("not ASCII");
+    let fault =
+        host_certificate(directory.path(), "bücher", SystemTime::now()).expect_err("not ASCII");
     assert!(
         fault
             .to_string()
