@@ -8,7 +8,7 @@
 //! bytes → scan (strip, count) → componentise → compile → link → describe → schema
 //! ```
 //!
-//! The order is in the argument, as JSON; the input is on standard input; a [`Report`]
+//! The order is in the argument, as JSON; the input is on standard input; a `Report`
 //! and after it the artefact are on standard output.
 
 use std::io::{self, Read, Write};
