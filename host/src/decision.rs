@@ -305,3 +305,6 @@ fn check_pins(facts: &Facts, pins: &BTreeSet<Fingerprint>) -> Result<(), Refusal
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

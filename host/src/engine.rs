@@ -35,7 +35,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use cache::Cache;
 use compiler::Compiler;
@@ -157,11 +157,11 @@ impl Engine {
         lists: &Arc<Lists>,
     ) -> Ran {
         if let Some(remaining) = module.breaker.remaining(Instant::now()) {
-            return not_run(Failure::Quarantined { remaining });
+            return Ran::not_run(Failure::Quarantined { remaining });
         }
         let waited = self.settings.wait;
         let Some(_turn) = self.shares.turn(&module.share, waited).await else {
-            return not_run(Failure::Unavailable { waited });
+            return Ran::not_run(Failure::Unavailable { waited });
         };
         let question = Question {
             facts: Arc::clone(facts),
@@ -197,7 +197,7 @@ impl Engine {
         };
         let checked = module.program.linked.check(&text, self.limits()).await;
         let faults = checked.map_err(|failure| AdmissionError::Refused(failure.to_string()))?;
-        Ok(faults.into_iter().map(own_fault).collect())
+        Ok(faults.iter().map(|fault| own_fault(fault)).collect())
     }
 
     /// What is loaded, or else in the cache.
@@ -260,19 +260,9 @@ impl Engine {
     }
 }
 
-fn not_run(failure: Failure) -> Ran {
-    Ran {
-        result: Err(failure),
-        fuel: 0,
-        elapsed: Duration::ZERO,
-        log: Vec::new(),
-        log_dropped: 0,
-    }
-}
-
-fn own_fault(message: String) -> SettingsFault {
+fn own_fault(message: &str) -> SettingsFault {
     SettingsFault {
         path: String::new(),
-        message: log::kept(&message),
+        message: log::kept(message),
     }
 }

@@ -6,6 +6,8 @@
 //! decision when it is replayed.
 
 mod names;
+#[cfg(test)]
+pub(crate) mod sample;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};

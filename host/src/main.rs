@@ -1,12 +1,7 @@
-//! The `portcullis` binary.
+//! The `portcullis` command.
 
 use std::process::ExitCode;
 
-use portcullis::engine::worker;
-
 fn main() -> ExitCode {
-    if std::env::args().nth(1).as_deref() == Some(worker::SUBCOMMAND) {
-        return worker::main();
-    }
-    ExitCode::SUCCESS
+    portcullis::cli::main()
 }

@@ -1,0 +1,103 @@
+//! The command line: arguments as typed, one module for each subcommand.
+//!
+//! Exit codes: 0 done, 1 it could not be done (the reason is on standard error), 2
+//! the command line is wrong.
+
+mod check;
+mod demo;
+mod receipts;
+mod serve;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// A policy host for receiving mail: says per customer and route "this mail must
+/// arrive over TLS", and means it.
+#[derive(Parser)]
+#[command(name = "portcullis", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Receive mail.
+    Serve(ConfigArguments),
+    /// Check the configuration, all tenants and their modules; every fault is shown.
+    Check(ConfigArguments),
+    /// Show receipts: what was decided, and why.
+    Receipts(receipts::ReceiptsArguments),
+    /// Show the whole of it at work, on loopback, with throwaway certificates.
+    Demo(demo::DemoArguments),
+    /// Compile a module from standard input (the host starts this for itself).
+    #[command(hide = true)]
+    CompileWorker(WorkerArguments),
+}
+
+#[derive(clap::Args)]
+struct ConfigArguments {
+    /// The configuration file.
+    #[arg(short, long, value_name = "FILE", default_value = "portcullis.toml")]
+    config: PathBuf,
+}
+
+#[derive(clap::Args)]
+struct WorkerArguments {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    rest: Vec<String>,
+}
+
+/// Runs the command that the arguments name.
+pub fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::CompileWorker(_) => crate::engine::worker::main(),
+        Command::Receipts(arguments) => finish(receipts::receipts(&arguments)),
+        Command::Serve(arguments) => finish(run(serve::serve(&arguments.config), "info")),
+        Command::Check(arguments) => finish(run(check::check(&arguments.config), "warn")),
+        Command::Demo(arguments) => finish(run(demo::demo(&arguments), "warn")),
+    }
+}
+
+/// Runs what is asynchronous, with the log on standard error.
+fn run(command: impl Future<Output = anyhow::Result<()>>, level: &str) -> anyhow::Result<()> {
+    log(level);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(command)
+}
+
+/// `PORTCULLIS_LOG` changes what is logged, such as `debug` or `portcullis::engine=debug`.
+fn log(level: &str) {
+    let filter =
+        EnvFilter::try_from_env("PORTCULLIS_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+}
+
+fn finish(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        // A reader that has seen enough, such as `head`, is no failure.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("portcullis: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,148 @@
+//! The demo's table.
+
+use std::fmt::Write;
+
+use super::scenes::Scene;
+use crate::cli::receipts::{connection, decision};
+use crate::facts::ClientCertificate;
+use crate::receipt::VerdictEvent;
+use crate::receipt::read::Receipt;
+
+/// One recipient of one scene.
+pub(super) struct Row {
+    pub(super) scene: &'static Scene,
+    pub(super) receipt: Receipt,
+}
+
+const HEAD: [&str; 7] = [
+    "scene",
+    "sender",
+    "recipient",
+    "connection",
+    "certificate",
+    "decided by",
+    "decision",
+];
+
+/// The table: two lines for each row, the second with the reply and the reason.
+pub(super) fn table(rows: &[Row]) -> String {
+    let cells: Vec<[String; 7]> = rows.iter().map(cells).collect();
+    let widths: Vec<usize> = (0..HEAD.len())
+        .map(|column| {
+            let longest = cells.iter().map(|row| row[column].chars().count()).max();
+            longest.unwrap_or(0).max(HEAD[column].len())
+        })
+        .collect();
+    let line = |cells: &[String]| {
+        let padded: Vec<_> = cells
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
+        padded.join("  ").trim_end().to_owned()
+    };
+    let mut text = format!("{}\n", line(&HEAD.map(str::to_owned)));
+    for (row, cells) in rows.iter().zip(&cells) {
+        let (reply, reason) = told(&row.receipt);
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{}\n    {reply}\n", line(cells));
+        if !reason.is_empty() {
+            let _ = writeln!(text, "    because {reason}");
+        }
+    }
+    let refused = rows
+        .iter()
+        .filter(|row| !told(&row.receipt).0.starts_with('2'))
+        .count();
+    let _ = writeln!(
+        text,
+        "\n{} recipients decided, {refused} refused; every receipt says what the client was told",
+        rows.len()
+    );
+    text
+}
+
+fn cells(row: &Row) -> [String; 7] {
+    let scene = row.scene.title.to_owned();
+    match &row.receipt {
+        Receipt::Decided(v, _) => [
+            scene,
+            v.facts
+                .sender
+                .as_ref()
+                .map_or("<>".into(), ToString::to_string),
+            v.facts.recipient.to_string(),
+            how(v),
+            certificate(v),
+            by(v),
+            decision(v),
+        ],
+        Receipt::Relay(r) => [
+            scene,
+            r.sender.as_ref().map_or("<>".into(), ToString::to_string),
+            r.recipient.to_string(),
+            r.connection
+                .tls
+                .as_ref()
+                .map_or("clear".into(), |tls| tls.version.to_string()),
+            "-".into(),
+            "the host".into(),
+            "relaying refused".into(),
+        ],
+    }
+}
+
+fn told(receipt: &Receipt) -> (&str, &str) {
+    match receipt {
+        Receipt::Decided(verdict, _) => (&verdict.reply, &verdict.reason),
+        Receipt::Relay(relay) => (&relay.reply, ""),
+    }
+}
+
+fn how(verdict: &VerdictEvent) -> String {
+    let group = verdict
+        .facts
+        .connection
+        .tls
+        .as_ref()
+        .and_then(|tls| tls.key_exchange.as_deref());
+    match group {
+        Some(group) => format!("{} {group}", connection(verdict)),
+        None => connection(verdict),
+    }
+}
+
+fn certificate(verdict: &VerdictEvent) -> String {
+    let facts = &verdict.facts;
+    match facts
+        .connection
+        .tls
+        .as_ref()
+        .map(|tls| &tls.client_certificate)
+    {
+        None | Some(ClientCertificate::None | ClientCertificate::NotAsked) => "-".into(),
+        Some(ClientCertificate::Given(certificate)) => {
+            let state = facts
+                .trust
+                .as_ref()
+                .map_or("not judged", |trust| trust.client.state.as_str());
+            format!(
+                "{} {state}",
+                certificate
+                    .dns_names
+                    .first()
+                    .map_or("(no name)", String::as_str)
+            )
+        }
+    }
+}
+
+fn by(verdict: &VerdictEvent) -> String {
+    match &verdict.policy {
+        None => "no policy".into(),
+        Some(policy) => match &policy.module {
+            Some(module) => format!("{} (module {:.8})", policy.name, module.digest.to_string()),
+            None => format!("{} (constant)", policy.name),
+        },
+    }
+}

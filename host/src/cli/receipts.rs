@@ -1,0 +1,175 @@
+//! `portcullis receipts`: one line for each, or all of one.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use serde_json::json;
+
+use crate::decision::{Resolved, Verdict};
+use crate::receipt::VerdictEvent;
+use crate::receipt::read::{Filter, Receipt, read};
+
+/// Which receipts, and how to show them.
+#[derive(clap::Args)]
+pub(super) struct ReceiptsArguments {
+    /// One receipt, by the id at the end of an SMTP reply; it is shown in full.
+    id: Option<String>,
+    /// The configuration file, which names the data directory.
+    #[arg(short, long, value_name = "FILE", default_value = "portcullis.toml")]
+    config: PathBuf,
+    /// The data directory, where there is no configuration file.
+    #[arg(long, value_name = "DIR", conflicts_with = "config")]
+    data_dir: Option<PathBuf>,
+    /// Of this tenant.
+    #[arg(long, value_name = "ID")]
+    tenant: Option<String>,
+    /// From this address or domain; "<>" is the null sender.
+    #[arg(long, value_name = "ADDRESS")]
+    sender: Option<String>,
+    /// To this address or domain.
+    #[arg(long, value_name = "ADDRESS")]
+    recipient: Option<String>,
+    /// Decided by this policy.
+    #[arg(long, value_name = "NAME")]
+    policy: Option<String>,
+    /// Only what was accepted.
+    #[arg(long, conflicts_with = "refused")]
+    accepted: bool,
+    /// Only what was refused.
+    #[arg(long)]
+    refused: bool,
+    /// From this day on (UTC).
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+    since: Option<String>,
+    /// Only the last so many.
+    #[arg(long, value_name = "N")]
+    last: Option<usize>,
+    /// One JSON object a line: the verdict and, where there is one, the outcome.
+    #[arg(long)]
+    json: bool,
+}
+
+fn day(text: &str) -> Result<String, String> {
+    let format = time::macros::format_description!("[year]-[month]-[day]");
+    time::Date::parse(text, &format)
+        .map(|_| text.to_owned())
+        .map_err(|_| "write a day as YYYY-MM-DD".to_owned())
+}
+
+pub(super) fn receipts(arguments: &ReceiptsArguments) -> anyhow::Result<()> {
+    let directory = data_directory(arguments)?.join("receipts");
+    let found = read(&directory, &filter(arguments))?;
+    if let (Some(id), true) = (&arguments.id, found.receipts.is_empty()) {
+        bail!("no receipt {id} in {}", directory.display());
+    }
+    let skip = arguments
+        .last
+        .map_or(0, |last| found.receipts.len().saturating_sub(last));
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    for receipt in found.receipts.iter().skip(skip) {
+        match (arguments.json, &arguments.id) {
+            (true, _) => writeln!(out, "{}", as_json(receipt))?,
+            (false, Some(_)) => writeln!(out, "{:#}", as_json(receipt))?,
+            (false, None) => writeln!(out, "{}", as_line(receipt))?,
+        }
+    }
+    out.flush().context("standard output")?;
+    if found.unreadable > 0 {
+        eprintln!(
+            "portcullis: {} lines are no receipts and were passed over",
+            found.unreadable
+        );
+    }
+    Ok(())
+}
+
+fn data_directory(arguments: &ReceiptsArguments) -> anyhow::Result<PathBuf> {
+    match &arguments.data_dir {
+        Some(directory) => Ok(directory.clone()),
+        None => Ok(super::check::config(&arguments.config)?.data_dir),
+    }
+}
+
+fn filter(arguments: &ReceiptsArguments) -> Filter {
+    Filter {
+        id: arguments.id.clone(),
+        tenant: arguments.tenant.clone(),
+        sender: arguments.sender.clone(),
+        recipient: arguments.recipient.clone(),
+        policy: arguments.policy.clone(),
+        accepted: match (arguments.accepted, arguments.refused) {
+            (true, _) => Some(true),
+            (_, true) => Some(false),
+            _ => None,
+        },
+        since: arguments.since.clone(),
+    }
+}
+
+fn as_json(receipt: &Receipt) -> serde_json::Value {
+    match receipt {
+        Receipt::Decided(verdict, outcome) => json!({ "verdict": verdict, "outcome": outcome }),
+        Receipt::Relay(relay) => json!({ "relay": relay }),
+    }
+}
+
+fn as_line(receipt: &Receipt) -> String {
+    match receipt {
+        Receipt::Decided(v, outcome) => {
+            let outcome = outcome
+                .as_ref()
+                .map(|o| format!("{:?}", o.outcome).to_lowercase());
+            format!(
+                "{} {} {} {} -> {} [{}] {} ({}){}: {}",
+                v.time,
+                v.id,
+                v.facts.tenant,
+                sender(v.facts.sender.as_ref()),
+                v.facts.recipient,
+                connection(v),
+                decision(v),
+                v.policy
+                    .as_ref()
+                    .map_or("no policy", |policy| policy.name.as_str()),
+                outcome.map(|o| format!(" {o}")).unwrap_or_default(),
+                v.reply,
+            )
+        }
+        Receipt::Relay(r) => format!(
+            "{} {} - {} -> {}: {}",
+            r.time,
+            r.id,
+            sender(r.sender.as_ref()),
+            r.recipient,
+            r.reply
+        ),
+    }
+}
+
+fn sender(sender: Option<&crate::address::Mailbox>) -> String {
+    sender.map_or("<>".to_owned(), ToString::to_string)
+}
+
+/// How the message came: `clear`, or the TLS version.
+pub(super) fn connection(verdict: &VerdictEvent) -> String {
+    match &verdict.facts.connection.tls {
+        Some(tls) => tls.version.to_string(),
+        None => "clear".to_owned(),
+    }
+}
+
+/// What was decided, in a word, and whether it accepted.
+pub(super) fn decision(verdict: &VerdictEvent) -> String {
+    let decision = match &verdict.resolved {
+        Some(Resolved::Opportunistic) => "opportunistic",
+        Some(Resolved::Enforced(_)) => "enforced",
+        None => "failed",
+    };
+    let accepted = if verdict.verdict == Verdict::Accepted {
+        "accepted"
+    } else {
+        "refused"
+    };
+    format!("{decision} {accepted}")
+}

@@ -1,0 +1,76 @@
+//! Handing accepted mail on.
+//!
+//! **Nothing is delivered without a permit**: every recipient comes as a
+//! [`Permit`], which only [`crate::decision`] makes.
+//! **250 means kept**: [`Maildirs::deliver`] returns success only when every maildir
+//! has the message on disk, file and directory synced.
+
+mod header;
+mod maildir;
+mod trace;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use maildir::Maildirs;
+
+use crate::address::Mailbox;
+use crate::decision::Permit;
+use crate::facts::{Connection, Helo, Judgement, MailParameters, TenantId};
+
+/// A message, and what is known of how it came.
+#[derive(Debug)]
+pub struct Message {
+    /// Over which connection.
+    pub connection: Arc<Connection>,
+    /// How the client introduced itself.
+    pub helo: Helo,
+    /// Envelope sender.
+    pub sender: Option<Mailbox>,
+    /// Parameters of MAIL.
+    pub parameters: MailParameters,
+    /// When its end was read, in seconds since 1970.
+    pub received: u64,
+    /// The content as it came, dots unstuffed.
+    pub content: Vec<u8>,
+}
+
+/// The part of a message that one tenant gets.
+#[derive(Debug)]
+pub struct Consignment {
+    /// Who gets it.
+    pub tenant: TenantId,
+    /// What the tenant's trust says of the client certificate.
+    pub trust: Option<Judgement>,
+    /// The tenant's recipients; at least one.
+    pub permits: Vec<Permit>,
+}
+
+/// Where one tenant's part of the message is now.
+#[derive(Debug)]
+pub struct Delivered {
+    /// Whose.
+    pub tenant: TenantId,
+    /// The file.
+    pub path: PathBuf,
+}
+
+/// Why a message was not delivered. Nobody has it then.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliveryError {
+    /// It has been through too many hosts.
+    #[error("mail loop: {found} Received fields, and more than {limit} mean that it goes in circles", limit = header::MAX_RECEIVED)]
+    Loop {
+        /// How many `Received` fields it has.
+        found: usize,
+    },
+    /// A maildir cannot take it.
+    #[error("maildir {path}: {source}")]
+    Storage {
+        /// Which file or directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}

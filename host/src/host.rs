@@ -1,0 +1,84 @@
+//! What all sessions of a running host share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use crate::deliver::Maildirs;
+use crate::engine::Engine;
+use crate::facts::unix_seconds;
+use crate::receipt::journal::Journal;
+use crate::tenant::Snapshot;
+
+/// Refusals of relaying that leave a receipt, per second: enough to see what is going
+/// on, too few for a stranger to fill the disk.
+const RELAY_RECEIPTS_PER_SECOND: u64 = 10;
+
+/// What all sessions share.
+pub struct Host {
+    /// Its name in greetings, trace fields and receipts.
+    pub hostname: String,
+    /// Bounds of a session.
+    pub limits: SessionLimits,
+    /// Runs modules.
+    pub engine: Arc<Engine>,
+    /// Takes accepted mail.
+    pub maildirs: Maildirs,
+    /// Keeps receipts.
+    pub journal: Journal,
+    /// Bounds the receipts that strangers can cause.
+    pub relay_receipts: RelayReceipts,
+    /// The tenants as they are now. A transaction keeps the one it began with.
+    pub snapshot: Arc<Snapshot>,
+}
+
+/// Bounds of a session that are not the protocol's.
+#[derive(Clone, Debug)]
+pub struct SessionLimits {
+    /// Largest message in octets.
+    pub message_size: usize,
+    /// How long to wait for a command (RFC 5321, section 4.5.3.2.7).
+    pub command_timeout: Duration,
+    /// How long to wait for each piece of content (section 4.5.3.2.5).
+    pub data_timeout: Duration,
+    /// How long a TLS handshake may take.
+    pub handshake_timeout: Duration,
+}
+
+/// Lets a few receipts a second through and counts the rest.
+#[derive(Debug, Default)]
+pub struct RelayReceipts {
+    second: AtomicU64,
+    admitted: AtomicU64,
+    unrecorded: AtomicU64,
+}
+
+impl RelayReceipts {
+    /// Whether this one is recorded, and how many before it were not.
+    pub fn admit(&self, now: SystemTime) -> Option<u64> {
+        let second = unix_seconds(now);
+        if self.second.swap(second, Ordering::Relaxed) != second {
+            self.admitted.store(0, Ordering::Relaxed);
+        }
+        if self.admitted.fetch_add(1, Ordering::Relaxed) >= RELAY_RECEIPTS_PER_SECOND {
+            self.unrecorded.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(self.unrecorded.swap(0, Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_leaves_few_receipts_and_a_count() {
+        let receipts = RelayReceipts::default();
+        let at = |second| std::time::UNIX_EPOCH + Duration::from_secs(second);
+        let admitted = (0..25).filter(|_| receipts.admit(at(1)).is_some()).count();
+        assert_eq!(admitted, 10);
+        assert_eq!(receipts.admit(at(2)), Some(15));
+        assert_eq!(receipts.admit(at(2)), Some(0));
+    }
+}

@@ -1,0 +1,199 @@
+//! The evidence: what was decided, on which facts, by what.
+//!
+//! Two events under one id: the [`Verdict`](VerdictEvent), and for accepted mail its
+//! [`Outcome`](OutcomeEvent). An event is handed over before the reply goes out and
+//! reaches the disk within a second; a crash may lose that second of evidence, never
+//! mail. Facts are kept whole, so that the decision can be run again.
+
+pub mod journal;
+pub mod read;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::address::Mailbox;
+use crate::decision::{Decision, Resolved, Verdict};
+use crate::digest::Digest;
+use crate::engine::LogLine;
+use crate::facts::{Connection, Facts, Helo, ReceiptId, TenantId};
+
+/// One line of the journal.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// A recipient was decided.
+    Verdict(Box<VerdictEvent>),
+    /// An accepted recipient's message came to its end.
+    Outcome(OutcomeEvent),
+    /// A recipient whom nobody here owns was refused.
+    Relay(Box<RelayEvent>),
+}
+
+/// What was decided about one recipient.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct VerdictEvent {
+    /// Id of the receipt; the same as in the facts.
+    pub id: ReceiptId,
+    /// RFC 3339, UTC.
+    pub time: String,
+    /// Name of the host.
+    pub node: String,
+    /// Everything the policy could see.
+    pub facts: Arc<Facts>,
+    /// The policy that applied; none where no policy matched.
+    pub policy: Option<PolicyUsed>,
+    /// Digest of the trust under which the certificate was judged.
+    pub trust: Digest,
+    /// Digests of the tenant's lists, by name.
+    pub lists: BTreeMap<String, Digest>,
+    /// What the policy answered; Default where none matched.
+    pub decision: Decision,
+    /// Why, in the policy's words or ours.
+    pub reason: String,
+    /// Why the policy gave no answer, if it gave none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<FailureRecord>,
+    /// The decision with Default resolved; none where failure means to defer.
+    pub resolved: Option<Resolved>,
+    /// What resolved Default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_of: Option<DefaultOf>,
+    /// Accepted, or why not.
+    pub verdict: Verdict,
+    /// The reply that the client was given.
+    pub reply: String,
+    /// How long the decision took, in microseconds.
+    pub micros: u64,
+    /// Fuel that the module used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fuel: Option<u64>,
+    /// What the module logged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub log: Vec<LogLine>,
+    /// How many lines beyond the limit it logged.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub log_dropped: u64,
+}
+
+/// Which policy decided, and by which code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyUsed {
+    /// Its name.
+    pub name: String,
+    /// Digest of the whole policy.
+    pub revision: Digest,
+    /// The module it ran, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub module: Option<ModuleUsed>,
+}
+
+/// The code that decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModuleUsed {
+    /// Its name in the tenant.
+    pub name: String,
+    /// Of the module as it was uploaded.
+    pub digest: Digest,
+    /// Of the settings it was given.
+    pub settings: Digest,
+}
+
+/// Why a policy gave no answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureRecord {
+    /// A short stable code, such as `trap` or `out-of-fuel`.
+    pub code: String,
+    /// In words.
+    pub detail: String,
+}
+
+/// Whose default a Default decision became.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DefaultOf {
+    /// The tenant's.
+    Tenant,
+    /// The host's.
+    Host,
+}
+
+/// What became of a message whose recipient was accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutcomeEvent {
+    /// Id of the verdict's receipt.
+    pub id: ReceiptId,
+    /// RFC 3339, UTC.
+    pub time: String,
+    /// Who owns the recipient.
+    pub tenant: TenantId,
+    /// What happened.
+    pub outcome: Outcome,
+    /// The reply to the end of data; empty where there was none.
+    pub reply: String,
+    /// Where the message went, or what kept it from going there.
+    pub detail: String,
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The target has it.
+    Delivered,
+    /// Refused for now: the client keeps it.
+    Deferred,
+    /// Its content was refused.
+    Refused,
+    /// The client gave it up, or vanished.
+    Abandoned,
+}
+
+/// A recipient of a domain that nobody here owns. Belongs to the operator.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RelayEvent {
+    /// Of the receipt.
+    pub id: ReceiptId,
+    /// RFC 3339, UTC.
+    pub time: String,
+    /// Name of the host.
+    pub node: String,
+    /// The connection.
+    pub connection: Connection,
+    /// How the client introduced itself.
+    pub helo: Helo,
+    /// Envelope sender.
+    pub sender: Option<Mailbox>,
+    /// Envelope recipient.
+    pub recipient: Mailbox,
+    /// The reply that the client was given.
+    pub reply: String,
+    /// How many such refusals before this one left no receipt, for there were too
+    /// many in one second.
+    pub unrecorded: u64,
+}
+
+impl Event {
+    /// Id of the receipt it belongs to.
+    pub fn id(&self) -> ReceiptId {
+        match self {
+            Self::Verdict(verdict) => verdict.id,
+            Self::Outcome(outcome) => outcome.id,
+            Self::Relay(relay) => relay.id,
+        }
+    }
+}
+
+/// A time as receipts show it: RFC 3339, UTC, whole seconds.
+pub fn timestamp(unix_seconds: u64) -> String {
+    let fits = i64::try_from(unix_seconds).ok();
+    let time = fits.and_then(|seconds| time::OffsetDateTime::from_unix_timestamp(seconds).ok());
+    time.unwrap_or(time::OffsetDateTime::UNIX_EPOCH)
+        .format(&time::format_description::well_known::Rfc3339)
+        .unwrap_or_default()
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}

@@ -1,0 +1,191 @@
+//! Reading receipts back: the events of one id joined, filtered, oldest first.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use super::{Event, OutcomeEvent, RelayEvent, VerdictEvent};
+use crate::decision::Verdict;
+
+/// What to look for; everything that is set must hold.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// This receipt (any case).
+    pub id: Option<String>,
+    /// This tenant.
+    pub tenant: Option<String>,
+    /// This sender address or, without an `@`, sender domain.
+    pub sender: Option<String>,
+    /// This recipient address or, without an `@`, recipient domain.
+    pub recipient: Option<String>,
+    /// This policy.
+    pub policy: Option<String>,
+    /// Accepted, or refused.
+    pub accepted: Option<bool>,
+    /// From this day on (RFC 3339 date).
+    pub since: Option<String>,
+}
+
+/// One receipt with all that is known of it.
+#[derive(Clone, Debug)]
+pub enum Receipt {
+    /// A decision, and what became of the message.
+    Decided(Box<VerdictEvent>, Option<OutcomeEvent>),
+    /// Relaying denied.
+    Relay(Box<RelayEvent>),
+}
+
+/// Receipts cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The directory or a file in it.
+    #[error("cannot read receipts at {path}: {source}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// What was read.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Oldest first.
+    pub receipts: Vec<Receipt>,
+    /// Lines that are no events: torn by a crash, or of another version.
+    pub unreadable: usize,
+}
+
+/// Reads all receipts of a directory that pass the filter.
+pub fn read(directory: &Path, filter: &Filter) -> Result<Found, ReadError> {
+    let mut found = Found::default();
+    let mut places = HashMap::new();
+    for path in day_files(directory, filter)? {
+        let fault = |source| ReadError::Io {
+            path: path.clone(),
+            source,
+        };
+        for line in BufReader::new(File::open(&path).map_err(fault)?).split(b'\n') {
+            let line = line.map_err(fault)?;
+            match serde_json::from_slice(&line) {
+                Ok(event) => found.take(event, filter, &mut places),
+                Err(_) if line.is_empty() => {}
+                Err(_) => found.unreadable += 1,
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn day_files(directory: &Path, filter: &Filter) -> Result<Vec<PathBuf>, ReadError> {
+    let fault = |source| ReadError::Io {
+        path: directory.to_owned(),
+        source,
+    };
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).map_err(fault)? {
+        let path = entry.map_err(fault)?.path();
+        let day = path
+            .file_stem()
+            .map(|stem| stem.to_string_lossy().into_owned());
+        let wanted = day.is_some_and(|day| filter.since.as_ref().is_none_or(|since| day >= *since));
+        if wanted
+            && path
+                .extension()
+                .is_some_and(|extension| extension == "jsonl")
+        {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+impl Found {
+    fn take(
+        &mut self,
+        event: Event,
+        filter: &Filter,
+        places: &mut HashMap<crate::facts::ReceiptId, usize>,
+    ) {
+        let receipt = match event {
+            Event::Verdict(verdict) => Receipt::Decided(verdict, None),
+            Event::Relay(relay) => Receipt::Relay(relay),
+            Event::Outcome(outcome) => {
+                let place = places
+                    .get(&outcome.id)
+                    .and_then(|at| self.receipts.get_mut(*at));
+                if let Some(Receipt::Decided(_, slot)) = place {
+                    *slot = Some(outcome);
+                }
+                return;
+            }
+        };
+        if filter.admits(&receipt) {
+            places.insert(receipt.id(), self.receipts.len());
+            self.receipts.push(receipt);
+        }
+    }
+}
+
+impl Receipt {
+    fn id(&self) -> crate::facts::ReceiptId {
+        match self {
+            Self::Decided(verdict, _) => verdict.id,
+            Self::Relay(relay) => relay.id,
+        }
+    }
+}
+
+impl Filter {
+    fn admits(&self, receipt: &Receipt) -> bool {
+        let (sender, recipient, tenant, policy, accepted) = match receipt {
+            Receipt::Decided(v, _) => (
+                v.facts
+                    .sender
+                    .as_ref()
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
+                v.facts.recipient.to_string(),
+                Some(v.facts.tenant.as_str()),
+                v.policy.as_ref().map(|policy| policy.name.as_str()),
+                v.verdict == Verdict::Accepted,
+            ),
+            Receipt::Relay(r) => (
+                r.sender
+                    .as_ref()
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
+                r.recipient.to_string(),
+                None,
+                None,
+                false,
+            ),
+        };
+        let is = |wanted: &Option<String>, found: Option<&str>| {
+            wanted.as_deref().is_none_or(|wanted| Some(wanted) == found)
+        };
+        self.id
+            .as_ref()
+            .is_none_or(|id| id.eq_ignore_ascii_case(&receipt.id().to_string()))
+            && is(&self.tenant, tenant)
+            && is(&self.policy, policy)
+            && self.accepted.is_none_or(|wanted| wanted == accepted)
+            && is_address(self.sender.as_deref(), &sender)
+            && is_address(self.recipient.as_deref(), &recipient)
+    }
+}
+
+/// `user@domain` is an address, `domain` every address of it, `<>` the null sender.
+fn is_address(wanted: Option<&str>, found: &str) -> bool {
+    match wanted {
+        None => true,
+        Some("<>") => found.is_empty(),
+        Some(address) if address.contains('@') => found.eq_ignore_ascii_case(address),
+        Some(domain) => found
+            .rsplit_once('@')
+            .is_some_and(|(_, found)| found.eq_ignore_ascii_case(domain)),
+    }
+}

@@ -1,0 +1,285 @@
+//! A running host: put together from its configuration, started, stopped.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use std::{fs, io};
+
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::{self, Config, Fault};
+use crate::deliver::Maildirs;
+use crate::engine::{Engine, EngineError};
+use crate::host::{Host, RelayReceipts, SessionLimits};
+use crate::listen::{Bound, Listener, ListenerTls, accept};
+use crate::receipt::journal::{Journal, JournalError, Writer};
+use crate::smtp::session::Profile;
+use crate::tenant;
+use crate::tls::{self, HostCertificateError, Identity, IdentityError, NoIdentity, TlsServer};
+
+/// A running host.
+#[derive(Debug)]
+pub struct Server {
+    listening: Vec<Listening>,
+    shutdown: CancellationToken,
+    tracker: TaskTracker,
+    receipts: Writer,
+}
+
+/// Where a listener can be reached.
+#[derive(Clone, Debug)]
+pub struct Listening {
+    /// Its name.
+    pub name: String,
+    /// Where it is bound: with the port that was chosen where 0 was asked for.
+    pub address: SocketAddr,
+    /// How it speaks TLS.
+    pub tls: config::ListenerTls,
+}
+
+/// Why a host did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration or what it names has faults.
+    #[error("{}", shown(.0))]
+    Faults(Vec<Fault>),
+    /// The engine cannot be set up.
+    #[error("the policy engine cannot start: {0}")]
+    Engine(#[from] EngineError),
+    /// The directory of receipts cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The data directory cannot be made.
+    #[error("data directory {path}: {source}")]
+    DataDirectory {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A listener cannot be bound.
+    #[error("listener {name:?} cannot listen on {address}: {source}")]
+    Bind {
+        /// Which.
+        name: String,
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Why the host has no certificate of its own to use.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    /// One of those configured.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The one that the host makes itself.
+    #[error(transparent)]
+    Own(#[from] HostCertificateError),
+    /// None at all.
+    #[error(transparent)]
+    None(#[from] NoIdentity),
+}
+
+fn shown(faults: &[Fault]) -> String {
+    let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+impl Server {
+    /// Starts a host: when this returns, it listens.
+    pub async fn start(config: &Config) -> Result<Self, StartError> {
+        make_directory(&config.data_dir)?;
+        let engine = Engine::new(config.engine.clone())?;
+        let snapshot = tenant::load(config, &engine)
+            .await
+            .map_err(StartError::Faults)?;
+        let tls = tls_or_none(config);
+        let bound = bind_all(config, tls.as_ref()).await?;
+        let (journal, receipts) =
+            Journal::start(&config.data_dir.join("receipts"), config.keep_receipts)?;
+        let host = Arc::new(Host {
+            hostname: config.hostname.to_string(),
+            limits: session_limits(&config.limits),
+            engine,
+            maildirs: Maildirs::new(&config.maildirs, config.hostname.as_str()),
+            journal,
+            relay_receipts: RelayReceipts::default(),
+            snapshot: Arc::new(snapshot),
+        });
+        Ok(Self::run(host, bound, config.limits.sessions, receipts))
+    }
+
+    fn run(
+        host: Arc<Host>,
+        bound: Vec<(Listening, Bound)>,
+        sessions: usize,
+        receipts: Writer,
+    ) -> Self {
+        let shutdown = CancellationToken::new();
+        let tracker = TaskTracker::new();
+        let sessions = Arc::new(Semaphore::new(sessions));
+        let mut listening = Vec::new();
+        for (place, bound) in bound {
+            listening.push(place);
+            tracker.spawn(accept(
+                bound,
+                Arc::clone(&host),
+                Arc::clone(&sessions),
+                tracker.clone(),
+                shutdown.clone(),
+            ));
+        }
+        tracker.close();
+        Self {
+            listening,
+            shutdown,
+            tracker,
+            receipts,
+        }
+    }
+
+    /// Where it listens.
+    pub fn listening(&self) -> &[Listening] {
+        &self.listening
+    }
+
+    /// Stops: no new sessions, idle ones are told to come back, those that are
+    /// receiving content may finish it within `grace`. Every receipt is on disk then.
+    pub async fn stop(self, grace: Duration) {
+        self.shutdown.cancel();
+        if tokio::time::timeout(grace, self.tracker.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                sessions = self.tracker.len(),
+                "sessions were cut off after the grace period"
+            );
+            return;
+        }
+        let finished = tokio::task::spawn_blocking(move || self.receipts.finish());
+        if finished.await.is_err() {
+            tracing::error!("receipts may be missing");
+        }
+    }
+}
+
+fn make_directory(path: &std::path::Path) -> Result<(), StartError> {
+    fs::create_dir_all(path).map_err(|source| StartError::DataDirectory {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// TLS, or none while there is no usable certificate: mail that need not be
+/// encrypted still flows then, and what must be is deferred.
+fn tls_or_none(config: &Config) -> Option<TlsServer> {
+    match tls_server(config) {
+        Ok(server) => Some(server),
+        Err(error) => {
+            tracing::error!(%error, "TLS is not available: STARTTLS gets 454, enforced routes 451");
+            None
+        }
+    }
+}
+
+/// The configured certificates, or one that the host makes itself.
+pub fn tls_server(config: &Config) -> Result<TlsServer, CertificateError> {
+    let mut identities = Vec::new();
+    for certificate in &config.tls.certificates {
+        identities.push(Identity::load(
+            &certificate.chain.value,
+            &certificate.key.value,
+        )?);
+    }
+    if identities.is_empty() {
+        identities.push(own_certificate(config)?);
+    }
+    Ok(TlsServer::new(identities)?)
+}
+
+fn own_certificate(config: &Config) -> Result<Identity, CertificateError> {
+    let directory = config.data_dir.join("tls");
+    let hostname = config.hostname.as_str();
+    let (identity, origin) = tls::host_certificate(&directory, hostname, SystemTime::now())?;
+    match origin {
+        tls::Provenance::Reused => {
+            tracing::info!(hostname, "using the host's own self-signed certificate")
+        }
+        made => tracing::warn!(
+            hostname,
+            ?made,
+            path = %directory.display(),
+            "no certificate is configured, so the host made itself a self-signed one"
+        ),
+    }
+    Ok(identity)
+}
+
+async fn bind_all(
+    config: &Config,
+    tls: Option<&TlsServer>,
+) -> Result<Vec<(Listening, Bound)>, StartError> {
+    let mut all = Vec::new();
+    for listener in &config.listeners {
+        let fault = |source| StartError::Bind {
+            name: listener.name.to_string(),
+            address: listener.address,
+            source,
+        };
+        let socket = TcpListener::bind(listener.address).await.map_err(fault)?;
+        let address = socket.local_addr().map_err(fault)?;
+        let place = Listening {
+            name: listener.name.to_string(),
+            address,
+            tls: listener.tls,
+        };
+        all.push((
+            place,
+            Bound {
+                listener: Arc::new(of(listener, config, tls)),
+                socket,
+            },
+        ));
+    }
+    Ok(all)
+}
+
+fn of(listener: &config::Listener, config: &Config, tls: Option<&TlsServer>) -> Listener {
+    let server = tls.map(|tls| tls.config(listener.ask_client_certificate));
+    let tls = match listener.tls {
+        config::ListenerTls::None => ListenerTls::Never,
+        config::ListenerTls::Starttls => ListenerTls::StartTls(server),
+        config::ListenerTls::Implicit => ListenerTls::Implicit(server),
+    };
+    Listener {
+        name: listener.name.to_string(),
+        profile: Arc::new(Profile {
+            hostname: config.hostname.to_string(),
+            starttls: tls.starttls(),
+            require_tls: listener.require_tls,
+            message_size: config.limits.message_size,
+            recipients: config.limits.recipients,
+            errors: config.limits.errors,
+        }),
+        tls,
+        asks_client_certificate: listener.ask_client_certificate,
+        greeting_delay: listener.greeting_delay,
+    }
+}
+
+fn session_limits(limits: &config::Limits) -> SessionLimits {
+    SessionLimits {
+        message_size: usize::try_from(limits.message_size).unwrap_or(usize::MAX),
+        command_timeout: limits.command_timeout,
+        data_timeout: limits.data_timeout,
+        handshake_timeout: limits.handshake_timeout,
+    }
+}

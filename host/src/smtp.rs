@@ -1,0 +1,12 @@
+//! SMTP as the receiving side speaks it (RFC 5321).
+//!
+//! **Protocol code is pure**: `line`, `command`, `data` and `session` touch no
+//! socket, clock or lookup. Bytes and answers go in, replies and requests come out.
+//! Only `drive` waits for anything.
+
+pub mod command;
+pub mod data;
+pub mod drive;
+pub mod line;
+pub mod reply;
+pub mod session;

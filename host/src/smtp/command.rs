@@ -1,0 +1,403 @@
+//! Commands, parsed from a line (RFC 5321, section 4.1).
+//!
+//! Lenient where the grammar is harmless (a space after `FROM:`, any name in EHLO),
+//! strict where hosts could disagree about an address or a parameter.
+
+use crate::address::{AddressError, Domain, Mailbox};
+use crate::facts::{Body, Helo, HeloVerb, MailParameters};
+
+/// Longest path in octets, brackets included (RFC 5321, section 4.5.3.1.3).
+pub const MAX_PATH: usize = 256;
+
+/// One command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// EHLO or HELO.
+    Greet(Helo),
+    /// MAIL FROM.
+    Mail {
+        /// None for the null sender.
+        sender: Option<Mailbox>,
+        /// The path has characters beyond ASCII.
+        international: bool,
+        /// What follows the path.
+        parameters: MailParameters,
+    },
+    /// RCPT TO.
+    Rcpt {
+        /// Whom to.
+        recipient: Recipient,
+        /// The path has characters beyond ASCII.
+        international: bool,
+    },
+    /// DATA.
+    Data,
+    /// STARTTLS (RFC 3207).
+    StartTls,
+    /// RSET.
+    Rset,
+    /// NOOP, with anything behind it.
+    Noop,
+    /// VRFY of something.
+    Vrfy,
+    /// HELP, with or without a topic.
+    Help,
+    /// QUIT.
+    Quit,
+}
+
+/// A forward-path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recipient {
+    /// A mailbox.
+    Mailbox(Mailbox),
+    /// `<Postmaster>` without a domain (RFC 5321, section 4.1.1.3).
+    Postmaster,
+}
+
+/// Why a line is no command of ours.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// No such verb.
+    #[error("command not recognised")]
+    Unknown,
+    /// A verb that RFC 5321 knows and this host does not offer.
+    #[error("command not implemented")]
+    NotImplemented,
+    /// Octets that no command may contain.
+    #[error("commands are printable text")]
+    NotText,
+    /// The wrong shape; this is the right one.
+    #[error("syntax: {0}")]
+    Syntax(&'static str),
+    /// A reverse-path that is none.
+    #[error("bad sender: {0}")]
+    Sender(AddressError),
+    /// A forward-path that is none.
+    #[error("bad recipient: {0}")]
+    Recipient(AddressError),
+    /// A path over [`MAX_PATH`].
+    #[error("a path of {0} octets is over the limit of {MAX_PATH}")]
+    LongPath(usize),
+    /// A parameter with a bad or missing value, or given twice.
+    #[error("bad parameter {0}")]
+    BadParameter(String),
+    /// A parameter of no extension that is offered.
+    #[error("parameter {0} is not supported")]
+    UnknownParameter(String),
+}
+
+impl Command {
+    /// Parses a line without its CRLF.
+    pub fn parse(line: &[u8]) -> Result<Self, CommandError> {
+        let text = std::str::from_utf8(line).map_err(|_| CommandError::NotText)?;
+        if text.chars().any(|c| c.is_control() && c != '\t') {
+            return Err(CommandError::NotText);
+        }
+        let text = text.trim_end_matches([' ', '\t']);
+        let (verb, rest) = text.split_once([' ', '\t']).unwrap_or((text, ""));
+        parse_verb(
+            &verb.to_ascii_uppercase(),
+            rest.trim_start_matches([' ', '\t']),
+        )
+    }
+}
+
+fn parse_verb(verb: &str, rest: &str) -> Result<Command, CommandError> {
+    match verb {
+        "EHLO" => greet(HeloVerb::Ehlo, rest, "EHLO host-name"),
+        "HELO" => greet(HeloVerb::Helo, rest, "HELO host-name"),
+        "MAIL" => mail(rest),
+        "RCPT" => rcpt(rest),
+        "DATA" => bare(Command::Data, rest, "DATA"),
+        "STARTTLS" => bare(Command::StartTls, rest, "STARTTLS"),
+        "RSET" => bare(Command::Rset, rest, "RSET"),
+        "QUIT" => bare(Command::Quit, rest, "QUIT"),
+        "NOOP" => Ok(Command::Noop),
+        "HELP" => Ok(Command::Help),
+        "VRFY" if rest.is_empty() => Err(CommandError::Syntax("VRFY address")),
+        "VRFY" => Ok(Command::Vrfy),
+        "EXPN" | "TURN" | "SEND" | "SOML" | "SAML" | "ETRN" | "BDAT" | "AUTH" => {
+            Err(CommandError::NotImplemented)
+        }
+        _ => Err(CommandError::Unknown),
+    }
+}
+
+fn bare(command: Command, rest: &str, syntax: &'static str) -> Result<Command, CommandError> {
+    if rest.is_empty() {
+        Ok(command)
+    } else {
+        Err(CommandError::Syntax(syntax))
+    }
+}
+
+/// Any word of at most 255 octets: the name is a claim, and refusing odd ones only
+/// breaks mail.
+fn greet(verb: HeloVerb, rest: &str, syntax: &'static str) -> Result<Command, CommandError> {
+    let word =
+        !rest.is_empty() && rest.len() <= crate::address::MAX_DOMAIN && !rest.contains([' ', '\t']);
+    if !word {
+        return Err(CommandError::Syntax(syntax));
+    }
+    Ok(Command::Greet(Helo {
+        verb,
+        name: rest.to_owned(),
+    }))
+}
+
+fn mail(rest: &str) -> Result<Command, CommandError> {
+    const SYNTAX: CommandError = CommandError::Syntax("MAIL FROM:<address> [parameters]");
+    let (path, rest) = path(rest, "FROM:").ok_or(SYNTAX)??;
+    let sender = match strip_route(path) {
+        "" => None,
+        address => Some(address.parse().map_err(CommandError::Sender)?),
+    };
+    Ok(Command::Mail {
+        sender,
+        international: !path.is_ascii(),
+        parameters: mail_parameters(rest)?,
+    })
+}
+
+fn rcpt(rest: &str) -> Result<Command, CommandError> {
+    const SYNTAX: CommandError = CommandError::Syntax("RCPT TO:<address>");
+    let (path, rest) = path(rest, "TO:").ok_or(SYNTAX)??;
+    if let Some(parameter) = rest.split_whitespace().next() {
+        return Err(CommandError::UnknownParameter(keyword(parameter).0));
+    }
+    let recipient = match strip_route(path) {
+        "" => return Err(SYNTAX),
+        name if name.eq_ignore_ascii_case("postmaster") => Recipient::Postmaster,
+        address => Recipient::Mailbox(address.parse().map_err(CommandError::Recipient)?),
+    };
+    Ok(Command::Rcpt {
+        recipient,
+        international: !path.is_ascii(),
+    })
+}
+
+/// The path between the angle brackets, and what follows it. The end bracket is the
+/// first outside a quoted local part.
+fn path<'a>(rest: &'a str, keyword: &str) -> Option<Result<(&'a str, &'a str), CommandError>> {
+    let (found, rest) = rest.split_at_checked(keyword.len())?;
+    let inner = rest.trim_start_matches(' ').strip_prefix('<')?;
+    let end = found
+        .eq_ignore_ascii_case(keyword)
+        .then(|| closing_bracket(inner))??;
+    let (path, rest) = (&inner[..end], &inner[end + 1..]);
+    if path.len() + 2 > MAX_PATH {
+        return Some(Err(CommandError::LongPath(path.len() + 2)));
+    }
+    (rest.is_empty() || rest.starts_with([' ', '\t'])).then_some(Ok((path, rest)))
+}
+
+fn closing_bracket(inner: &str) -> Option<usize> {
+    let (mut quoted, mut escaped) = (false, false);
+    for (at, c) in inner.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            '>' if !quoted => return Some(at),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Source routes are to be accepted and ignored (RFC 5321, appendix C).
+fn strip_route(path: &str) -> &str {
+    match path.split_once(':') {
+        Some((route, address)) if is_route(route) => address,
+        _ => path,
+    }
+}
+
+fn is_route(route: &str) -> bool {
+    route.split(',').all(|hop| {
+        hop.strip_prefix('@')
+            .is_some_and(|domain| domain.parse::<Domain>().is_ok())
+    })
+}
+
+fn mail_parameters(rest: &str) -> Result<MailParameters, CommandError> {
+    let mut parameters = MailParameters::default();
+    for parameter in rest.split_whitespace() {
+        let (name, value) = keyword(parameter);
+        let fault = || CommandError::BadParameter(name.clone());
+        let sound = match (name.as_str(), value) {
+            ("SIZE", Some(value)) => set(&mut parameters.size, size(value).ok_or_else(fault)?),
+            ("BODY", Some(value)) => set(&mut parameters.body, body(value).ok_or_else(fault)?),
+            ("SMTPUTF8", None) => !std::mem::replace(&mut parameters.smtputf8, true),
+            ("SIZE" | "BODY" | "SMTPUTF8", _) => false,
+            _ => return Err(CommandError::UnknownParameter(name)),
+        };
+        if !sound {
+            return Err(fault());
+        }
+    }
+    Ok(parameters)
+}
+
+/// Sets what is not set yet; whether it was not.
+fn set<T>(slot: &mut Option<T>, value: T) -> bool {
+    slot.replace(value).is_none()
+}
+
+fn keyword(parameter: &str) -> (String, Option<&str>) {
+    match parameter.split_once('=') {
+        Some((name, value)) => (name.to_ascii_uppercase(), Some(value)),
+        None => (parameter.to_ascii_uppercase(), None),
+    }
+}
+
+/// Up to 20 digits (RFC 1870, section 3).
+fn size(value: &str) -> Option<u64> {
+    value
+        .bytes()
+        .all(|b| b.is_ascii_digit())
+        .then(|| value.parse().ok())?
+}
+
+fn body(value: &str) -> Option<Body> {
+    [Body::SevenBit, Body::EightBitMime]
+        .into_iter()
+        .find(|body| body.as_str().eq_ignore_ascii_case(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sender_of(line: &str) -> Result<String, CommandError> {
+        match Command::parse(line.as_bytes())? {
+            Command::Mail { sender, .. } => Ok(sender.map_or("<>".to_owned(), |s| s.to_string())),
+            Command::Rcpt {
+                recipient: Recipient::Mailbox(mailbox),
+                ..
+            } => Ok(mailbox.to_string()),
+            other => Ok(format!("{other:?}")),
+        }
+    }
+
+    #[test]
+    fn paths() {
+        for (line, sender) in [
+            ("MAIL FROM:<a@b.example>", "a@b.example"),
+            ("mail from:<a@B.EXAMPLE>", "a@b.example"),
+            ("MAIL FROM: <a@b.example> SIZE=5", "a@b.example"),
+            ("MAIL FROM:<>", "<>"),
+            (
+                "MAIL FROM:<@x.example,@y.example:a@b.example>",
+                "a@b.example",
+            ),
+            ("MAIL FROM:<\"a>b\"@b.example>", "\"a>b\"@b.example"),
+            ("MAIL FROM:<\"a:b\"@b.example>", "\"a:b\"@b.example"),
+            ("RCPT TO:<a@[192.0.2.1]>", "a@[192.0.2.1]"),
+            (
+                "RCPT TO:<PostMaster>",
+                "Rcpt { recipient: Postmaster, international: false }",
+            ),
+        ] {
+            assert_eq!(sender_of(line).as_deref(), Ok(sender), "{line}");
+        }
+    }
+
+    #[test]
+    fn refused_lines() {
+        for (line, error) in [
+            ("", "command not recognised"),
+            ("FOO bar", "command not recognised"),
+            ("EXPN list", "command not implemented"),
+            ("NO\0OP", "commands are printable text"),
+            ("EHLO", "syntax: EHLO host-name"),
+            ("EHLO a b", "syntax: EHLO host-name"),
+            ("DATA now", "syntax: DATA"),
+            (
+                "MAIL a@b.example",
+                "syntax: MAIL FROM:<address> [parameters]",
+            ),
+            (
+                "MAIL FROM:a@b.example",
+                "syntax: MAIL FROM:<address> [parameters]",
+            ),
+            (
+                "MAIL FROM:<a@b.example>SIZE=1",
+                "syntax: MAIL FROM:<address> [parameters]",
+            ),
+            (
+                "MAIL TO:<a@b.example>",
+                "syntax: MAIL FROM:<address> [parameters]",
+            ),
+            (
+                "MAIL FROM:<a>",
+                "bad sender: \"a\" is not a mailbox: write local-part@domain",
+            ),
+            ("MAIL FROM:<a@b.example> SIZE=-1", "bad parameter SIZE"),
+            ("MAIL FROM:<a@b.example> SIZE", "bad parameter SIZE"),
+            (
+                "MAIL FROM:<a@b.example> SIZE=1 size=2",
+                "bad parameter SIZE",
+            ),
+            ("MAIL FROM:<a@b.example> BODY=9BIT", "bad parameter BODY"),
+            (
+                "MAIL FROM:<a@b.example> AUTH=<>",
+                "parameter AUTH is not supported",
+            ),
+            ("RCPT TO:<>", "syntax: RCPT TO:<address>"),
+            (
+                "RCPT TO:<a@b.example> NOTIFY=NEVER",
+                "parameter NOTIFY is not supported",
+            ),
+            (
+                "RCPT TO:<a@b..example>",
+                "bad recipient: \"b..example\" is not a domain name",
+            ),
+            ("VRFY", "syntax: VRFY address"),
+        ] {
+            assert_eq!(
+                sender_of(line).map_err(|e| e.to_string()),
+                Err(error.to_owned()),
+                "{line}"
+            );
+        }
+        let long = format!("MAIL FROM:<a@{}.example>", "b".repeat(250));
+        assert_eq!(sender_of(&long), Err(CommandError::LongPath(262)));
+    }
+
+    #[test]
+    fn parameters() {
+        let line = "MAIL FROM:<δ@b.example> BODY=8bitmime SMTPUTF8 SIZE=1000";
+        let Ok(Command::Mail {
+            international,
+            parameters,
+            ..
+        }) = Command::parse(line.as_bytes())
+        else {
+            unreachable!("{line} is MAIL");
+        };
+        assert!(international);
+        let expected = MailParameters {
+            size: Some(1000),
+            body: Some(Body::EightBitMime),
+            smtputf8: true,
+            requiretls: false,
+        };
+        assert_eq!(parameters, expected);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_are_a_panic(line in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = Command::parse(&line);
+        }
+
+        #[test]
+        fn no_mail_is_a_panic(rest in "(MAIL FROM|RCPT TO|mail from): ?<?\\PC{0,40}>?\\PC{0,20}") {
+            let _ = Command::parse(rest.as_bytes());
+        }
+    }
+}

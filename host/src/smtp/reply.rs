@@ -1,0 +1,282 @@
+//! Replies, and the one place where refusals get their codes and words.
+//!
+//! Codes are those of RFC 5321 section 4.2 with the enhanced codes of RFC 3463.
+
+use std::borrow::Cow;
+
+use super::command::CommandError;
+use super::data::ContentFault;
+use super::line::{LineFault, MAX_LINE};
+use crate::decision::Refusal;
+use crate::deliver::DeliveryError;
+use crate::facts::ReceiptId;
+
+/// Longest text of a reply line: 512 octets less code, enhanced code and CRLF
+/// (RFC 5321, section 4.5.3.1.5).
+const MAX_TEXT: usize = 490;
+
+/// What a receipt's id and its brackets take of that.
+const ID_TEXT: usize = 30;
+
+/// Most names of a certificate that a reply shows: enough to see whose it is.
+const SHOWN_NAMES: usize = 3;
+
+/// A reply of one or more lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    code: u16,
+    enhanced: &'static str,
+    lines: Vec<Cow<'static, str>>,
+}
+
+impl Reply {
+    /// A reply of one line; `enhanced` is empty where there is no such code.
+    pub fn new(code: u16, enhanced: &'static str, text: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            code,
+            enhanced,
+            lines: vec![text.into()],
+        }
+    }
+
+    /// A reply of several lines.
+    pub fn lines(code: u16, enhanced: &'static str, lines: Vec<Cow<'static, str>>) -> Self {
+        Self {
+            code,
+            enhanced,
+            lines,
+        }
+    }
+
+    /// The three digits.
+    pub fn code(&self) -> u16 {
+        self.code
+    }
+
+    /// Whether it says yes (2yz or 3yz).
+    pub fn is_positive(&self) -> bool {
+        self.code < 400
+    }
+
+    /// Writes it as it goes over the wire.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        for (index, line) in self.lines.iter().enumerate() {
+            let separator = if index + 1 < self.lines.len() {
+                '-'
+            } else {
+                ' '
+            };
+            out.extend_from_slice(format!("{}{separator}", self.code).as_bytes());
+            if !self.enhanced.is_empty() {
+                out.extend_from_slice(self.enhanced.as_bytes());
+                out.push(b' ');
+            }
+            out.extend(printable(line));
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+}
+
+/// For receipts and logs: the lines, joined.
+impl std::fmt::Display for Reply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ", self.code)?;
+        if !self.enhanced.is_empty() {
+            write!(f, "{} ", self.enhanced)?;
+        }
+        let text = self.lines.join(" / ");
+        f.write_str(&String::from_utf8_lossy(
+            &printable(&text).collect::<Vec<_>>(),
+        ))
+    }
+}
+
+/// Replies are ASCII without controls, whatever text went into them.
+fn printable(text: &str) -> impl Iterator<Item = u8> {
+    let shown = |c: char| {
+        if (' '..='~').contains(&c) {
+            c as u8
+        } else {
+            b'?'
+        }
+    };
+    text.chars().map(shown).take(MAX_TEXT)
+}
+
+/// Refuses a recipient. Ends with the receipt's id, so that a bounce leads to it.
+pub fn refused(refusal: &Refusal, contact: Option<&str>, receipt: ReceiptId) -> Reply {
+    let (code, enhanced, text) = refusal_text(refusal);
+    let with_id = |text: &str| {
+        let kept: String = text.chars().take(MAX_TEXT - ID_TEXT).collect();
+        Cow::from(format!("{kept} [{receipt}]"))
+    };
+    let lines = match contact {
+        Some(contact) => vec![Cow::from(text), with_id(contact)],
+        None => vec![with_id(&text)],
+    };
+    Reply::lines(code, enhanced, lines)
+}
+
+fn refusal_text(refusal: &Refusal) -> (u16, &'static str, String) {
+    let permanent = |text: String| (550, "5.7.1", text);
+    match refusal {
+        Refusal::Plaintext => (530, "5.7.0", "Must issue a STARTTLS command first".into()),
+        Refusal::PlaintextOnly => permanent("This route requires encryption (TLS)".into()),
+        Refusal::TlsUnavailable => (451, "4.7.0", "TLS temporarily not available".into()),
+        Refusal::Version { found, required } => permanent(format!(
+            "This route requires {required}; this session is {found}"
+        )),
+        Refusal::NotPostQuantum { found } => permanent(format!(
+            "This route requires a post-quantum key exchange; this session has {}",
+            found.as_deref().unwrap_or("an unknown one")
+        )),
+        Refusal::NoCertificate { asked: true } => {
+            permanent("This route requires a client certificate".into())
+        }
+        Refusal::NoCertificate { asked: false } => permanent(
+            "This route requires a client certificate, and this port does not ask for one".into(),
+        ),
+        Refusal::Untrusted { detail } => permanent(format!(
+            "This route requires a trusted client certificate; yours is not: {detail}"
+        )),
+        Refusal::WrongName { required, found } => permanent(format!(
+            "This route requires a client certificate for {required}; yours is for {}",
+            names(found)
+        )),
+        Refusal::PinMismatch { found } => permanent(format!(
+            "This route requires a pinned client certificate; the key of yours is {found}"
+        )),
+        Refusal::PolicyFailed => (451, "4.3.0", "Policy temporarily unavailable".into()),
+    }
+}
+
+fn names(found: &[String]) -> String {
+    match found {
+        [] => "no DNS name".into(),
+        found if found.len() <= SHOWN_NAMES => found.join(", "),
+        found => format!(
+            "{} and {} more",
+            found[..SHOWN_NAMES].join(", "),
+            found.len() - SHOWN_NAMES
+        ),
+    }
+}
+
+/// Nobody here owns the recipient's domain.
+pub fn relaying_denied(receipt: Option<ReceiptId>) -> Reply {
+    match receipt {
+        Some(receipt) => Reply::new(550, "5.7.1", format!("Relaying denied [{receipt}]")),
+        None => Reply::new(550, "5.7.1", "Relaying denied"),
+    }
+}
+
+/// A line that is no command.
+pub fn bad_command(error: &CommandError) -> Reply {
+    let (code, enhanced) = match error {
+        CommandError::Unknown => (500, "5.5.1"),
+        CommandError::NotImplemented => (502, "5.5.1"),
+        CommandError::NotText => (500, "5.5.2"),
+        CommandError::Syntax(_) => (501, "5.5.4"),
+        CommandError::Sender(_) => (501, "5.1.7"),
+        CommandError::Recipient(_) | CommandError::LongPath(_) => (501, "5.1.3"),
+        CommandError::BadParameter(_) => (501, "5.5.4"),
+        CommandError::UnknownParameter(_) => (555, "5.5.4"),
+    };
+    Reply::new(code, enhanced, capitalised(error.to_string()))
+}
+
+/// Octets that are no line. The session ends with it.
+pub fn bad_line(fault: LineFault) -> Reply {
+    match fault {
+        LineFault::TooLong => Reply::new(
+            500,
+            "5.5.2",
+            format!("Line over {MAX_LINE} octets; closing connection"),
+        ),
+        LineFault::BareNewline => Reply::new(
+            500,
+            "5.5.2",
+            "Bare CR or LF: lines end with CRLF; closing connection",
+        ),
+    }
+}
+
+/// Content that is refused as a whole.
+pub fn bad_content(fault: ContentFault, limit: u64) -> Reply {
+    match fault {
+        ContentFault::TooLarge => Reply::new(
+            552,
+            "5.3.4",
+            format!("Message over the limit of {limit} octets"),
+        ),
+        ContentFault::BareNewline => Reply::new(
+            550,
+            "5.5.2",
+            "Bare CR or LF in the message: lines end with CRLF",
+        ),
+        ContentFault::Nul => Reply::new(550, "5.6.0", "NUL in the message"),
+    }
+}
+
+/// A delivery that did not happen.
+pub fn undelivered(error: &DeliveryError) -> Reply {
+    match error {
+        DeliveryError::Loop { .. } => Reply::new(554, "5.4.6", capitalised(error.to_string())),
+        DeliveryError::Storage { .. } => {
+            Reply::new(451, "4.3.0", "Message not stored, please try again later")
+        }
+    }
+}
+
+fn capitalised(text: String) -> String {
+    let mut characters = text.chars();
+    match characters.next() {
+        Some(first) => first.to_uppercase().chain(characters).collect(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wire(reply: &Reply) -> String {
+        let mut out = Vec::new();
+        reply.write(&mut out);
+        String::from_utf8(out).expect("replies are ASCII")
+    }
+
+    #[test]
+    fn several_lines() {
+        let reply = Reply::lines(250, "", vec!["mx.example".into(), "PIPELINING".into()]);
+        assert_eq!(wire(&reply), "250-mx.example\r\n250 PIPELINING\r\n");
+    }
+
+    #[test]
+    fn texts_cannot_break_a_line_or_the_limit() {
+        let evil = Refusal::Untrusted {
+            detail: format!("a\r\n250 ok\u{1f4a3}{}", "x".repeat(600)),
+        };
+        let id = ReceiptId::new(std::time::UNIX_EPOCH);
+        let text = wire(&refused(&evil, None, id));
+        assert!(text.ends_with(&format!("[{id}]\r\n")), "{text}");
+        assert_eq!(text.matches("\r\n").count(), 1);
+        assert!(text.len() <= 512, "{}", text.len());
+    }
+
+    #[test]
+    fn a_contact_stands_before_the_receipt() {
+        let id = ReceiptId::new(std::time::UNIX_EPOCH);
+        let text = wire(&refused(
+            &Refusal::Plaintext,
+            Some("see https://a.example/tls"),
+            id,
+        ));
+        assert_eq!(
+            text,
+            format!(
+                "530-5.7.0 Must issue a STARTTLS command first\r\n530 5.7.0 see https://a.example/tls [{id}]\r\n"
+            )
+        );
+    }
+}

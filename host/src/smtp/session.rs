@@ -1,0 +1,490 @@
+//! One SMTP session as a state machine.
+//!
+//! **Pure**: lines and answers in, replies and requests ([`Step`]) out.
+//! **Waiting is a state** that takes an answer and no input: `Deciding` while the
+//! policy is asked, `Offering` while the target is, `Content` while data is read,
+//! `Delivering` until every target has it.
+//! **Everything learnt in plaintext is forgotten at STARTTLS**, and a client that has
+//! already sent more behind it is turned away (RFC 3207, section 4.2).
+
+use std::sync::Arc;
+
+use super::command::{Command, CommandError, Recipient};
+use super::data::ContentFault;
+use super::line::LineFault;
+use super::reply::{self, Reply};
+use crate::address::Mailbox;
+use crate::decision::Permit;
+use crate::facts::{Helo, HeloVerb, MailParameters};
+
+#[cfg(test)]
+mod tests;
+
+/// What a listener offers and bounds; the same for all of its sessions.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// The host's name, in the greeting.
+    pub hostname: String,
+    /// What it answers to STARTTLS.
+    pub starttls: StartTls,
+    /// Mail only over TLS: for private listeners (RFC 3207, section 4).
+    pub require_tls: bool,
+    /// Largest message in octets.
+    pub message_size: u64,
+    /// Most recipients asked for in one transaction.
+    pub recipients: usize,
+    /// Most commands in error before the session is ended.
+    pub errors: usize,
+}
+
+/// What a listener says to STARTTLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartTls {
+    /// It is offered.
+    Offered,
+    /// Not on this listener.
+    Never,
+    /// The host has no usable certificate just now.
+    Unavailable,
+}
+
+/// A session.
+#[derive(Debug)]
+pub struct Session {
+    state: State,
+    profile: Arc<Profile>,
+    secured: bool,
+    errors: usize,
+    abandoned: Vec<Permit>,
+}
+
+/// Where it stands. A variant owns exactly what is true there.
+#[derive(Debug)]
+enum State {
+    Connected,
+    Greeted(Helo),
+    /// MAIL was accepted.
+    Transaction(Envelope),
+    /// Takes an answer, not input: the policy is deciding.
+    Deciding(Envelope),
+    /// Takes an answer, not input: the target is asked whether it takes `permitted`.
+    Offering(Envelope, Permit),
+    /// Takes content, not commands.
+    Content(Envelope),
+    /// Takes an answer, not input: the targets have the message.
+    Delivering(Helo),
+    /// After STARTTLS was granted.
+    Securing,
+    Closed,
+}
+
+/// A transaction from MAIL on.
+#[derive(Debug)]
+pub struct Envelope {
+    /// What MAIL said.
+    pub mail: Arc<Mail>,
+    /// Recipients that a decision accepted and the target takes.
+    pub permits: Vec<Permit>,
+    /// Recipients asked for, accepted or not.
+    asked: usize,
+}
+
+/// What is known of a message before its recipients.
+#[derive(Debug)]
+pub struct Mail {
+    /// How the client introduced itself.
+    pub helo: Helo,
+    /// None for the null sender.
+    pub sender: Option<Mailbox>,
+    /// Parameters of MAIL.
+    pub parameters: MailParameters,
+}
+
+/// What the driver is to do next.
+#[derive(Debug)]
+pub enum Step {
+    /// Send this and read on.
+    Reply(Reply),
+    /// Send this and read on; a transaction begins.
+    Begin(Reply),
+    /// Answer with [`Session::decided`].
+    Decide(Arc<Mail>, Mailbox),
+    /// Answer with [`Session::offered`].
+    Offer(Permit),
+    /// Send this, read content, and answer with [`Session::received`] or
+    /// [`Session::refused_content`].
+    Receive(Reply),
+    /// Send this and read on; content for these recipients was refused with it.
+    Refuse(Vec<Permit>, Reply),
+    /// Answer with [`Session::delivered`].
+    Deliver(Envelope),
+    /// Send this, shake hands, and answer with [`Session::secured`].
+    StartTls(Reply),
+    /// Send this and close.
+    Close(Reply),
+}
+
+impl Session {
+    /// A session that has just been accepted, and its greeting. `secured` is true on
+    /// a listener with implicit TLS.
+    pub fn new(profile: Arc<Profile>, secured: bool) -> (Self, Reply) {
+        let greeting = Reply::new(220, "", format!("{} ESMTP Portcullis", profile.hostname));
+        (
+            Self {
+                state: State::Connected,
+                profile,
+                secured,
+                errors: 0,
+                abandoned: Vec::new(),
+            },
+            greeting,
+        )
+    }
+
+    /// Takes a line. `more` says that octets are already pending behind it.
+    pub fn command(&mut self, line: &[u8], more: bool) -> Step {
+        match Command::parse(line) {
+            Ok(command) => self.dispatch(command, more),
+            Err(error) => self.error(reply::bad_command(&error)),
+        }
+    }
+
+    /// Takes octets that are no line: the end of the session.
+    pub fn bad_line(&mut self, fault: LineFault) -> Step {
+        self.close(reply::bad_line(fault))
+    }
+
+    /// Takes the answer to [`Step::Decide`].
+    pub fn decided(&mut self, answer: Result<Permit, Reply>) -> Step {
+        match (self.take(), answer) {
+            (State::Deciding(envelope), Ok(permit)) => {
+                self.state = State::Offering(envelope, permit.clone());
+                Step::Offer(permit)
+            }
+            (State::Deciding(envelope), Err(reply)) => self.go(State::Transaction(envelope), reply),
+            _ => self.confused(),
+        }
+    }
+
+    /// Takes the answer to [`Step::Offer`]: the reply, which accepts or not.
+    pub fn offered(&mut self, reply: Reply) -> Step {
+        match self.take() {
+            State::Offering(mut envelope, permit) => {
+                if reply.is_positive() {
+                    envelope.permits.push(permit);
+                }
+                self.go(State::Transaction(envelope), reply)
+            }
+            _ => self.confused(),
+        }
+    }
+
+    /// Takes the news that content has been read to its end.
+    pub fn received(&mut self) -> Step {
+        match self.take() {
+            State::Content(envelope) => {
+                self.state = State::Delivering(envelope.mail.helo.clone());
+                Step::Deliver(envelope)
+            }
+            _ => self.confused(),
+        }
+    }
+
+    /// Takes the news that the content read to its end is refused.
+    pub fn refused_content(&mut self, fault: ContentFault) -> Step {
+        match self.take() {
+            State::Content(envelope) => {
+                let reply = reply::bad_content(fault, self.profile.message_size);
+                self.state = State::Greeted(envelope.mail.helo.clone());
+                Step::Refuse(envelope.permits, reply)
+            }
+            _ => self.confused(),
+        }
+    }
+
+    /// Takes the answer to [`Step::Deliver`].
+    pub fn delivered(&mut self, reply: Reply) -> Step {
+        match self.take() {
+            State::Delivering(helo) => self.go(State::Greeted(helo), reply),
+            _ => self.confused(),
+        }
+    }
+
+    /// The handshake after [`Step::StartTls`] is done: as if just connected.
+    pub fn secured(&mut self) {
+        self.state = State::Connected;
+        self.secured = true;
+    }
+
+    /// Ends the session from the host's side.
+    pub fn close(&mut self, reply: Reply) -> Step {
+        self.abandon();
+        self.state = State::Closed;
+        Step::Close(reply)
+    }
+
+    /// Permits of transactions that ended without delivery, since the last call.
+    pub fn take_abandoned(&mut self) -> Vec<Permit> {
+        std::mem::take(&mut self.abandoned)
+    }
+
+    /// The client is gone: whatever was permitted is abandoned.
+    pub fn disconnected(&mut self) -> Vec<Permit> {
+        self.abandon();
+        self.take_abandoned()
+    }
+
+    fn dispatch(&mut self, command: Command, more: bool) -> Step {
+        match command {
+            Command::Quit => self.close(Reply::new(221, "2.0.0", "Bye")),
+            Command::Noop => self.reply(Reply::new(250, "2.0.0", "Ok")),
+            Command::Greet(helo) => self.greet(helo),
+            Command::StartTls => self.start_tls(more),
+            Command::Rset => self.reset(),
+            Command::Help => self.reply(Reply::new(
+                214,
+                "2.0.0",
+                "EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT STARTTLS (RFC 5321, RFC 3207)",
+            )),
+            _ if self.profile.require_tls && !self.secured => self.error(Reply::new(
+                530,
+                "5.7.0",
+                "Must issue a STARTTLS command first",
+            )),
+            Command::Vrfy => self.reply(Reply::new(
+                252,
+                "2.1.5",
+                "Cannot verify, will try to deliver",
+            )),
+            Command::Mail {
+                sender,
+                international,
+                parameters,
+            } => self.mail(sender, international, parameters),
+            Command::Rcpt {
+                recipient,
+                international,
+            } => self.rcpt(recipient, international),
+            Command::Data => self.data(),
+        }
+    }
+
+    /// EHLO and HELO also reset (RFC 5321, section 4.1.4).
+    fn greet(&mut self, helo: Helo) -> Step {
+        self.abandon();
+        let reply = match helo.verb {
+            HeloVerb::Helo => Reply::new(250, "", self.profile.hostname.clone()),
+            HeloVerb::Ehlo => self.extensions(&helo),
+        };
+        self.go(State::Greeted(helo), reply)
+    }
+
+    fn extensions(&self, helo: &Helo) -> Reply {
+        let mut lines = vec![
+            format!("{} greets {}", self.profile.hostname, helo.name).into(),
+            "PIPELINING".into(),
+            format!("SIZE {}", self.profile.message_size).into(),
+            "8BITMIME".into(),
+            "SMTPUTF8".into(),
+        ];
+        if !self.secured && self.profile.starttls != StartTls::Never {
+            lines.push("STARTTLS".into());
+        }
+        lines.push("HELP".into());
+        lines.push("ENHANCEDSTATUSCODES".into());
+        Reply::lines(250, "", lines)
+    }
+
+    fn start_tls(&mut self, more: bool) -> Step {
+        if self.secured {
+            return self.error(Reply::new(503, "5.5.1", "TLS is already in use"));
+        }
+        match self.profile.starttls {
+            StartTls::Never => self.error(Reply::new(502, "5.5.1", "STARTTLS is not offered here")),
+            StartTls::Unavailable => self.reply(Reply::new(454, "4.7.0", "TLS not available")),
+            StartTls::Offered if more => self.close(Reply::new(
+                554,
+                "5.5.1",
+                "Commands pipelined behind STARTTLS",
+            )),
+            StartTls::Offered => {
+                self.abandon();
+                self.state = State::Securing;
+                Step::StartTls(Reply::new(220, "2.0.0", "Ready to start TLS"))
+            }
+        }
+    }
+
+    fn reset(&mut self) -> Step {
+        let ok = Reply::new(250, "2.0.0", "Ok");
+        match self.take() {
+            State::Transaction(envelope) => {
+                let helo = envelope.mail.helo.clone();
+                self.abandoned.extend(envelope.permits);
+                self.go(State::Greeted(helo), ok)
+            }
+            state => self.go(state, ok),
+        }
+    }
+
+    fn mail(
+        &mut self,
+        sender: Option<Mailbox>,
+        international: bool,
+        parameters: MailParameters,
+    ) -> Step {
+        if let Some(reply) = self.mail_fault(&parameters, international) {
+            return self.error(reply);
+        }
+        match self.take() {
+            State::Greeted(helo) => {
+                let mail = Arc::new(Mail {
+                    helo,
+                    sender,
+                    parameters,
+                });
+                let envelope = Envelope {
+                    mail,
+                    permits: Vec::new(),
+                    asked: 0,
+                };
+                self.state = State::Transaction(envelope);
+                Step::Begin(Reply::new(250, "2.1.0", "Sender ok"))
+            }
+            state @ State::Connected => self.out_of_order(state, "Send EHLO or HELO first"),
+            state => self.out_of_order(state, "Sender already given; send RSET to start anew"),
+        }
+    }
+
+    fn mail_fault(&self, parameters: &MailParameters, international: bool) -> Option<Reply> {
+        if let State::Greeted(Helo {
+            verb: HeloVerb::Helo,
+            ..
+        }) = &self.state
+            && *parameters != MailParameters::default()
+        {
+            return Some(Reply::new(555, "5.5.4", "Parameters need EHLO"));
+        }
+        if international && !parameters.smtputf8 {
+            return Some(Reply::new(
+                553,
+                "5.6.7",
+                "Address needs SMTPUTF8 (RFC 6531)",
+            ));
+        }
+        let too_large = parameters
+            .size
+            .is_some_and(|size| size > self.profile.message_size);
+        too_large.then(|| reply::bad_content(ContentFault::TooLarge, self.profile.message_size))
+    }
+
+    fn rcpt(&mut self, recipient: Recipient, international: bool) -> Step {
+        match self.take() {
+            State::Transaction(envelope) if international && !envelope.mail.parameters.smtputf8 => {
+                self.state = State::Transaction(envelope);
+                self.error(Reply::new(
+                    553,
+                    "5.6.7",
+                    "Address needs SMTPUTF8 (RFC 6531)",
+                ))
+            }
+            State::Transaction(envelope) if envelope.asked >= self.profile.recipients => self.go(
+                State::Transaction(envelope),
+                Reply::new(452, "4.5.3", "Too many recipients"),
+            ),
+            State::Transaction(envelope) => self.ask(envelope, recipient),
+            State::Connected => self.out_of_order(State::Connected, "Send EHLO or HELO first"),
+            state => self.out_of_order(state, "Send MAIL first"),
+        }
+    }
+
+    fn ask(&mut self, mut envelope: Envelope, recipient: Recipient) -> Step {
+        let recipient = match recipient {
+            Recipient::Mailbox(mailbox) => Ok(mailbox),
+            Recipient::Postmaster => format!("postmaster@{}", self.profile.hostname)
+                .parse()
+                .map_err(CommandError::Recipient),
+        };
+        match recipient {
+            Ok(recipient) => {
+                envelope.asked += 1;
+                let mail = Arc::clone(&envelope.mail);
+                self.state = State::Deciding(envelope);
+                Step::Decide(mail, recipient)
+            }
+            Err(error) => {
+                self.state = State::Transaction(envelope);
+                self.error(reply::bad_command(&error))
+            }
+        }
+    }
+
+    fn data(&mut self) -> Step {
+        match self.take() {
+            State::Transaction(envelope) if envelope.permits.is_empty() => {
+                self.state = State::Transaction(envelope);
+                self.error(Reply::new(554, "5.5.1", "No valid recipients"))
+            }
+            State::Transaction(envelope) => {
+                self.state = State::Content(envelope);
+                Step::Receive(Reply::new(354, "", "End data with <CR><LF>.<CR><LF>"))
+            }
+            State::Connected => self.out_of_order(State::Connected, "Send EHLO or HELO first"),
+            state => self.out_of_order(state, "Send MAIL and RCPT first"),
+        }
+    }
+
+    fn out_of_order(&mut self, state: State, text: &'static str) -> Step {
+        self.state = state;
+        self.error(Reply::new(503, "5.5.1", text))
+    }
+
+    fn reply(&mut self, reply: Reply) -> Step {
+        Step::Reply(reply)
+    }
+
+    fn go(&mut self, state: State, reply: Reply) -> Step {
+        self.state = state;
+        Step::Reply(reply)
+    }
+
+    /// Counts a command in error. What a policy refuses does not count: one tenant's
+    /// refusals must not end a session that others' mail is in.
+    fn error(&mut self, reply: Reply) -> Step {
+        self.errors += 1;
+        if self.errors > self.profile.errors {
+            return self.close(Reply::new(
+                421,
+                "4.7.0",
+                "Too many errors, closing connection",
+            ));
+        }
+        Step::Reply(reply)
+    }
+
+    /// An answer that nothing asked for; a fault of the driver, which must not panic.
+    fn confused(&mut self) -> Step {
+        self.close(Reply::new(
+            421,
+            "4.3.0",
+            "Internal error, closing connection",
+        ))
+    }
+
+    fn abandon(&mut self) {
+        match self.take() {
+            State::Transaction(envelope)
+            | State::Deciding(envelope)
+            | State::Offering(envelope, _)
+            | State::Content(envelope) => {
+                self.state = State::Greeted(envelope.mail.helo.clone());
+                self.abandoned.extend(envelope.permits);
+            }
+            state => self.state = state,
+        }
+    }
+
+    fn take(&mut self) -> State {
+        std::mem::replace(&mut self.state, State::Closed)
+    }
+}

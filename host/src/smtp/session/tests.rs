@@ -1,0 +1,237 @@
+//! Transcripts: each file is one session, read like the RFC.
+//!
+//! `C:` a line from the client (CRLF is added; `\r`, `\n`, `\0` are escapes; lines
+//! without an `S:` between them arrive together), `S:` how a reply begins, `tls` a
+//! handshake, `delivered` and `abandoned` recipients, `closed` the end. A first line
+//! `profile:` changes what the listener offers. Recipients called `refused` are
+//! refused by policy, those called `full` by the target.
+
+use std::collections::VecDeque;
+use std::path::Path;
+
+use super::*;
+use crate::decision::{Refusal, Resolved, TlsOffer, judge};
+use crate::facts::{ReceiptId, sample};
+use crate::smtp::data::{Data, Progress};
+use crate::smtp::line::{Front, front};
+
+#[test]
+fn transcripts() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/smtp/session/transcripts");
+    let mut read = 0;
+    for entry in std::fs::read_dir(directory).expect("the transcripts") {
+        let path = entry.expect("an entry").path();
+        let name = path
+            .file_name()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
+        check(
+            &name,
+            &std::fs::read_to_string(&path).expect("a transcript"),
+        );
+        read += 1;
+    }
+    assert!(read >= 15, "only {read} transcripts");
+}
+
+/// Plays the client's lines and compares all that happens with what is written.
+fn check(name: &str, transcript: &str) {
+    let mut lines = transcript
+        .lines()
+        .filter(|l| !l.is_empty() && !l.starts_with('#'))
+        .peekable();
+    let options = lines
+        .next_if(|line| line.starts_with("profile:"))
+        .unwrap_or_default();
+    let mut played = Played::new(options);
+    for line in lines {
+        match line.strip_prefix("C: ") {
+            Some(sent) => played.send(sent),
+            None => {
+                played.run();
+                let happened = played.happened.pop_front().unwrap_or_default();
+                assert!(
+                    happened.starts_with(line),
+                    "{name}: expected {line:?}, happened {happened:?}"
+                );
+            }
+        }
+    }
+    played.run();
+    assert!(
+        played.happened.is_empty(),
+        "{name}: and then {:?}",
+        played.happened
+    );
+}
+
+struct Played {
+    session: Session,
+    input: Vec<u8>,
+    data: Option<Data>,
+    happened: VecDeque<String>,
+}
+
+impl Played {
+    fn new(options: &str) -> Self {
+        let has = |option: &str| options.split_whitespace().any(|found| found == option);
+        let profile = Profile {
+            hostname: "mx.example".into(),
+            starttls: match () {
+                () if has("starttls=never") => StartTls::Never,
+                () if has("starttls=unavailable") => StartTls::Unavailable,
+                () => StartTls::Offered,
+            },
+            require_tls: has("require-tls"),
+            message_size: 1000,
+            recipients: 3,
+            errors: 3,
+        };
+        let (session, greeting) = Session::new(Arc::new(profile), has("secured"));
+        let happened = VecDeque::from([format!("S: {greeting}")]);
+        Self {
+            session,
+            input: Vec::new(),
+            data: None,
+            happened,
+        }
+    }
+
+    fn send(&mut self, line: &str) {
+        let line = line
+            .replace("\\r", "\r")
+            .replace("\\n", "\n")
+            .replace("\\0", "\0");
+        self.input.extend_from_slice(line.as_bytes());
+        self.input.extend_from_slice(b"\r\n");
+    }
+
+    fn run(&mut self) {
+        while let Some(step) = self.next_step() {
+            self.perform(step);
+            let abandoned = self.session.take_abandoned();
+            if !abandoned.is_empty() {
+                self.happened
+                    .push_back(format!("abandoned {}", shown(&abandoned)));
+            }
+        }
+    }
+
+    fn next_step(&mut self) -> Option<Step> {
+        if let Some(data) = &mut self.data {
+            let progress = data.push(&self.input);
+            let Progress::End(length) = progress else {
+                self.input.clear();
+                return None;
+            };
+            self.input.drain(..length);
+            return self.data.take().map(|data| match data.finish() {
+                Ok(_) => self.session.received(),
+                Err(fault) => self.session.refused_content(fault),
+            });
+        }
+        match front(&self.input) {
+            Front::More => None,
+            Front::Fault(fault) => Some(self.session.bad_line(fault)),
+            Front::Line(line, length) => {
+                let step = self.session.command(line, self.input.len() > length);
+                self.input.drain(..length);
+                Some(step)
+            }
+        }
+    }
+
+    fn perform(&mut self, mut step: Step) {
+        loop {
+            step = match step {
+                Step::Reply(reply) | Step::Begin(reply) => return self.say(&reply),
+                Step::Receive(reply) => {
+                    self.data = Some(Data::new(1000));
+                    return self.say(&reply);
+                }
+                Step::Decide(_, recipient) => self.session.decided(decide(&recipient)),
+                Step::Offer(permit) => self.session.offered(offer(&permit)),
+                Step::Deliver(envelope) => {
+                    self.happened
+                        .push_back(format!("delivered {}", shown(&envelope.permits)));
+                    self.session.delivered(Reply::new(250, "2.0.0", "Ok"))
+                }
+                Step::Refuse(permits, reply) => {
+                    self.happened
+                        .push_back(format!("refused {}", shown(&permits)));
+                    return self.say(&reply);
+                }
+                Step::StartTls(reply) => {
+                    self.say(&reply);
+                    self.happened.push_back("tls".into());
+                    return self.session.secured();
+                }
+                Step::Close(reply) => {
+                    self.say(&reply);
+                    self.input.clear();
+                    return self.happened.push_back("closed".into());
+                }
+            };
+        }
+    }
+
+    fn say(&mut self, reply: &Reply) {
+        self.happened.push_back(format!("S: {reply}"));
+    }
+}
+
+fn decide(recipient: &Mailbox) -> Result<Permit, Reply> {
+    if recipient.local() == "refused" {
+        let id = ReceiptId::new(std::time::UNIX_EPOCH);
+        return Err(reply::refused(&Refusal::Plaintext, None, id));
+    }
+    let facts = sample::clear(recipient);
+    Ok(judge(&Resolved::Opportunistic, &facts, TlsOffer::Offered).expect("nothing is enforced"))
+}
+
+fn offer(permit: &Permit) -> Reply {
+    match permit.recipient().local() {
+        "full" => Reply::new(451, "4.3.0", "Message not stored, please try again later"),
+        _ => Reply::new(250, "2.1.5", "Recipient ok"),
+    }
+}
+
+fn shown(permits: &[Permit]) -> String {
+    let shown: Vec<_> = permits
+        .iter()
+        .map(|permit| permit.recipient().to_string())
+        .collect();
+    shown.join(" ")
+}
+
+#[test]
+fn an_answer_that_nothing_asked_for_closes() {
+    let profile = Played::new("").session.profile;
+    let answers: [fn(&mut Session) -> Step; 4] = [
+        |session| session.decided(Err(Reply::new(250, "", ""))),
+        |session| session.offered(Reply::new(250, "", "")),
+        Session::received,
+        |session| session.delivered(Reply::new(250, "", "")),
+    ];
+    for answer in answers {
+        let (mut session, _) = Session::new(Arc::clone(&profile), false);
+        assert!(matches!(answer(&mut session), Step::Close(reply) if reply.code() == 421));
+    }
+}
+
+#[test]
+fn a_client_that_vanishes_abandons_what_was_permitted() {
+    let mut played = Played::new("");
+    for line in [
+        "EHLO c",
+        "MAIL FROM:<a@b.example>",
+        "RCPT TO:<c@d.example>",
+        "DATA",
+        "half a mess",
+    ] {
+        played.send(line);
+    }
+    played.run();
+    assert_eq!(shown(&played.session.disconnected()), "c@d.example");
+}
