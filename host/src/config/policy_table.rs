@@ -115,13 +115,12 @@ fn policy(table: &Table<'_>, created: usize, around: &Surroundings<'_>) -> Optio
 }
 
 fn narrative(table: &Table<'_>) -> String {
-    let value = table.get("narrative");
-    let text = value
-        .as_ref()
-        .and_then(|value| value.text())
-        .unwrap_or_default();
+    let Some(value) = table.get("narrative") else {
+        return String::new();
+    };
+    let text = value.text().unwrap_or_default();
     let length = text.chars().count();
-    if let Some(value) = value.filter(|_| length > MAX_NARRATIVE) {
+    if length > MAX_NARRATIVE {
         value.fault(format_args!(
             "{length} characters are over the limit of {MAX_NARRATIVE}"
         ));
