@@ -20,7 +20,7 @@ use crate::address::Mailbox;
 use crate::decision::{Decision, Permit, Refusal, Resolved, TlsOffer, Verdict, judge};
 use crate::deliver::{Consignment, Message};
 use crate::facts::{
-    Connection, Direction, Facts, Judgement, ReceiptId, Stage, TenantId, unix_seconds,
+    Connection, Direction, Facts, ReceiptId, Stage, TenantId, unix_seconds,
 };
 use crate::host::Host;
 use crate::receipt::{
