@@ -1,0 +1,1 @@
+//! End-to-end suites, one module each: the real binary, real sockets, real clients.
