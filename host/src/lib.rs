@@ -1,7 +1,7 @@
 //! Portcullis, a WebAssembly-extensible policy host for receiving mail.
 //!
 //! The modules stand in the order in which a message meets them: a connection is
-//! taken by `listen`, spoken to by [`smtp`] over `tls`, described by [`facts`];
+//! taken by `listen`, spoken to by [`smtp`] over [`tls`], described by [`facts`];
 //! [`tenant`] says who owns a recipient, `policy` which of the owner's policies
 //! applies, [`engine`] runs those that are WebAssembly, [`decision`] turns the answer
 //! into a verdict, [`deliver`] hands accepted mail on, [`receipt`] keeps the evidence.
@@ -10,6 +10,7 @@
 pub mod address;
 pub mod digest;
 
+pub mod tls;
 pub mod smtp;
 pub mod facts;
 pub mod tenant;

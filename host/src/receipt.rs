@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::address::Mailbox;
 use crate::decision::{Decision, Resolved, Verdict};
 use crate::digest::Digest;
+use crate::engine::LogLine;
 use crate::facts::{Connection, Facts, Helo, ReceiptId, TenantId};
 
 /// One line of the journal.
@@ -68,9 +69,12 @@ pub struct VerdictEvent {
     /// Fuel that the module used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fuel: Option<u64>,
-    /// What the module logged, level first.
+    /// What the module logged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub log: Vec<String>,
+    pub log: Vec<LogLine>,
+    /// How many lines beyond the limit it logged.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub log_dropped: u64,
 }
 
 /// Which policy decided, and by which code.
@@ -188,4 +192,8 @@ pub fn timestamp(unix_seconds: u64) -> String {
     time.unwrap_or(time::OffsetDateTime::UNIX_EPOCH)
         .format(&time::format_description::well_known::Rfc3339)
         .unwrap_or_default()
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }

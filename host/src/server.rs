@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{self, Config, Fault, TlsMode};
+use crate::config::{self, Config, Fault};
 use crate::deliver::Maildirs;
 use crate::engine::{Engine, EngineError};
 use crate::host::{Host, RelayReceipts, SessionLimits};
@@ -19,7 +19,7 @@ use crate::listen::{Bound, Listener, ListenerTls, accept};
 use crate::receipt::journal::{Journal, JournalError, Writer};
 use crate::smtp::session::Profile;
 use crate::tenant;
-use crate::tls::TlsServer;
+use crate::tls::{self, Identity, IdentityError, NoIdentity, SelfSignedError, TlsServer};
 
 /// A running host.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub struct Listening {
     /// Where it is bound: with the port that was chosen where 0 was asked for.
     pub address: SocketAddr,
     /// How it speaks TLS.
-    pub tls: TlsMode,
+    pub tls: config::ListenerTls,
 }
 
 /// Why a host did not start.
@@ -73,6 +73,20 @@ pub enum StartError {
     },
 }
 
+/// Why the host has no certificate of its own to use.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    /// One of those configured.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The one that the host makes itself.
+    #[error(transparent)]
+    SelfSigned(#[from] SelfSignedError),
+    /// None at all.
+    #[error(transparent)]
+    None(#[from] NoIdentity),
+}
+
 fn shown(faults: &[Fault]) -> String {
     let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
     lines.join("\n")
@@ -84,10 +98,10 @@ impl Server {
         make_directory(&config.data_dir)?;
         let engine = Engine::new(config.engine.clone())?;
         let snapshot = tenant::load(config, &engine).await.map_err(StartError::Faults)?;
-        let tls = tls_server(config);
+        let tls = tls_or_none(config);
         let bound = bind_all(config, tls.as_ref()).await?;
         let (journal, receipts) =
-            Journal::start(&config.data_dir.join("receipts"), config.receipts.keep_days)?;
+            Journal::start(&config.data_dir.join("receipts"), config.keep_receipts)?;
         let host = Arc::new(Host {
             hostname: config.hostname.to_string(),
             limits: session_limits(&config.limits),
@@ -152,14 +166,42 @@ fn make_directory(path: &std::path::Path) -> Result<(), StartError> {
 
 /// TLS, or none while there is no usable certificate: mail that need not be
 /// encrypted still flows then, and what must be is deferred.
-fn tls_server(config: &Config) -> Option<TlsServer> {
-    match config::tls_server(config, SystemTime::now()) {
+fn tls_or_none(config: &Config) -> Option<TlsServer> {
+    match tls_server(config) {
         Ok(server) => Some(server),
         Err(error) => {
             tracing::error!(%error, "TLS is not available: STARTTLS gets 454, enforced routes 451");
             None
         }
     }
+}
+
+/// The configured certificates, or one that the host makes itself.
+pub fn tls_server(config: &Config) -> Result<TlsServer, CertificateError> {
+    let mut identities = Vec::new();
+    for certificate in &config.tls.certificates {
+        identities.push(Identity::load(&certificate.chain.value, &certificate.key.value)?);
+    }
+    if identities.is_empty() {
+        identities.push(own_certificate(config)?);
+    }
+    Ok(TlsServer::new(identities)?)
+}
+
+fn own_certificate(config: &Config) -> Result<Identity, CertificateError> {
+    let directory = config.data_dir.join("tls");
+    let hostname = config.hostname.as_str();
+    let (identity, origin) = tls::self_signed(&directory, hostname, SystemTime::now())?;
+    match origin {
+        tls::Origin::Reused => tracing::info!(hostname, "using the host's own self-signed certificate"),
+        made => tracing::warn!(
+            hostname,
+            ?made,
+            path = %directory.display(),
+            "no certificate is configured, so the host made itself a self-signed one"
+        ),
+    }
+    Ok(identity)
 }
 
 async fn bind_all(
@@ -169,13 +211,13 @@ async fn bind_all(
     let mut all = Vec::new();
     for listener in &config.listeners {
         let fault = |source| StartError::Bind {
-            name: listener.name.clone(),
+            name: listener.name.to_string(),
             address: listener.address,
             source,
         };
         let socket = TcpListener::bind(listener.address).await.map_err(fault)?;
         let address = socket.local_addr().map_err(fault)?;
-        let place = Listening { name: listener.name.clone(), address, tls: listener.tls };
+        let place = Listening { name: listener.name.to_string(), address, tls: listener.tls };
         all.push((place, Bound { listener: Arc::new(of(listener, config, tls)), socket }));
     }
     Ok(all)
@@ -184,17 +226,17 @@ async fn bind_all(
 fn of(listener: &config::Listener, config: &Config, tls: Option<&TlsServer>) -> Listener {
     let server = tls.map(|tls| tls.config(listener.ask_client_certificate));
     let tls = match listener.tls {
-        TlsMode::None => ListenerTls::Never,
-        TlsMode::StartTls => ListenerTls::StartTls(server),
-        TlsMode::Implicit => ListenerTls::Implicit(server),
+        config::ListenerTls::None => ListenerTls::Never,
+        config::ListenerTls::Starttls => ListenerTls::StartTls(server),
+        config::ListenerTls::Implicit => ListenerTls::Implicit(server),
     };
     Listener {
-        name: listener.name.clone(),
+        name: listener.name.to_string(),
         profile: Arc::new(Profile {
             hostname: config.hostname.to_string(),
             starttls: tls.starttls(),
             require_tls: listener.require_tls,
-            message_size: config.limits.message_size as u64,
+            message_size: config.limits.message_size,
             recipients: config.limits.recipients,
             errors: config.limits.errors,
         }),

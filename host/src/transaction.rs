@@ -5,22 +5,24 @@
 //! that it began with. **A failing policy never opens the gate by accident**: what
 //! failure means is the tenant's choice, and to defer where none was made.
 
+mod ask;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use ask::{Answered, ask};
 use rustls_pki_types::CertificateDer;
 
 use crate::address::Mailbox;
-use crate::decision::{Decision, Permit, Refusal, Requirements, Resolved, TlsOffer, Verdict, judge};
+use crate::decision::{Decision, Permit, Refusal, TlsOffer, Verdict, judge};
 use crate::deliver::{Consignment, Message};
 use crate::facts::{
     Connection, Direction, Facts, Judgement, ReceiptId, Stage, TenantId, unix_seconds,
 };
 use crate::host::Host;
-use crate::policy::{self, Answered, OnFailure};
 use crate::receipt::{
-    DefaultOf, Event, FailureRecord, Outcome, OutcomeEvent, RelayEvent, VerdictEvent, timestamp,
+    DefaultOf, Event, Outcome, OutcomeEvent, RelayEvent, VerdictEvent, timestamp,
 };
 use crate::smtp::reply::{self, Reply};
 use crate::smtp::session::{Envelope, Mail};
@@ -72,7 +74,7 @@ impl Transaction {
         };
         let started = Instant::now();
         let facts = Arc::new(self.facts(&tenant, client, mail, recipient, now));
-        let answered = policy::ask(&tenant, &facts, &host.engine).await;
+        let answered = ask(&tenant, &facts, &host.engine).await;
         let (event, judged, contact) = conclude(host, &tenant, facts, answered, offer, started);
         match judged {
             Ok(permit) => {
@@ -231,11 +233,9 @@ fn conclude(
         None => (&host.default, DefaultOf::Host),
     };
     let defaulted = answered.failure.is_none() && answered.decision == Decision::Default;
-    let resolved = match (&answered.failure, answered.on_failure) {
-        (None, _) => Some(answered.decision.clone().resolve(default)),
-        (Some(_), OnFailure::Opportunistic) => Some(Resolved::Opportunistic),
-        (Some(_), OnFailure::Enforced) => Some(Resolved::Enforced(Requirements::default())),
-        (Some(_), OnFailure::Defer) => None,
+    let resolved = match &answered.failure {
+        None => Some(answered.decision.clone().resolve(default)),
+        Some((_, on_failure)) => on_failure.decision(),
     };
     let judged = match &resolved {
         Some(resolved) => judge(resolved, &facts, offer),
@@ -250,7 +250,7 @@ fn conclude(
         lists: tenant.lists.iter().map(|(name, list)| (name.to_owned(), list.digest())).collect(),
         decision: answered.decision,
         reason: answered.reason,
-        failure: answered.failure.map(|(code, detail)| FailureRecord { code, detail }),
+        failure: answered.failure.map(|(record, _)| record),
         resolved,
         default_of: defaulted.then_some(default_of),
         verdict: judged.as_ref().err().cloned().map_or(Verdict::Accepted, Verdict::Refused),
@@ -258,6 +258,7 @@ fn conclude(
         micros: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
         fuel: answered.fuel,
         log: answered.log,
+        log_dropped: answered.log_dropped,
         facts,
     };
     (event, judged, answered.contact)

@@ -1,10 +1,10 @@
 //! `portcullis check`.
 
 use std::path::Path;
-use std::time::SystemTime;
 
-use crate::config::{self, Config, Fault};
+use crate::config::{Config, Fault};
 use crate::engine::Engine;
+use crate::server;
 use crate::tenant;
 
 /// Checks everything that `serve` would load. Modules are compiled in a scratch
@@ -15,8 +15,8 @@ pub(super) async fn check(path: &Path) -> anyhow::Result<()> {
     config.engine.cache = scratch.path().join("modules");
     let engine = Engine::new(config.engine.clone())?;
     let snapshot = tenant::load(&config, &engine).await.map_err(|faults| all(&faults))?;
-    if !config.certificates.is_empty() {
-        config::tls_server(&config, SystemTime::now())?;
+    if !config.tls.certificates.is_empty() {
+        server::tls_server(&config)?;
     }
     println!("ok: {} listeners, {} tenants", config.listeners.len(), snapshot.len());
     Ok(())

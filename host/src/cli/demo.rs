@@ -21,7 +21,7 @@ use client::{Answers, Place};
 use scenes::Scene;
 use table::Row;
 
-use crate::config::{Config, TlsMode};
+use crate::config::{Config, ListenerTls};
 use crate::receipt::read::{Filter, Receipt, read};
 use crate::server::{Listening, Server};
 
@@ -87,7 +87,7 @@ async fn play(
 }
 
 fn place(listening: &[Listening], scene: &Scene) -> anyhow::Result<Place> {
-    let wanted = if scene.implicit { TlsMode::Implicit } else { TlsMode::StartTls };
+    let wanted = if scene.implicit { ListenerTls::Implicit } else { ListenerTls::Starttls };
     let found = listening.iter().find(|place| place.tls == wanted);
     let address = found.context("a listener is missing")?.address;
     Ok(Place { address, implicit: scene.implicit })
@@ -145,7 +145,7 @@ fn hint(home: &Path, listening: &[Listening]) {
     println!("\nThe host keeps running; end it with Ctrl-C. Talk to it, for example:\n");
     for place in listening {
         let tls = match place.tls {
-            TlsMode::Implicit => "--tls-on-connect",
+            ListenerTls::Implicit => "--tls-on-connect",
             _ => "--tls",
         };
         println!("  swaks --server {} {tls} --from you@bank.example --to alice@acme.example", place.address);

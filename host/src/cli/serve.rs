@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::TlsMode;
+use crate::config::ListenerTls;
 use crate::server::{Listening, Server};
 
 /// How long sessions that are receiving content may go on after a signal: a message
@@ -39,10 +39,10 @@ fn announce(listening: &[Listening]) -> anyhow::Result<()> {
     writeln!(out, "ready").and_then(|()| out.flush()).context("standard output")
 }
 
-fn mode(tls: TlsMode) -> &'static str {
+fn mode(tls: ListenerTls) -> &'static str {
     match tls {
-        TlsMode::None => "none",
-        TlsMode::StartTls => "starttls",
-        TlsMode::Implicit => "implicit",
+        ListenerTls::None => "none",
+        ListenerTls::Starttls => "starttls",
+        ListenerTls::Implicit => "implicit",
     }
 }

@@ -1,0 +1,253 @@
+//! The server's side of TLS: its certificates and how listeners are configured.
+//!
+//! Sessions are resumed from a bounded cache on the host, not from tickets: a ticket
+//! carries the client's whole chain. The cache keeps that chain as well, so a resumed
+//! session shows the same certificate, and trust is judged anew every time. Listeners
+//! that ask for a certificate and those that do not have a configuration and a cache
+//! each, so that no session can move from one kind to the other.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ClientHello, NoClientAuth, ResolvesServerCert, ServerSessionMemoryCache};
+use rustls::sign::CertifiedKey;
+use rustls::version::{TLS12, TLS13};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::certificate::describe;
+use super::client_certificate::AnyCertificate;
+use super::pem::{self, PemError};
+use super::provider;
+
+/// Sessions that each cache remembers. With chains at their limit of 16 KB that is
+/// 32 MB; a usual session takes less than 4 KB.
+const CACHED_SESSIONS: usize = 2048;
+
+/// What listeners speak TLS with. Immutable: to change certificates, build another
+/// and swap it.
+#[derive(Clone)]
+pub struct TlsServer {
+    asking: Arc<ServerConfig>,
+    silent: Arc<ServerConfig>,
+}
+
+/// A certificate chain of the host and its private key.
+#[derive(Clone)]
+pub struct Identity {
+    key: Arc<CertifiedKey>,
+    names: Vec<String>,
+}
+
+/// There is nothing to speak TLS with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no server certificate: configure one, or let the host make one")]
+pub struct NoIdentity;
+
+/// A server certificate that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// One of its files.
+    #[error(transparent)]
+    Pem(#[from] PemError),
+    /// The chain's first certificate makes no sense.
+    #[error("the first certificate in {chain} is malformed: export it again", chain = .chain.display())]
+    Certificate {
+        /// The chain's file.
+        chain: PathBuf,
+    },
+    /// The provider cannot use the key.
+    #[error("the private key in {key} cannot be used ({reason}): use RSA of 2048 bits or more, ECDSA or Ed25519", key = .key.display())]
+    Key {
+        /// The key's file.
+        key: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The key is another one's.
+    #[error("the private key in {key} is not that of the first certificate in {chain}: the host's own certificate comes first in a chain", key = .key.display(), chain = .chain.display())]
+    Mismatch {
+        /// The chain's file.
+        chain: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+    },
+}
+
+impl TlsServer {
+    /// A server with these identities. A client gets the one that matches the name it
+    /// asks for: exactly, else by a wildcard, else the first. Among several of one
+    /// name it gets the first whose signature it can verify.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn new(identities: Vec<Identity>) -> Result<Self, NoIdentity> {
+        if identities.is_empty() {
+            return Err(NoIdentity);
+        }
+        let provider = provider();
+        let resolver: Arc<dyn ResolvesServerCert> = Arc::new(ByServerName::new(identities));
+        let any = Arc::new(AnyCertificate::new(&provider));
+        Ok(Self {
+            asking: config(&provider, any, &resolver),
+            silent: config(&provider, Arc::new(NoClientAuth), &resolver),
+        })
+    }
+
+    /// The configuration of a listener that asks clients for a certificate, or of one
+    /// that does not.
+    pub fn config(&self, ask_client_certificate: bool) -> Arc<ServerConfig> {
+        Arc::clone(if ask_client_certificate {
+            &self.asking
+        } else {
+            &self.silent
+        })
+    }
+}
+
+impl fmt::Debug for TlsServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsServer").finish_non_exhaustive()
+    }
+}
+
+fn config(
+    provider: &Arc<CryptoProvider>,
+    verifier: Arc<dyn ClientCertVerifier>,
+    resolver: &Arc<dyn ResolvesServerCert>,
+) -> Arc<ServerConfig> {
+    let mut config = ServerConfig::builder_with_provider(Arc::clone(provider))
+        .with_protocol_versions(&[&TLS13, &TLS12])
+        .expect("the provider has suites and groups for both versions")
+        .with_client_cert_verifier(verifier)
+        .with_cert_resolver(Arc::clone(resolver));
+    // Without a ticketer, sessions are resumed from this cache alone.
+    config.session_storage = ServerSessionMemoryCache::new(CACHED_SESSIONS);
+    Arc::new(config)
+}
+
+impl Identity {
+    /// Reads a chain (the host's own certificate first) and its private key.
+    ///
+    /// # Errors
+    ///
+    /// When a file or what is in it cannot be used, or the two do not belong together.
+    pub fn load(chain: &Path, key: &Path) -> Result<Self, IdentityError> {
+        let certificates = pem::certificates(chain)?;
+        Self::new(certificates, pem::private_key(key)?).map_err(|fault| match fault {
+            Fault::Certificate => IdentityError::Certificate {
+                chain: chain.to_owned(),
+            },
+            Fault::Key(reason) => IdentityError::Key {
+                key: key.to_owned(),
+                reason,
+            },
+            Fault::Mismatch => IdentityError::Mismatch {
+                chain: chain.to_owned(),
+                key: key.to_owned(),
+            },
+        })
+    }
+
+    /// DNS names of the certificate, lower case.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    pub(super) fn new(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Self, Fault> {
+        let names = describe(&chain).map_err(|_| Fault::Certificate)?.dns_names;
+        let key = CertifiedKey::from_der(chain, key, &provider()).map_err(|why| match why {
+            rustls::Error::InconsistentKeys(_) => Fault::Mismatch,
+            rustls::Error::InvalidCertificate(_) => Fault::Certificate,
+            other => Fault::Key(other.to_string()),
+        })?;
+        Ok(Self {
+            key: Arc::new(key),
+            names: names.iter().map(|name| name.to_ascii_lowercase()).collect(),
+        })
+    }
+}
+
+impl fmt::Debug for Identity {
+    /// Never the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity")
+            .field("names", &self.names)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is wrong with an identity, without the files it came from.
+#[derive(Debug)]
+pub(super) enum Fault {
+    Certificate,
+    Key(String),
+    Mismatch,
+}
+
+/// The host's identities by the name that a client asks for (SNI).
+struct ByServerName {
+    named: HashMap<String, Vec<Arc<CertifiedKey>>>,
+    all: Vec<Arc<CertifiedKey>>,
+}
+
+impl ByServerName {
+    fn new(identities: Vec<Identity>) -> Self {
+        let mut named: HashMap<String, Vec<Arc<CertifiedKey>>> = HashMap::new();
+        for identity in &identities {
+            for name in &identity.names {
+                let keys = named.entry(name.clone()).or_default();
+                keys.push(Arc::clone(&identity.key));
+            }
+        }
+        let all = identities
+            .into_iter()
+            .map(|identity| identity.key)
+            .collect();
+        Self { named, all }
+    }
+
+    /// Candidates for this name, best first.
+    fn candidates(&self, name: Option<&str>) -> &[Arc<CertifiedKey>] {
+        let Some(name) = name.map(str::to_ascii_lowercase) else {
+            return &self.all;
+        };
+        let wildcard = || {
+            let (_, parent) = name.split_once('.')?;
+            self.named.get(&format!("*.{parent}"))
+        };
+        self.named.get(&name).or_else(wildcard).unwrap_or(&self.all)
+    }
+}
+
+impl ResolvesServerCert for ByServerName {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let candidates = self.candidates(hello.server_name());
+        let usable =
+            |key: &&Arc<CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();
+        candidates
+            .iter()
+            .find(usable)
+            .or_else(|| candidates.first())
+            .cloned()
+    }
+}
+
+impl fmt::Debug for ByServerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ByServerName")
+            .field("names", &self.named.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+//! Asking the policy that applies, constant or module.
+
+use std::sync::Arc;
+
+use crate::decision::Decision;
+use crate::engine::{Engine, LogLine, Module, Ran};
+use crate::facts::Facts;
+use crate::policy::{Choice, Consultation, OnFailure, Policy, Question, select};
+use crate::receipt::{FailureRecord, ModuleUsed, PolicyUsed};
+use crate::tenant::Tenant;
+
+/// What came of asking.
+#[derive(Debug)]
+pub(super) struct Answered {
+    /// The policy that applied.
+    pub(super) policy: Option<PolicyUsed>,
+    /// What was decided; Default where no policy applied or it failed.
+    pub(super) decision: Decision,
+    /// Why, in the policy's words or ours.
+    pub(super) reason: String,
+    /// Why there is no answer, and what that means.
+    pub(super) failure: Option<(FailureRecord, OnFailure)>,
+    /// What it cost, where a module ran.
+    pub(super) fuel: Option<u64>,
+    /// What the module logged.
+    pub(super) log: Vec<LogLine>,
+    /// How many lines beyond the limit it logged.
+    pub(super) log_dropped: u64,
+    /// A line for the reply that refuses.
+    pub(super) contact: Option<String>,
+}
+
+/// Finds the policy that applies to these facts and asks it.
+pub(super) async fn ask(tenant: &Tenant, facts: &Arc<Facts>, engine: &Engine) -> Answered {
+    let question = Question {
+        direction: facts.direction,
+        sender: facts.sender.as_ref(),
+        recipient: &facts.recipient,
+        client: facts.connection.client.ip(),
+        domains: &tenant.domains,
+        lists: &tenant.lists,
+    };
+    let Some(policy) = select(&tenant.policies, &question) else {
+        return Answered::constant(None, Decision::Default, tenant.contact.clone(), "no policy matches");
+    };
+    let contact = policy.contact.clone().or_else(|| tenant.contact.clone());
+    match &policy.option {
+        Choice::Constant(decision) => {
+            let used = used(policy, None);
+            Answered::constant(Some(used), decision.clone(), contact, "the policy is a constant")
+        }
+        Choice::Module(consultation) => {
+            let Some(module) = tenant.modules.get(&consultation.module) else {
+                return Answered::missing(used(policy, None), policy.on_failure, contact);
+            };
+            let settings = &consultation.settings;
+            let ran = engine.decide(module, settings, facts, &tenant.lists).await;
+            let used = used(policy, Some((module, consultation)));
+            Answered::ran(used, ran, policy.on_failure, contact)
+        }
+    }
+}
+
+fn used(policy: &Policy, module: Option<(&Module, &Consultation)>) -> PolicyUsed {
+    PolicyUsed {
+        name: policy.name.to_string(),
+        revision: policy.digest(),
+        module: module.map(|(module, consultation)| ModuleUsed {
+            name: consultation.module.to_string(),
+            digest: module.digest(),
+            settings: consultation.settings_digest,
+        }),
+    }
+}
+
+impl Answered {
+    fn constant(
+        policy: Option<PolicyUsed>,
+        decision: Decision,
+        contact: Option<String>,
+        reason: &str,
+    ) -> Self {
+        Self {
+            policy,
+            decision,
+            reason: reason.to_owned(),
+            failure: None,
+            fuel: None,
+            log: Vec::new(),
+            log_dropped: 0,
+            contact,
+        }
+    }
+
+    fn ran(policy: PolicyUsed, ran: Ran, on_failure: OnFailure, contact: Option<String>) -> Self {
+        let (decision, reason, failure) = match ran.result {
+            Ok(answer) => (answer.decision, answer.reason, None),
+            Err(failure) => {
+                let record =
+                    FailureRecord { code: failure.code().to_owned(), detail: failure.to_string() };
+                (Decision::Default, failed(on_failure), Some((record, on_failure)))
+            }
+        };
+        Self {
+            policy: Some(policy),
+            decision,
+            reason,
+            failure,
+            fuel: Some(ran.fuel),
+            log: ran.log,
+            log_dropped: ran.log_dropped,
+            contact,
+        }
+    }
+}
+
+fn failed(on_failure: OnFailure) -> String {
+    let meaning = match on_failure {
+        OnFailure::Defer => "defer",
+        OnFailure::Enforced => "enforced",
+        OnFailure::Opportunistic => "opportunistic",
+    };
+    format!("the policy failed, which means {meaning}")
+}
