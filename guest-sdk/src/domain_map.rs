@@ -57,7 +57,12 @@ impl<V> DomainMap<V> {
         self.0
             .get(&DomainPattern::Exactly(domain.clone()))
             .or_else(below)
-            .or_else(|| self.0.get(&DomainPattern::Every))
+            .or_else(|| self.every())
+    }
+
+    /// The value of `*`: for what has no domain, if a policy wants that.
+    pub fn every(&self) -> Option<&V> {
+        self.0.get(&DomainPattern::Every)
     }
 
     /// All keys and values.

@@ -11,12 +11,7 @@ use crate::settings::Faults;
 use bindings::exports::portcullis::policy::{about, secure_receipt};
 use bindings::portcullis::policy::{demands, facts, log, types};
 
-#[expect(
-    missing_docs,
-    clippy::allow_attributes,
-    clippy::allow_attributes_without_reason,
-    reason = "written by wit-bindgen"
-)]
+#[expect(missing_docs, reason = "written by wit-bindgen")]
 pub mod bindings {
     wit_bindgen::generate!({
         path: "wit",
@@ -133,7 +128,7 @@ fn demand(requirements: &Requirements) -> demands::Requirements {
 }
 
 /// What the facade asks on wasm32. The names and signatures are those that
-/// [`testing`](crate::testing) has natively.
+/// `testing` has natively.
 pub(crate) mod host {
     use super::bindings::portcullis::policy::{facts, lists, log};
     use super::{Level, ManuallyDrop};

@@ -14,7 +14,7 @@ use crate::tls::Tls;
 /// tenant's lists and the log.
 ///
 /// In a module each method asks the host, so a policy pays for what it reads. In a
-/// native test it is the data of a builder: see [`testing`](crate::testing).
+/// native test it is the data of a builder: see the module `testing`.
 #[derive(Debug)]
 pub struct Message(host::Message);
 

@@ -89,3 +89,6 @@ macro_rules! __policy {
 /// Settings of which a schema says everything.
 #[doc(hidden)]
 pub fn __no_check<T>(_: &T, _: &mut crate::Faults) {}
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ mod demo;
 mod receipts;
 mod serve;
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -72,7 +73,11 @@ fn run(command: impl Future<Output = anyhow::Result<()>>, level: &str) -> anyhow
 /// `PORTCULLIS_LOG` changes what is logged, such as `debug` or `portcullis::engine=debug`.
 fn log(level: &str) {
     let filter = EnvFilter::try_from_env("PORTCULLIS_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
 }
 
 fn finish(result: anyhow::Result<()>) -> ExitCode {

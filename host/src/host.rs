@@ -16,7 +16,6 @@ use crate::tenant::Snapshot;
 const RELAY_RECEIPTS_PER_SECOND: u64 = 10;
 
 /// What all sessions share.
-#[derive(Debug)]
 pub struct Host {
     /// Its name in greetings, trace fields and receipts.
     pub hostname: String,

@@ -19,7 +19,7 @@ use crate::listen::{Bound, Listener, ListenerTls, accept};
 use crate::receipt::journal::{Journal, JournalError, Writer};
 use crate::smtp::session::Profile;
 use crate::tenant;
-use crate::tls::{self, Identity, IdentityError, NoIdentity, SelfSignedError, TlsServer};
+use crate::tls::{self, Identity, IdentityError, NoIdentity, HostCertificateError, TlsServer};
 
 /// A running host.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ pub enum CertificateError {
     Identity(#[from] IdentityError),
     /// The one that the host makes itself.
     #[error(transparent)]
-    SelfSigned(#[from] SelfSignedError),
+    Own(#[from] HostCertificateError),
     /// None at all.
     #[error(transparent)]
     None(#[from] NoIdentity),
@@ -191,9 +191,9 @@ pub fn tls_server(config: &Config) -> Result<TlsServer, CertificateError> {
 fn own_certificate(config: &Config) -> Result<Identity, CertificateError> {
     let directory = config.data_dir.join("tls");
     let hostname = config.hostname.as_str();
-    let (identity, origin) = tls::self_signed(&directory, hostname, SystemTime::now())?;
+    let (identity, origin) = tls::host_certificate(&directory, hostname, SystemTime::now())?;
     match origin {
-        tls::Origin::Reused => tracing::info!(hostname, "using the host's own self-signed certificate"),
+        tls::Provenance::Reused => tracing::info!(hostname, "using the host's own self-signed certificate"),
         made => tracing::warn!(
             hostname,
             ?made,
@@ -248,7 +248,7 @@ fn of(listener: &config::Listener, config: &Config, tls: Option<&TlsServer>) -> 
 
 fn session_limits(limits: &config::Limits) -> SessionLimits {
     SessionLimits {
-        message_size: limits.message_size,
+        message_size: usize::try_from(limits.message_size).unwrap_or(usize::MAX),
         command_timeout: limits.command_timeout,
         data_timeout: limits.data_timeout,
         handshake_timeout: limits.handshake_timeout,

@@ -6,7 +6,7 @@
 
 pub mod command;
 pub mod data;
-//pub mod drive;
+pub mod drive;
 pub mod line;
 pub mod reply;
 pub mod session;

@@ -11,11 +11,11 @@
 pub mod certificate;
 pub mod client_certificate;
 mod failure;
+mod host_certificate;
 mod names;
 mod observe;
 mod outline;
 pub mod pem;
-mod self_signed;
 mod server;
 pub mod trust;
 
@@ -29,8 +29,8 @@ use std::sync::Arc;
 use rustls::crypto::CryptoProvider;
 
 pub use failure::failure_reason;
+pub use host_certificate::{HostCertificateError, Provenance, host_certificate};
 pub use observe::{Observed, observe};
-pub use self_signed::{Origin, SelfSignedError, self_signed};
 pub use server::{Identity, IdentityError, NoIdentity, TlsServer};
 pub use trust::{PublicRoots, SelfSigned, TrustError, TrustSettings, TrustStore};
 

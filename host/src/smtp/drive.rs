@@ -7,7 +7,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use rustls_pki_types::CertificateDer;
@@ -19,10 +19,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::data::{ContentFault, Data, Progress};
 use super::line::{Front, front};
-use super::reply::{self, Reply};
+use super::reply::Reply;
 use super::session::{Envelope, Session, Step};
 use crate::decision::Permit;
-use crate::facts::{Connection, unix_seconds};
+use crate::decision::TlsOffer;
+use crate::facts::Connection;
 use crate::host::Host;
 use crate::listen::Listener;
 use crate::tls;
@@ -67,7 +68,7 @@ pub async fn drive(
         server,
         proxied_by: None,
         reverse_name: None,
-        starttls_offered: listener.offers_tls(),
+        starttls_offered: listener.tls_offer() == TlsOffer::Offered,
         handshake_failure: None,
         tls: None,
     };

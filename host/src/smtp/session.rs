@@ -34,7 +34,7 @@ pub struct Profile {
     /// Most recipients asked for in one transaction.
     pub recipients: usize,
     /// Most commands in error before the session is ended.
-    pub errors: u32,
+    pub errors: usize,
 }
 
 /// What a listener says to STARTTLS.
@@ -54,7 +54,7 @@ pub struct Session {
     state: State,
     profile: Arc<Profile>,
     secured: bool,
-    errors: u32,
+    errors: usize,
     abandoned: Vec<Permit>,
 }
 

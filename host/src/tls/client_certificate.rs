@@ -15,6 +15,10 @@
 //! | a key type the provider does not verify: secp256k1, Ed448, DSA, RSASSA-PSS | `client certificate: key type … is not supported` |
 //! | a chain of more than 16 KB | `client certificate: chain of … bytes is over 16384` |
 //! | another key than the certificate's | `client certificate: no proof of possession of its key` |
+//!
+//! The host says which signatures it verifies, so most clients with a key of another
+//! type show no certificate at all: openssl does so with Ed448, DSA and RSASSA-PSS keys
+//! always, and with secp256k1 in TLS 1.3.
 
 use std::sync::Arc;
 
@@ -195,6 +199,3 @@ fn exists_in_tls12(scheme: SignatureScheme) -> bool {
         SignatureScheme::ML_DSA_44 | SignatureScheme::ML_DSA_65 | SignatureScheme::ML_DSA_87
     )
 }
-
-#[cfg(test)]
-mod tests;

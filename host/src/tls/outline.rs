@@ -60,14 +60,7 @@ impl From<x509_cert::der::Error> for Malformed {
 impl<'a> Outline<'a> {
     /// Reads the outline of a certificate in DER.
     pub(super) fn read(der: &'a [u8]) -> Result<Self, Malformed> {
-        let mut whole = SliceReader::new(der)?;
-        let mut certificate = open(whole.tlv_bytes()?, Tag::Sequence)?;
-        whole.finish()?;
-        let tbs = certificate.tlv_bytes()?;
-        let algorithm = certificate.tlv_bytes()?;
-        let signature = content(certificate.tlv_bytes()?, Tag::BitString)?;
-        certificate.finish()?;
-
+        let [tbs, algorithm, signature] = envelope(der)?;
         let mut fields = open(tbs, Tag::Sequence)?;
         let version = version(&mut fields)?;
         let serial = content(fields.tlv_bytes()?, Tag::Integer)?;
@@ -89,7 +82,10 @@ impl<'a> Outline<'a> {
             key: SubjectPublicKeyInfoRef::from_der(spki)?,
             algorithm,
             // The first byte of a BIT STRING counts its unused bits.
-            signature: signature.split_first().ok_or(Malformed)?.1,
+            signature: content(signature, Tag::BitString)?
+                .split_first()
+                .ok_or(Malformed)?
+                .1,
             extensions: extensions(fields)?,
         })
     }
@@ -111,14 +107,26 @@ impl<'a> Outline<'a> {
     }
 }
 
-/// When a revocation list was issued (thisUpdate), in seconds since 1970.
-pub(super) fn issued_at(revocation_list: &[u8]) -> Result<i64, Malformed> {
-    let mut list = open(revocation_list, Tag::Sequence)?;
-    let tbs = content(list.tlv_bytes()?, Tag::Sequence)?;
-    let has_version = |element: &&[u8]| content(element, Tag::Integer).is_ok();
-    // Signature algorithm and issuer come before it.
-    let this_update = elements(tbs).skip_while(has_version).nth(2);
-    timestamp(this_update.ok_or(Malformed)?)
+/// Parts of a certificate revocation list.
+pub(super) struct RevocationListOutline<'a> {
+    /// Name.
+    pub(super) issuer: &'a [u8],
+    /// thisUpdate, in seconds since 1970.
+    pub(super) issued_at: i64,
+}
+
+impl<'a> RevocationListOutline<'a> {
+    /// Reads the outline of a list in DER.
+    pub(super) fn read(der: &'a [u8]) -> Result<Self, Malformed> {
+        let mut list = open(der, Tag::Sequence)?;
+        let tbs = content(list.tlv_bytes()?, Tag::Sequence)?;
+        // Before the issuer stand a version, which version 1 lacks, and the algorithm.
+        let mut fields = elements(tbs).skip_while(|element| content(element, Tag::Integer).is_ok());
+        Ok(Self {
+            issuer: fields.nth(1).ok_or(Malformed)?,
+            issued_at: timestamp(fields.next().ok_or(Malformed)?)?,
+        })
+    }
 }
 
 /// The elements that follow each other in these bytes, up to the first that cannot be
@@ -142,7 +150,21 @@ fn open(element: &[u8], tag: Tag) -> Result<SliceReader<'_>, Malformed> {
     Ok(SliceReader::new(content(element, tag)?)?)
 }
 
-/// RFC 5280, section 4.1.2.1: an explicit [0], absent in version 1.
+/// What is signed, how, and the signature.
+fn envelope(der: &[u8]) -> Result<[&[u8]; 3], Malformed> {
+    let mut whole = SliceReader::new(der)?;
+    let mut certificate = open(whole.tlv_bytes()?, Tag::Sequence)?;
+    whole.finish()?;
+    let parts = [
+        certificate.tlv_bytes()?,
+        certificate.tlv_bytes()?,
+        certificate.tlv_bytes()?,
+    ];
+    certificate.finish()?;
+    Ok(parts)
+}
+
+/// RFC 5280, section 4.1.2.1: an explicit `[0]`, absent in version 1.
 fn version(fields: &mut SliceReader<'_>) -> Result<u8, Malformed> {
     if !next_is(fields, context(0)) {
         return Ok(1);

@@ -24,7 +24,7 @@ pub enum PemError {
         /// The file.
         path: PathBuf,
         /// Why.
-        reason: String,
+        reason: &'static str,
     },
     /// Nothing of the kind is in it.
     #[error("{path} has no {kind}: give a PEM file with a \"-----BEGIN {label}-----\" section", path = .path.display())]
@@ -122,9 +122,14 @@ fn missing(path: &Path, kind: &'static str, label: &'static str) -> PemError {
     }
 }
 
-fn unsound(path: &Path, reason: &Error) -> PemError {
+fn unsound(path: &Path, error: &Error) -> PemError {
     PemError::Unsound {
         path: path.to_owned(),
-        reason: reason.to_string(),
+        reason: match error {
+            Error::MissingSectionEnd { .. } => "an END line is missing",
+            Error::IllegalSectionStart { .. } => "a BEGIN line is malformed",
+            Error::Base64Decode(_) => "a section is not base64",
+            _ => "it is malformed",
+        },
     }
 }

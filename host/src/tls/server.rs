@@ -11,12 +11,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, NoClientAuth, ResolvesServerCert, ServerSessionMemoryCache};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
+use rustls::{ServerConfig, SignatureScheme};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::certificate::describe;
@@ -41,6 +41,7 @@ pub struct TlsServer {
 pub struct Identity {
     key: Arc<CertifiedKey>,
     names: Vec<String>,
+    not_after: i64,
 }
 
 /// There is nothing to speak TLS with.
@@ -159,19 +160,27 @@ impl Identity {
         &self.names
     }
 
+    /// When the certificate expires, in seconds since 1970: for warnings.
+    pub fn not_after(&self) -> i64 {
+        self.not_after
+    }
+
     pub(super) fn new(
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
     ) -> Result<Self, Fault> {
-        let names = describe(&chain).map_err(|_| Fault::Certificate)?.dns_names;
+        let certificate = describe(&chain).map_err(|_| Fault::Certificate)?;
+        let names = certificate.dns_names.iter();
         let key = CertifiedKey::from_der(chain, key, &provider()).map_err(|why| match why {
             rustls::Error::InconsistentKeys(_) => Fault::Mismatch,
             rustls::Error::InvalidCertificate(_) => Fault::Certificate,
+            rustls::Error::General(reason) => Fault::Key(reason),
             other => Fault::Key(other.to_string()),
         })?;
         Ok(Self {
             key: Arc::new(key),
-            names: names.iter().map(|name| name.to_ascii_lowercase()).collect(),
+            names: names.map(|name| name.to_ascii_lowercase()).collect(),
+            not_after: certificate.not_after,
         })
     }
 }
@@ -226,18 +235,21 @@ impl ByServerName {
         };
         self.named.get(&name).or_else(wildcard).unwrap_or(&self.all)
     }
+
+    /// The first candidate whose signature the client can verify, else the first.
+    fn choose(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let candidates = self.candidates(name);
+        candidates
+            .iter()
+            .find(|key| key.key.choose_scheme(schemes).is_some())
+            .or(candidates.first())
+            .cloned()
+    }
 }
 
 impl ResolvesServerCert for ByServerName {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let candidates = self.candidates(hello.server_name());
-        let usable =
-            |key: &&Arc<CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();
-        candidates
-            .iter()
-            .find(usable)
-            .or_else(|| candidates.first())
-            .cloned()
+        self.choose(hello.server_name(), hello.signature_schemes())
     }
 }
 

@@ -50,9 +50,7 @@ pub(super) async fn ask(tenant: &Tenant, facts: &Arc<Facts>, engine: &Engine) ->
             Answered::constant(Some(used), decision.clone(), contact, "the policy is a constant")
         }
         Choice::Module(consultation) => {
-            let Some(module) = tenant.modules.get(&consultation.module) else {
-                return Answered::missing(used(policy, None), policy.on_failure, contact);
-            };
+            let module = &tenant.modules[&consultation.module];
             let settings = &consultation.settings;
             let ran = engine.decide(module, settings, facts, &tenant.lists).await;
             let used = used(policy, Some((module, consultation)));

@@ -9,7 +9,7 @@ use webpki::{CertRevocationList, OwnedCertRevocationList, anchor_from_trusted_ce
 
 use crate::digest::Digest;
 use crate::tls::certificate::{distinguished_name, name_of_anchor};
-use crate::tls::outline::{Outline, issued_at};
+use crate::tls::outline::{Outline, RevocationListOutline};
 
 /// Part of a tenant's trust that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,11 +28,13 @@ pub enum TrustError {
     },
     /// A revocation list.
     #[error(
-        "certificate revocation list {position} cannot be used: {reason}; give a complete version 2 list (RFC 5280) of the authority"
+        "certificate revocation list {position} ({issuer}) cannot be used: {reason}; give a complete version 2 list (RFC 5280) of the authority"
     )]
     RevocationList {
         /// Which one in the order given, from 1.
         position: usize,
+        /// Its issuer, as far as it can be read.
+        issuer: String,
         /// Why.
         reason: String,
     },
@@ -132,19 +134,18 @@ impl Anchors {
 }
 
 fn anchor((index, der): (usize, &CertificateDer<'_>)) -> Result<TrustAnchor<'static>, TrustError> {
-    let fault = |reason: String| TrustError::Anchor {
+    let outline = Outline::read(der).map_err(|error| TrustError::Anchor {
         position: index + 1,
-        subject: Outline::read(der).map_or_else(
-            |_| "unreadable".to_owned(),
-            |outline| distinguished_name(outline.subject),
-        ),
-        reason,
-    };
-    // webpki reads no dates of an anchor; the outline sees that the rest is sound.
-    Outline::read(der).map_err(|error| fault(error.to_string()))?;
+        subject: UNREADABLE.to_owned(),
+        reason: error.to_string(),
+    })?;
     anchor_from_trusted_cert(der)
         .map(|anchor| anchor.to_owned())
-        .map_err(|error| fault(format!("{error:?}")))
+        .map_err(|error| TrustError::Anchor {
+            position: index + 1,
+            subject: distinguished_name(outline.subject),
+            reason: reason(&error).to_owned(),
+        })
 }
 
 /// A tenant's revocation lists, the newest first: of several lists of one issuer,
@@ -178,17 +179,37 @@ impl RevocationLists {
 fn revocation_list(
     (index, der): (usize, &CertificateRevocationListDer<'_>),
 ) -> Result<RevocationList, TrustError> {
-    let fault = |reason: String| TrustError::RevocationList {
+    let fault = |issuer: String, reason: &str| TrustError::RevocationList {
         position: index + 1,
-        reason,
+        issuer,
+        reason: reason.to_owned(),
     };
-    let list =
-        OwnedCertRevocationList::from_der(der).map_err(|error| fault(format!("{error:?}")))?;
+    let outline = RevocationListOutline::read(der)
+        .map_err(|_| fault(UNREADABLE.to_owned(), "malformed list"))?;
+    let list = OwnedCertRevocationList::from_der(der)
+        .map_err(|error| fault(distinguished_name(outline.issuer), reason(&error)))?;
     Ok(RevocationList {
         list: list.into(),
-        issued_at: issued_at(der).map_err(|_| fault("its date is malformed".to_owned()))?,
+        issued_at: outline.issued_at,
         digest: Digest::of(der),
     })
+}
+
+const UNREADABLE: &str = "unreadable";
+
+fn reason(error: &webpki::Error) -> &'static str {
+    use webpki::Error;
+    match error {
+        Error::UnsupportedCrlVersion => "it is not a version 2 list",
+        Error::UnsupportedDeltaCrl => "it only has what changed since another list",
+        Error::UnsupportedIndirectCrl => "it has entries of other issuers",
+        Error::UnsupportedRevocationReasonsPartitioning
+        | Error::UnsupportedCrlIssuingDistributionPoint => "it only has part of what is revoked",
+        Error::UnsupportedCriticalExtension => "it has a critical extension that is not known",
+        Error::ExtensionValueInvalid | Error::MalformedExtensions => "its extensions are malformed",
+        Error::InvalidSerialNumber => "a serial number is malformed",
+        _ => "it is malformed",
+    }
 }
 
 /// All values, or all faults.

@@ -12,9 +12,8 @@ use std::time::{Duration, SystemTime};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use time::OffsetDateTime;
 
-use super::certificate::describe;
 use super::pem::{self, PemError};
-use super::server::{Fault, Identity};
+use super::server::Identity;
 use crate::facts::unix_seconds;
 
 /// Certificate and key are one file, so that they cannot come apart.
@@ -29,7 +28,7 @@ const CLOCK_SKEW: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Where the certificate comes from, for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum Provenance {
     /// There was none.
     Made,
     /// The one that was there.
@@ -42,7 +41,7 @@ pub enum Origin {
 
 /// The host's own certificate can be neither read nor made.
 #[derive(Debug, thiserror::Error)]
-pub enum SelfSignedError {
+pub enum HostCertificateError {
     /// The host name is no DNS name.
     #[error(
         "cannot make a certificate for {hostname:?}: {reason}; set the host name to a DNS name"
@@ -53,7 +52,7 @@ pub enum SelfSignedError {
         /// Why.
         reason: rcgen::Error,
     },
-    /// The file there is not one of ours.
+    /// The file there cannot be read.
     #[error(transparent)]
     Pem(#[from] PemError),
     /// The file there has something else in it.
@@ -78,51 +77,55 @@ pub enum SelfSignedError {
 /// # Errors
 ///
 /// When the file there is not ours or cannot be written.
-pub fn self_signed(
+pub fn host_certificate(
     directory: &Path,
     hostname: &str,
     now: SystemTime,
-) -> Result<(Identity, Origin), SelfSignedError> {
+) -> Result<(Identity, Provenance), HostCertificateError> {
     let path = directory.join(FILE);
-    let origin = match path.try_exists() {
+    let provenance = match path.try_exists() {
         Ok(true) => state(&path, hostname, now)?,
-        Ok(false) => Origin::Made,
-        Err(reason) => return Err(SelfSignedError::Store { path, reason }),
+        Ok(false) => Provenance::Made,
+        Err(reason) => return Err(HostCertificateError::Store { path, reason }),
     };
-    if origin != Origin::Reused {
-        let text = make(hostname, now).map_err(|reason| SelfSignedError::HostName {
+    if provenance != Provenance::Reused {
+        let text = make(hostname, now).map_err(|reason| HostCertificateError::HostName {
             hostname: hostname.to_owned(),
             reason,
         })?;
-        store(directory, &path, &text).map_err(|reason| SelfSignedError::Store {
+        store(directory, &path, &text).map_err(|reason| HostCertificateError::Store {
             path: path.clone(),
             reason,
         })?;
     }
-    Ok((read(&path)?, origin))
+    Ok((read(&path)?, provenance))
 }
 
-fn read(path: &Path) -> Result<Identity, SelfSignedError> {
-    Identity::new(pem::certificates(path)?, pem::private_key(path)?).map_err(|fault| match fault {
-        Fault::Certificate | Fault::Key(_) | Fault::Mismatch => SelfSignedError::Foreign {
-            path: path.to_owned(),
-        },
-    })
+/// The identity in this file. Whatever else is in it is not ours to replace.
+fn read(path: &Path) -> Result<Identity, HostCertificateError> {
+    let foreign = || HostCertificateError::Foreign {
+        path: path.to_owned(),
+    };
+    let readable = |fault| match fault {
+        PemError::Unreadable { .. } => HostCertificateError::Pem(fault),
+        PemError::Unsound { .. } | PemError::Missing { .. } | PemError::Encrypted { .. } => {
+            foreign()
+        }
+    };
+    let chain = pem::certificates(path).map_err(readable)?;
+    let key = pem::private_key(path).map_err(readable)?;
+    Identity::new(chain, key).map_err(|_| foreign())
 }
 
-fn state(path: &Path, hostname: &str, now: SystemTime) -> Result<Origin, SelfSignedError> {
+fn state(path: &Path, hostname: &str, now: SystemTime) -> Result<Provenance, HostCertificateError> {
     let identity = read(path)?;
-    let certificate =
-        describe(&pem::certificates(path)?).map_err(|_| SelfSignedError::Foreign {
-            path: path.to_owned(),
-        })?;
     let now = i64::try_from(unix_seconds(now)).unwrap_or(i64::MAX);
     if !identity.names().contains(&hostname.to_ascii_lowercase()) {
-        Ok(Origin::RemadeName)
-    } else if certificate.not_after < now {
-        Ok(Origin::RemadeExpired)
+        Ok(Provenance::RemadeName)
+    } else if identity.not_after() < now {
+        Ok(Provenance::RemadeExpired)
     } else {
-        Ok(Origin::Reused)
+        Ok(Provenance::Reused)
     }
 }
 
