@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::{Child, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -40,7 +40,9 @@ struct Process(Child);
 pub struct Tls {
     versions: &'static [&'static SupportedProtocolVersion],
     post_quantum: bool,
-    identity: Option<(Vec<CertificateDer<'static>>, Arc<Identity>)>,
+    identity: Option<Arc<Identity>>,
+    /// Made once, since it holds the sessions that can be resumed.
+    config: OnceLock<Arc<ClientConfig>>,
 }
 
 static TLS13_ONLY: [&SupportedProtocolVersion; 1] = [&rustls::version::TLS13];
@@ -106,8 +108,8 @@ impl Client {
             unreachable!("a client shakes hands once, over a socket")
         };
         let name = ServerName::try_from("mx.host.example").expect("a DNS name");
-        let connection = ClientConnection::new(Arc::new(tls.config()), name)
-            .expect("the configuration is whole");
+        let connection =
+            ClientConnection::new(tls.config(), name).expect("the configuration is whole");
         let mut stream = StreamOwned::new(connection, socket);
         while stream.conn.is_handshaking() {
             stream
@@ -172,15 +174,18 @@ impl Client {
         self.expect("EHLO client.example", "250")
     }
 
-    /// Sends one message after EHLO and gives the reply to its end. The message has
-    /// CRLF at its end and no line that begins with a dot.
+    /// Sends one message after EHLO and gives the reply to its end. Lines of the message,
+    /// the last included, end with CRLF.
     pub fn deliver(&mut self, from: &str, to: &[&str], message: &str) -> String {
         self.expect(&format!("MAIL FROM:<{from}>"), "250");
         for recipient in to {
             self.expect(&format!("RCPT TO:<{recipient}>"), "250");
         }
         self.expect("DATA", "354");
-        self.send(message);
+        for line in message.split_inclusive("\r\n") {
+            let stuffing = if line.starts_with('.') { "." } else { "" };
+            self.send(format!("{stuffing}{line}"));
+        }
         self.say(".")
     }
 
@@ -271,6 +276,7 @@ impl Tls {
             versions: &TLS13_ONLY,
             post_quantum: true,
             identity: None,
+            config: OnceLock::new(),
         }
     }
 
@@ -292,11 +298,15 @@ impl Tls {
 
     /// Shows this certificate.
     pub fn with(mut self, identity: &Arc<Identity>) -> Self {
-        self.identity = Some((identity.chain(), Arc::clone(identity)));
+        self.identity = Some(Arc::clone(identity));
         self
     }
 
-    fn config(&self) -> ClientConfig {
+    fn config(&self) -> Arc<ClientConfig> {
+        Arc::clone(self.config.get_or_init(|| Arc::new(self.make_config())))
+    }
+
+    fn make_config(&self) -> ClientConfig {
         let provider = Arc::new(self.provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(self.versions)
@@ -304,8 +314,8 @@ impl Tls {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(AnyServer(provider)));
         match &self.identity {
-            Some((chain, identity)) => builder
-                .with_client_auth_cert(chain.clone(), identity.private_key())
+            Some(identity) => builder
+                .with_client_auth_cert(identity.chain(), identity.private_key())
                 .expect("the key fits the certificate"),
             None => builder.with_no_client_auth(),
         }

@@ -1,1 +1,4 @@
 //! End-to-end suites, one module each: the real binary, real sockets, real clients.
+
+mod clients;
+mod replies;
