@@ -195,9 +195,24 @@ impl Client {
         assert!(self.is_closed(), "the host closes after 221");
     }
 
-    /// Whether the host closes without another word.
+    /// Whether the host closes without another word; waits until it does either.
     pub fn is_closed(&mut self) -> bool {
-        self.unread.is_empty() && matches!(self.fill(), Ok(0) | Err(_))
+        self.unread.is_empty()
+            && match self.fill() {
+                Ok(read) => read == 0,
+                Err(error) => is_end(&error),
+            }
+    }
+
+    /// Reads until the host closes, whatever it says.
+    pub fn drain(&mut self) {
+        while !self.is_closed() {
+            assert!(
+                !self.unread.is_empty(),
+                "the host neither speaks nor closes"
+            );
+            self.unread.clear();
+        }
     }
 
     /// Ends the connection without a word.

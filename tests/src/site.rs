@@ -156,11 +156,18 @@ impl Site {
             .collect()
     }
 
-    /// All receipts, as `portcullis receipts --json` shows them.
+    /// All receipts, oldest first.
     pub fn receipts(&self) -> Vec<Value> {
+        self.receipts_by(&[])
+    }
+
+    /// The receipts that `portcullis receipts --json` shows with these arguments.
+    pub fn receipts_by(&self, arguments: &[&str]) -> Vec<Value> {
         let data = self.path("data").display().to_string();
         let program = portcullis().display().to_string();
-        let ran = tool::run(&program, &["receipts", "--json", "--data-dir", &data]).expect_code(0);
+        let mut all = vec!["receipts", "--json", "--data-dir", &data];
+        all.extend(arguments);
+        let ran = tool::run(&program, &all).expect_code(0);
         let parse = |line| serde_json::from_str(line).expect("a receipt is a line of JSON");
         ran.stdout.lines().map(parse).collect()
     }

@@ -1,4 +1,9 @@
 //! End-to-end suites, one module each: the real binary, real sockets, real clients.
 
+mod check;
 mod clients;
+mod delivery;
+mod demo;
 mod replies;
+mod tenants;
+mod wire;
