@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 /// The schema of a policy without settings: nothing, or an object with nothing in it.
 #[cfg(any(target_arch = "wasm32", test))]
 pub(crate) const NO_SETTINGS: &str =
-    r#"{"type":["object","null"],"additionalProperties":false,"description":"no settings"}"#;
+    r#"{"type":["object","null"],"maxProperties":0,"description":"this policy has no settings"}"#;
 
 /// Reads settings as the host hands them to a policy.
 ///

@@ -197,7 +197,7 @@ impl Engine {
         };
         let checked = module.program.linked.check(&text, self.limits()).await;
         let faults = checked.map_err(|failure| AdmissionError::Refused(failure.to_string()))?;
-        Ok(faults.into_iter().map(own_fault).collect())
+        Ok(faults.iter().map(|fault| own_fault(fault)).collect())
     }
 
     /// What is loaded, or else in the cache.
@@ -270,9 +270,9 @@ fn not_run(failure: Failure) -> Ran {
     }
 }
 
-fn own_fault(message: String) -> SettingsFault {
+fn own_fault(message: &str) -> SettingsFault {
     SettingsFault {
         path: String::new(),
-        message: log::kept(&message),
+        message: log::kept(message),
     }
 }

@@ -17,28 +17,44 @@ pub const STOCK_POLICIES: [&str; 4] = [
 /// Where guests are linked.
 const GUEST_TARGET: &str = "wasm32-unknown-unknown";
 
-/// The binary `portcullis`, built if it is not fresh.
+/// The binary `portcullis` of the profile that the tests are built with, built if it is
+/// not fresh.
 pub fn portcullis() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
-        // The default members, as `cargo build` and `cargo run` choose them, so that
-        // dependencies are built with one set of features.
-        cargo(&["build", "--bin", "portcullis"]);
-        profile_directory().join("portcullis")
+        let directory = profile_directory();
+        let mut arguments = vec!["build", "--bin", "portcullis"];
+        if directory.ends_with("release") {
+            arguments.push("--release");
+        }
+        cargo(&arguments);
+        directory.join("portcullis")
     })
 }
 
-/// The module of a stock policy, built if it is not fresh.
+/// The module of a stock policy, small and optimised, built if it is not fresh.
 pub fn stock_policy(name: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let directory = BUILT.get_or_init(|| {
-        add_guest_target();
-        let mut arguments = vec!["build", "--profile", "guest", "--target", GUEST_TARGET];
-        arguments.extend(STOCK_POLICIES.iter().flat_map(|name| ["-p", name]));
-        cargo(&arguments);
-        target_directory().join(GUEST_TARGET).join("guest")
-    });
-    directory.join(format!("{}.wasm", name.replace('-', "_")))
+    let directory = BUILT.get_or_init(|| build_policies(&STOCK_POLICIES, "guest"));
+    directory.join(module(name))
+}
+
+/// The module of a stock policy as plain `cargo build` makes it.
+pub fn unoptimised_policy(name: &str) -> PathBuf {
+    build_policies(&[name], "dev").join(module(name))
+}
+
+fn build_policies(names: &[&str], profile: &str) -> PathBuf {
+    add_guest_target();
+    let mut arguments = vec!["build", "--profile", profile, "--target", GUEST_TARGET];
+    arguments.extend(names.iter().flat_map(|name| ["-p", name]));
+    cargo(&arguments);
+    let directory = if profile == "dev" { "debug" } else { profile };
+    target_directory().join(GUEST_TARGET).join(directory)
+}
+
+fn module(name: &str) -> String {
+    format!("{}.wasm", name.replace('-', "_"))
 }
 
 /// The root of the workspace.

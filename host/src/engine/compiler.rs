@@ -29,9 +29,9 @@ const OUTPUT: u64 = 20 << 20;
 /// Address space beyond the worker's own needs that instantiating takes: the memory
 /// cap, with room for its alignment.
 const INSTANCE_SPACE: u64 = 2;
-/// The wall limit in multiples of processor time: the worker is nice to others and may
-/// have to wait for its turns.
-const PATIENCE: u32 = 4;
+/// The wall limit in multiples of processor time: the worker is nice to others, and on
+/// a busy machine gets about a tenth of a core.
+const PATIENCE: u32 = 10;
 
 /// Why a module was not admitted.
 #[derive(Debug, thiserror::Error)]

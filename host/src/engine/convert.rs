@@ -91,19 +91,26 @@ pub(super) fn at_least(version: u16) -> Requirement {
 }
 
 pub(super) fn covers(name: &str) -> Result<Requirement, Failure> {
-    name.parse().map(Requirement::Covers).map_err(unfit)
+    name.parse()
+        .map(Requirement::Covers)
+        .map_err(|error| unfit(&error))
 }
 
 pub(super) fn within(domain: &str) -> Result<Requirement, Failure> {
-    domain.parse().map(Requirement::Within).map_err(unfit)
+    domain
+        .parse()
+        .map(Requirement::Within)
+        .map_err(|error| unfit(&error))
 }
 
 /// An empty list is a requirement that no key meets: it refuses, it does not fail.
 pub(super) fn pinned(pins: &[String]) -> Result<Requirement, Failure> {
     let parsed: Result<BTreeSet<_>, _> = pins.iter().map(|pin| pin.parse()).collect();
-    parsed.map(Requirement::Pinned).map_err(unfit)
+    parsed
+        .map(Requirement::Pinned)
+        .map_err(|error| unfit(&error))
 }
 
-fn unfit(why: impl ToString) -> Failure {
+fn unfit(why: &impl ToString) -> Failure {
     Failure::BadRequirement(kept(&why.to_string()))
 }

@@ -54,11 +54,11 @@ impl Linked {
         let started = Instant::now();
         let mut store = self.store(Some(question), limits);
         let result = self.ask(&mut store, settings, limits).await;
-        let fuel = limits.fuel - store.get_fuel().unwrap_or(limits.fuel);
+        let left = store.get_fuel().unwrap_or(limits.fuel);
         let (log, log_dropped) = store.into_data().log.finish();
         Ran {
             result,
-            fuel,
+            fuel: limits.fuel.saturating_sub(left),
             elapsed: started.elapsed(),
             log,
             log_dropped,

@@ -4,4 +4,5 @@
 mod admission;
 mod caching;
 mod guest;
+mod kept;
 mod running;

@@ -142,6 +142,8 @@ fn pool(memory: usize, instances: u32) -> PoolingAllocationConfig {
         .max_component_instance_size(1 << 20)
         .max_unused_warm_slots(instances)
         .linear_memory_keep_resident(KEEP_RESIDENT)
+        // All of them: returning a table to the system cost as much as the decision.
+        .table_keep_resident(TABLE_ELEMENTS * size_of::<usize>())
         .pagemap_scan(Enabled::Auto);
     pool
 }

@@ -8,7 +8,7 @@
 //! bytes → scan (strip, count) → componentise → compile → link → describe → schema
 //! ```
 //!
-//! The order is in the argument, as JSON; the input is on standard input; a [`Report`]
+//! The order is in the argument, as JSON; the input is on standard input; a `Report`
 //! and after it the artefact are on standard output.
 
 use std::io::{self, Read, Write};
@@ -159,7 +159,8 @@ fn limit(order: &Order) -> io::Result<()> {
         setrlimit(resource, limit)
     };
     at_most(Resource::Core, 0)?;
-    at_most(Resource::Fsize, 0)?;
+    // The image of a guest's initial memory is a file in memory; there are no others.
+    at_most(Resource::Fsize, order.memory as u64)?;
     at_most(Resource::Nofile, FILES)?;
     at_most(Resource::Cpu, order.processor_seconds)?;
     at_most(Resource::As, order.address_space)?;

@@ -246,6 +246,13 @@ async fn whatever_goes_wrong_is_a_failure() {
 }
 
 #[tokio::test]
+async fn a_loop_uses_all_its_fuel() {
+    let ran = run("(loop $l (br $l))").await;
+    assert!(ran.result.is_err());
+    assert!((9_999_000..=10_000_000).contains(&ran.fuel), "{}", ran.fuel);
+}
+
+#[tokio::test]
 async fn log_lines_are_bounded_and_escaped() {
     let log = times(
         40,
