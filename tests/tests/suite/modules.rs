@@ -39,18 +39,48 @@ fn partner_list() {
         ("amy@tls.example", How::Clear, "530 5.7.0"),
         ("amy@tls.example", How::Tls12, "250"),
         ("amy@within.example", How::Clear, "530 5.7.0"),
-        ("amy@within.example", How::Tls13, "550 5.7.1 This route requires a client certificate"),
-        ("amy@within.example", How::Trusted("mx.within.example"), "250"),
-        ("amy@within.example", How::Trusted("mx.elsewhere.example"), "550 5.7.1"),
-        ("amy@within.example", How::SelfSigned, "550 5.7.1 This route requires a trusted"),
-        ("amy@name.example", How::Trusted("mx.provider.example"), "250"),
-        ("amy@name.example", How::Trusted("mx.name.example"), "550 5.7.1"),
+        (
+            "amy@within.example",
+            How::Tls13,
+            "550 5.7.1 This route requires a client certificate",
+        ),
+        (
+            "amy@within.example",
+            How::Trusted("mx.within.example"),
+            "250",
+        ),
+        (
+            "amy@within.example",
+            How::Trusted("mx.elsewhere.example"),
+            "550 5.7.1",
+        ),
+        (
+            "amy@within.example",
+            How::SelfSigned,
+            "550 5.7.1 This route requires a trusted",
+        ),
+        (
+            "amy@name.example",
+            How::Trusted("mx.provider.example"),
+            "250",
+        ),
+        (
+            "amy@name.example",
+            How::Trusted("mx.name.example"),
+            "550 5.7.1",
+        ),
     ]);
     let verdict = &stage.end()[0]["verdict"];
     assert_eq!(verdict["policy"]["module"]["name"], "partner-list");
     assert_eq!(verdict["decision"], "default");
-    assert_eq!(verdict["reason"], "stranger.example is not in list partners");
-    assert!(verdict["fuel"].as_u64().is_some_and(|fuel| fuel > 0), "{verdict:#}");
+    assert_eq!(
+        verdict["reason"],
+        "stranger.example is not in list partners"
+    );
+    assert!(
+        verdict["fuel"].as_u64().is_some_and(|fuel| fuel > 0),
+        "{verdict:#}"
+    );
 }
 
 #[test]
@@ -59,9 +89,21 @@ fn certificate_match() {
     let stage = Stage::new("certificate-match", "", settings);
     stage.play(&[
         ("amy@partner.example", How::Clear, "530 5.7.0"),
-        ("amy@partner.example", How::PostQuantum, "550 5.7.1 This route requires a client"),
-        ("amy@partner.example", How::Trusted("mx.partner.example"), "250"),
-        ("amy@partner.example", How::Trusted("mx.stranger.example"), "550 5.7.1"),
+        (
+            "amy@partner.example",
+            How::PostQuantum,
+            "550 5.7.1 This route requires a client",
+        ),
+        (
+            "amy@partner.example",
+            How::Trusted("mx.partner.example"),
+            "250",
+        ),
+        (
+            "amy@partner.example",
+            How::Trusted("mx.stranger.example"),
+            "550 5.7.1",
+        ),
         ("amy@legacy.example", How::Clear, "250"),
         ("", How::Clear, "250"),
     ]);
@@ -74,10 +116,22 @@ fn pinned_partners() {
     let stage = Stage::new("pinned-partners", "", settings);
     stage.play(&[
         ("amy@partner.example", How::Clear, "530 5.7.0"),
-        ("amy@partner.example", How::Tls13, "550 5.7.1 This route requires a client"),
+        (
+            "amy@partner.example",
+            How::Tls13,
+            "550 5.7.1 This route requires a client",
+        ),
         ("amy@partner.example", How::Pinned, "250"),
-        ("amy@partner.example", How::SelfSigned, "550 5.7.1 This route requires a pinned"),
-        ("amy@partner.example", How::Trusted("mx.partner.example"), "550 5.7.1"),
+        (
+            "amy@partner.example",
+            How::SelfSigned,
+            "550 5.7.1 This route requires a pinned",
+        ),
+        (
+            "amy@partner.example",
+            How::Trusted("mx.partner.example"),
+            "550 5.7.1",
+        ),
         ("amy@stranger.example", How::Clear, "250"),
     ]);
     stage.end();
@@ -90,9 +144,17 @@ fn modern_tls() {
     let stage = Stage::new("modern-tls", "", settings);
     stage.play(&[
         ("amy@modern.example", How::Clear, "530 5.7.0"),
-        ("amy@modern.example", How::Tls12, "550 5.7.1 This route requires TLS 1.3"),
+        (
+            "amy@modern.example",
+            How::Tls12,
+            "550 5.7.1 This route requires TLS 1.3",
+        ),
         ("amy@modern.example", How::Tls13, "250"),
-        ("amy@quantum.example", How::Tls13, "550 5.7.1 This route requires a post-quantum"),
+        (
+            "amy@quantum.example",
+            How::Tls13,
+            "550 5.7.1 This route requires a post-quantum",
+        ),
         ("amy@quantum.example", How::PostQuantum, "250"),
         ("amy@stranger.example", How::Clear, "530 5.7.0"),
         ("amy@stranger.example", How::Tls12, "250"),
@@ -110,7 +172,10 @@ fn the_kept_module_runs_and_its_failures_are_in_the_receipts() {
                   [lists.kept]\nentries = { key = \"value\" }\n\
                   [[module]]\nname = \"kept\"\npath = \"../kept.wasm\"\n\
                   [[policy]]\nname = \"all\"\noption = \"module\"\nmodule = \"kept\"\n";
-    let host = Site::new().file("kept.wasm", kept).tenant("acme", module).start();
+    let host = Site::new()
+        .file("kept.wasm", kept)
+        .tenant("acme", module)
+        .start();
     let mut client = Client::starttls(host.address("smtp"), &Tls::post_quantum());
     client.expect("MAIL FROM:<amy@sender.example>", "250");
     for (recipient, reply) in [
@@ -127,7 +192,11 @@ fn the_kept_module_runs_and_its_failures_are_in_the_receipts() {
     let site = host.stop().site;
     let verdict = |local: &str| site.receipt(&format!("{local}@acme.example"))["verdict"].clone();
     assert!(text(&verdict("list")["reason"]).contains("value"));
-    assert!(verdict("tls")["log"].to_string().contains("key-exchange=Some(\\\"X25519MLKEM768\\\")"));
+    assert!(
+        verdict("tls")["log"]
+            .to_string()
+            .contains("key-exchange=Some(\\\"X25519MLKEM768\\\")")
+    );
     for local in ["error", "panic"] {
         let verdict = verdict(local);
         let shown = format!("{} {}", verdict["failure"], verdict["log"]);
@@ -183,7 +252,10 @@ fn bad_modules_are_refused_with_their_place() {
         stock_policy("partner-list")
     );
     let site = Site::new()
-        .file("import.wasm", wasm("(module (import \"env\" \"now\" (func)))"))
+        .file(
+            "import.wasm",
+            wasm("(module (import \"env\" \"now\" (func)))"),
+        )
         .tenant("import", &tenant("import"))
         .file("nothing.wasm", wasm("(module)"))
         .tenant("nothing", &tenant("nothing"))
@@ -195,13 +267,23 @@ fn bad_modules_are_refused_with_their_place() {
         let ran = site.run(subcommand).expect_code(1);
         for (place, reason) in [
             ("tenants/import.toml:4: module[0].path: ", "env"),
-            ("tenants/nothing.toml:4: module[0].path: ", "portcullis:policy"),
-            ("tenants/bomb.toml:4: module[0].path: ", "nested loops, over the limit of 64"),
+            (
+                "tenants/nothing.toml:4: module[0].path: ",
+                "portcullis:policy",
+            ),
+            (
+                "tenants/bomb.toml:4: module[0].path: ",
+                "nested loops, over the limit of 64",
+            ),
             ("tenants/settings.toml:9: policy[0].settings.list: ", "7"),
         ] {
             let fault = ran.stderr.lines().find(|line| line.contains(place));
             let fault = fault.unwrap_or_default();
-            assert!(fault.contains(reason), "{place}{reason} is not in\n{}", ran.stderr);
+            assert!(
+                fault.contains(reason),
+                "{place}{reason} is not in\n{}",
+                ran.stderr
+            );
         }
         assert!(!ran.stderr.contains("sound.toml"), "{}", ran.stderr);
     }
@@ -225,8 +307,14 @@ impl Stage {
             stock_policy(policy),
             settings.replace("@PIN@", &pinned.pin())
         );
-        let site = Site::new().file("ca.pem", authority.pem()).tenant("acme", &tenant);
-        Self { host: site.start(), authority, pinned }
+        let site = Site::new()
+            .file("ca.pem", authority.pem())
+            .tenant("acme", &tenant);
+        Self {
+            host: site.start(),
+            authority,
+            pinned,
+        }
     }
 
     fn play(&self, rows: &Rows) {
@@ -234,7 +322,10 @@ impl Stage {
             let mut client = self.connect(*how);
             client.expect(&format!("MAIL FROM:<{sender}>"), "250");
             let found = client.say("RCPT TO:<bob@acme.example>");
-            assert!(found.starts_with(reply), "{sender:?} {how:?}: expected {reply}, got {found}");
+            assert!(
+                found.starts_with(reply),
+                "{sender:?} {how:?}: expected {reply}, got {found}"
+            );
             client.quit();
         }
     }
@@ -275,5 +366,8 @@ fn wasm(text: &str) -> Vec<u8> {
 /// Small, and without end to an optimising compiler.
 fn bomb() -> String {
     let (open, close) = ("(loop ".repeat(1_000), ")".repeat(1_000));
-    format!("(module (func {}{open}{close}))", "(local i64) ".repeat(500))
+    format!(
+        "(module (func {}{open}{close}))",
+        "(local i64) ".repeat(500)
+    )
 }

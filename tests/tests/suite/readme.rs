@@ -28,17 +28,30 @@ fn links_between_documents_resolve() {
 #[test]
 fn the_readmes_test_command_is_what_ci_runs() {
     let readme = read("README.md");
-    let commands: Vec<&str> =
-        readme.lines().filter_map(|line| line.strip_prefix("$ ")).take(2).collect();
+    let commands: Vec<&str> = readme
+        .lines()
+        .filter_map(|line| line.strip_prefix("$ "))
+        .take(2)
+        .collect();
     assert_eq!(commands, ["cargo run -- demo", "tests/run"]);
-    assert!(read(".ci/run").lines().any(|line| line.trim() == "tests/run"));
+    assert!(
+        read(".ci/run")
+            .lines()
+            .any(|line| line.trim() == "tests/run")
+    );
 }
 
 #[test]
 fn the_stock_policies_are_those_that_are_there() {
     let directory = fs::read_dir(workspace().join("policies-wasm")).expect("it is there");
     let mut found: Vec<String> = directory
-        .map(|entry| entry.expect("it can be read").file_name().to_string_lossy().into_owned())
+        .map(|entry| {
+            entry
+                .expect("it can be read")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
         .collect();
     found.sort();
     let mut known = STOCK_POLICIES;
@@ -58,7 +71,11 @@ fn pages() -> Vec<PathBuf> {
     while let Some(directory) = directories.pop() {
         for entry in fs::read_dir(directory).expect("the repository can be read") {
             let path = entry.expect("the repository can be read").path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             if path.is_dir() && !name.starts_with('.') && name != "target" {
                 directories.push(path);
             } else if name.ends_with(".md") {
@@ -86,9 +103,15 @@ fn links(text: &str) -> impl Iterator<Item = &str> {
 /// Whether a page has a heading with this anchor, as forges make them.
 fn has_heading(page: &Path, anchor: &str) -> bool {
     let text = fs::read_to_string(page).unwrap_or_default();
-    text.lines().filter_map(|line| line.strip_prefix('#')).any(|heading| {
-        let heading = heading.trim_start_matches('#').trim().to_lowercase();
-        let kept = heading.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
-        kept.map(|c| if c == ' ' { '-' } else { c }).collect::<String>() == anchor
-    })
+    text.lines()
+        .filter_map(|line| line.strip_prefix('#'))
+        .any(|heading| {
+            let heading = heading.trim_start_matches('#').trim().to_lowercase();
+            let kept = heading
+                .chars()
+                .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+            kept.map(|c| if c == ' ' { '-' } else { c })
+                .collect::<String>()
+                == anchor
+        })
 }
