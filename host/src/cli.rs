@@ -66,13 +66,16 @@ pub fn main() -> ExitCode {
 /// Runs what is asynchronous, with the log on standard error.
 fn run(command: impl Future<Output = anyhow::Result<()>>, level: &str) -> anyhow::Result<()> {
     log(level);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(command)
 }
 
 /// `PORTCULLIS_LOG` changes what is logged, such as `debug` or `portcullis::engine=debug`.
 fn log(level: &str) {
-    let filter = EnvFilter::try_from_env("PORTCULLIS_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let filter =
+        EnvFilter::try_from_env("PORTCULLIS_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -35,7 +35,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use cache::Cache;
 use compiler::Compiler;
@@ -157,11 +157,11 @@ impl Engine {
         lists: &Arc<Lists>,
     ) -> Ran {
         if let Some(remaining) = module.breaker.remaining(Instant::now()) {
-            return not_run(Failure::Quarantined { remaining });
+            return Ran::not_run(Failure::Quarantined { remaining });
         }
         let waited = self.settings.wait;
         let Some(_turn) = self.shares.turn(&module.share, waited).await else {
-            return not_run(Failure::Unavailable { waited });
+            return Ran::not_run(Failure::Unavailable { waited });
         };
         let question = Question {
             facts: Arc::clone(facts),
@@ -257,16 +257,6 @@ impl Engine {
     /// The map is whole whatever happened to the thread that held it.
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, Weak<Program>>> {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn not_run(failure: Failure) -> Ran {
-    Ran {
-        result: Err(failure),
-        fuel: 0,
-        elapsed: Duration::ZERO,
-        log: Vec::new(),
-        log_dropped: 0,
     }
 }
 

@@ -1,10 +1,9 @@
 //! What all sessions of a running host share.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use crate::decision::Resolved;
 use crate::deliver::Maildirs;
 use crate::engine::Engine;
 use crate::facts::unix_seconds;
@@ -21,8 +20,6 @@ pub struct Host {
     pub hostname: String,
     /// Bounds of a session.
     pub limits: SessionLimits,
-    /// What Default means where the tenant does not say.
-    pub default: Resolved,
     /// Runs modules.
     pub engine: Arc<Engine>,
     /// Takes accepted mail.

@@ -1,27 +1,39 @@
 //! Portcullis, a WebAssembly-extensible policy host for receiving mail.
 //!
-//! The modules stand in the order in which a message meets them: a connection is
-//! taken by `listen`, spoken to by [`smtp`] over [`tls`], described by [`facts`];
-//! [`tenant`] says who owns a recipient, `policy` which of the owner's policies
-//! applies, [`engine`] runs those that are WebAssembly, [`decision`] turns the answer
-//! into a verdict, [`deliver`] hands accepted mail on, [`receipt`] keeps the evidence.
-//! One pass, left to right: a later module never calls back into an earlier one.
+//! The modules stand in the order in which a message meets them. A connection is taken
+//! by [`listen`] and spoken to by [`smtp`] over [`tls`]; what the host saw are its
+//! [`facts`]. A [`transaction`] finds for each recipient the [`tenant`] who owns it and
+//! the [`policy`] that applies; [`engine`] runs those that are WebAssembly;
+//! [`decision`] turns the answer into a verdict; [`deliver`] hands accepted mail on;
+//! [`receipt`] keeps the evidence. One pass: a later module never calls back into an
+//! earlier one.
+
+pub mod config;
 
 pub mod address;
 pub mod digest;
 
-pub mod tls;
-pub mod smtp;
-pub mod facts;
-pub mod tenant;
-pub mod engine;
-pub mod decision;
-pub mod deliver;
-pub mod receipt;
-pub mod config;
-pub mod policy;
 pub mod listen;
-pub mod host;
+pub mod smtp;
+pub mod tls;
+
+pub mod facts;
+
 pub mod transaction;
+
+pub mod tenant;
+
+pub mod policy;
+
+pub mod engine;
+
+pub mod decision;
+
+pub mod deliver;
+
+pub mod receipt;
+
+pub mod host;
 pub mod server;
+
 pub mod cli;

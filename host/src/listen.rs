@@ -111,7 +111,15 @@ pub async fn accept(
         };
         match accepted {
             Ok((socket, client)) => {
-                start(&bound.listener, &host, &sessions, &tracker, &shutdown, socket, client);
+                start(
+                    &bound.listener,
+                    &host,
+                    &sessions,
+                    &tracker,
+                    &shutdown,
+                    socket,
+                    client,
+                );
             }
             Err(error) => {
                 tracing::warn!(listener = %bound.listener.name, %error, "a connection could not be accepted");
@@ -144,6 +152,8 @@ fn start(
 
 /// The reply is small enough for the socket's buffer, so this does not wait.
 async fn turn_away(mut socket: TcpStream) -> io::Result<()> {
-    socket.write_all(b"421 4.3.2 Too many sessions, please try again later\r\n").await?;
+    socket
+        .write_all(b"421 4.3.2 Too many sessions, please try again later\r\n")
+        .await?;
     socket.shutdown().await
 }

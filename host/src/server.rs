@@ -19,7 +19,7 @@ use crate::listen::{Bound, Listener, ListenerTls, accept};
 use crate::receipt::journal::{Journal, JournalError, Writer};
 use crate::smtp::session::Profile;
 use crate::tenant;
-use crate::tls::{self, Identity, IdentityError, NoIdentity, HostCertificateError, TlsServer};
+use crate::tls::{self, HostCertificateError, Identity, IdentityError, NoIdentity, TlsServer};
 
 /// A running host.
 #[derive(Debug)]
@@ -97,7 +97,9 @@ impl Server {
     pub async fn start(config: &Config) -> Result<Self, StartError> {
         make_directory(&config.data_dir)?;
         let engine = Engine::new(config.engine.clone())?;
-        let snapshot = tenant::load(config, &engine).await.map_err(StartError::Faults)?;
+        let snapshot = tenant::load(config, &engine)
+            .await
+            .map_err(StartError::Faults)?;
         let tls = tls_or_none(config);
         let bound = bind_all(config, tls.as_ref()).await?;
         let (journal, receipts) =
@@ -105,7 +107,6 @@ impl Server {
         let host = Arc::new(Host {
             hostname: config.hostname.to_string(),
             limits: session_limits(&config.limits),
-            default: config.default.clone(),
             engine,
             maildirs: Maildirs::new(&config.maildirs, config.hostname.as_str()),
             journal,
@@ -136,7 +137,12 @@ impl Server {
             ));
         }
         tracker.close();
-        Self { listening, shutdown, tracker, receipts }
+        Self {
+            listening,
+            shutdown,
+            tracker,
+            receipts,
+        }
     }
 
     /// Where it listens.
@@ -148,8 +154,14 @@ impl Server {
     /// receiving content may finish it within `grace`. Every receipt is on disk then.
     pub async fn stop(self, grace: Duration) {
         self.shutdown.cancel();
-        if tokio::time::timeout(grace, self.tracker.wait()).await.is_err() {
-            tracing::warn!(sessions = self.tracker.len(), "sessions were cut off after the grace period");
+        if tokio::time::timeout(grace, self.tracker.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                sessions = self.tracker.len(),
+                "sessions were cut off after the grace period"
+            );
             return;
         }
         let finished = tokio::task::spawn_blocking(move || self.receipts.finish());
@@ -160,8 +172,10 @@ impl Server {
 }
 
 fn make_directory(path: &std::path::Path) -> Result<(), StartError> {
-    fs::create_dir_all(path)
-        .map_err(|source| StartError::DataDirectory { path: path.to_owned(), source })
+    fs::create_dir_all(path).map_err(|source| StartError::DataDirectory {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// TLS, or none while there is no usable certificate: mail that need not be
@@ -180,7 +194,10 @@ fn tls_or_none(config: &Config) -> Option<TlsServer> {
 pub fn tls_server(config: &Config) -> Result<TlsServer, CertificateError> {
     let mut identities = Vec::new();
     for certificate in &config.tls.certificates {
-        identities.push(Identity::load(&certificate.chain.value, &certificate.key.value)?);
+        identities.push(Identity::load(
+            &certificate.chain.value,
+            &certificate.key.value,
+        )?);
     }
     if identities.is_empty() {
         identities.push(own_certificate(config)?);
@@ -193,7 +210,9 @@ fn own_certificate(config: &Config) -> Result<Identity, CertificateError> {
     let hostname = config.hostname.as_str();
     let (identity, origin) = tls::host_certificate(&directory, hostname, SystemTime::now())?;
     match origin {
-        tls::Provenance::Reused => tracing::info!(hostname, "using the host's own self-signed certificate"),
+        tls::Provenance::Reused => {
+            tracing::info!(hostname, "using the host's own self-signed certificate")
+        }
         made => tracing::warn!(
             hostname,
             ?made,
@@ -217,8 +236,18 @@ async fn bind_all(
         };
         let socket = TcpListener::bind(listener.address).await.map_err(fault)?;
         let address = socket.local_addr().map_err(fault)?;
-        let place = Listening { name: listener.name.to_string(), address, tls: listener.tls };
-        all.push((place, Bound { listener: Arc::new(of(listener, config, tls)), socket }));
+        let place = Listening {
+            name: listener.name.to_string(),
+            address,
+            tls: listener.tls,
+        };
+        all.push((
+            place,
+            Bound {
+                listener: Arc::new(of(listener, config, tls)),
+                socket,
+            },
+        ));
     }
     Ok(all)
 }

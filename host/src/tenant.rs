@@ -1,3 +1,117 @@
-//! Tenants.
+//! Tenants: who owns a recipient, and what the owner has set.
+//!
+//! The mail side reads an immutable [`Snapshot`], swapped whole when the configuration
+//! is loaded again. **A swap never changes a transaction under way**: a transaction
+//! holds the snapshot it began with.
 
 pub mod lists;
+mod load;
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+pub use load::load;
+
+use crate::address::{Domain, Mailbox};
+use crate::decision::Resolved;
+use crate::engine::Module;
+use crate::facts::{Direction, TenantId};
+use crate::policy::{Consultation, Name, OnFailure, Policy, Question, select};
+use crate::tls::TrustStore;
+use lists::Lists;
+
+/// All tenants at one moment.
+#[derive(Debug)]
+pub struct Snapshot {
+    tenants: Vec<Arc<Tenant>>,
+    by_domain: HashMap<Domain, Arc<Tenant>>,
+    default: Resolved,
+}
+
+/// A tenant, ready to decide.
+#[derive(Debug)]
+pub struct Tenant {
+    /// Its id.
+    pub id: TenantId,
+    /// Mail to these is its mail.
+    pub domains: Vec<Domain>,
+    /// A line for refusals that no policy has a line for.
+    pub contact: Option<String>,
+    /// What Default means; none leaves it to the host ([`Snapshot::default`]).
+    pub default: Option<Resolved>,
+    /// What a failing module means where the policy does not say; policies have taken
+    /// it over already.
+    pub on_failure: OnFailure,
+    /// Whom it trusts.
+    pub trust: Arc<TrustStore>,
+    /// Its lists.
+    pub lists: Arc<Lists>,
+    /// Its policies, in the order of its file.
+    pub policies: Vec<Policy>,
+    /// Every module that a policy names, and perhaps more.
+    modules: BTreeMap<Name, Arc<Module>>,
+}
+
+impl Snapshot {
+    /// These tenants, no two of which have a domain in common; `default` is the host's.
+    pub fn new(tenants: Vec<Arc<Tenant>>, default: Resolved) -> Self {
+        let by_domain = tenants
+            .iter()
+            .flat_map(|tenant| {
+                let domains = tenant.domains.iter().cloned();
+                domains.map(|domain| (domain, Arc::clone(tenant)))
+            })
+            .collect();
+        Self {
+            tenants,
+            by_domain,
+            default,
+        }
+    }
+
+    /// The tenant whose mail this recipient's is; none for a foreign domain.
+    pub fn owner(&self, recipient: &Mailbox) -> Option<&Arc<Tenant>> {
+        self.by_domain.get(recipient.domain()?)
+    }
+
+    /// All tenants, by id.
+    pub fn tenants(&self) -> &[Arc<Tenant>] {
+        &self.tenants
+    }
+
+    /// What Default means for tenants who do not say.
+    pub fn default(&self) -> &Resolved {
+        &self.default
+    }
+}
+
+impl Tenant {
+    /// The policy that applies to this recipient; none means Default.
+    pub fn select(
+        &self,
+        direction: Direction,
+        sender: Option<&Mailbox>,
+        recipient: &Mailbox,
+        client: IpAddr,
+    ) -> Option<&Policy> {
+        let question = Question {
+            direction,
+            sender,
+            recipient,
+            client,
+            domains: &self.domains,
+            lists: &self.lists,
+        };
+        select(&self.policies, &question)
+    }
+
+    /// The module that a policy of this tenant asks; none for a consultation that is
+    /// not from one of its policies.
+    pub fn module(&self, consultation: &Consultation) -> Option<&Arc<Module>> {
+        self.modules.get(&consultation.module)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ use ask::{Answered, ask};
 use rustls_pki_types::CertificateDer;
 
 use crate::address::Mailbox;
-use crate::decision::{Decision, Permit, Refusal, TlsOffer, Verdict, judge};
+use crate::decision::{Decision, Permit, Refusal, Resolved, TlsOffer, Verdict, judge};
 use crate::deliver::{Consignment, Message};
 use crate::facts::{
     Connection, Direction, Facts, Judgement, ReceiptId, Stage, TenantId, unix_seconds,
@@ -56,7 +56,11 @@ struct Party {
 impl Transaction {
     /// A transaction that sees the host as it is in this snapshot.
     pub fn new(snapshot: Arc<Snapshot>) -> Self {
-        Self { snapshot, tenants: HashMap::new(), unanswered: None }
+        Self {
+            snapshot,
+            tenants: HashMap::new(),
+            unanswered: None,
+        }
     }
 
     /// Decides one recipient.
@@ -75,7 +79,9 @@ impl Transaction {
         let started = Instant::now();
         let facts = Arc::new(self.facts(&tenant, client, mail, recipient, now));
         let answered = ask(&tenant, &facts, &host.engine).await;
-        let (event, judged, contact) = conclude(host, &tenant, facts, answered, offer, started);
+        let default = self.snapshot.default();
+        let (event, judged, contact) =
+            conclude(host, &tenant, default, facts, answered, offer, started);
         match judged {
             Ok(permit) => {
                 self.unanswered = Some(Box::new(event));
@@ -130,10 +136,14 @@ impl Transaction {
         match host.maildirs.deliver(message, consignments).await {
             Ok(delivered) => {
                 let id = envelope.permits.first().map(Permit::receipt);
-                let queued = id.map(|id| format!("Ok: delivered [{id}]")).unwrap_or_default();
+                let queued = id
+                    .map(|id| format!("Ok: delivered [{id}]"))
+                    .unwrap_or_default();
                 let reply = Reply::new(250, "2.0.0", queued);
                 for permit in &envelope.permits {
-                    let place = delivered.iter().find(|place| place.tenant == *permit.tenant());
+                    let place = delivered
+                        .iter()
+                        .find(|place| place.tenant == *permit.tenant());
                     let detail = place.map(|place| place.path.display().to_string());
                     record_outcome(host, permit, Outcome::Delivered, &reply, detail).await;
                 }
@@ -142,7 +152,11 @@ impl Transaction {
             Err(error) => {
                 tracing::error!(client.addr = %client.connection.client, %error, "a message was not delivered");
                 let reply = reply::undelivered(&error);
-                let outcome = if reply.code() < 500 { Outcome::Deferred } else { Outcome::Refused };
+                let outcome = if reply.code() < 500 {
+                    Outcome::Deferred
+                } else {
+                    Outcome::Refused
+                };
                 for permit in &envelope.permits {
                     record_outcome(host, permit, outcome, &reply, Some(error.to_string())).await;
                 }
@@ -168,7 +182,8 @@ impl Transaction {
                     tenant: permit.tenant().clone(),
                     outcome: Outcome::Abandoned,
                     reply: String::new(),
-                    detail: "the client ended the transaction before the message was complete".into(),
+                    detail: "the client ended the transaction before the message was complete"
+                        .into(),
                 }))
                 .await;
         }
@@ -182,10 +197,13 @@ impl Transaction {
         recipient: Mailbox,
         now: SystemTime,
     ) -> Facts {
-        let party = self.tenants.entry(tenant.id.clone()).or_insert_with(|| Party {
-            trust: (!client.chain.is_empty()).then(|| tenant.trust.judge(&client.chain, now)),
-            accepted: 0,
-        });
+        let party = self
+            .tenants
+            .entry(tenant.id.clone())
+            .or_insert_with(|| Party {
+                trust: (!client.chain.is_empty()).then(|| tenant.trust.judge(&client.chain, now)),
+                accepted: 0,
+            });
         Facts {
             id: ReceiptId::new(now),
             now: unix_seconds(now),
@@ -206,11 +224,17 @@ impl Transaction {
     fn consignments(&self, permits: &[Permit]) -> Vec<Consignment> {
         let mut consignments: Vec<Consignment> = Vec::new();
         for permit in permits {
-            match consignments.iter_mut().find(|part| part.tenant == *permit.tenant()) {
+            match consignments
+                .iter_mut()
+                .find(|part| part.tenant == *permit.tenant())
+            {
                 Some(part) => part.permits.push(permit.clone()),
                 None => consignments.push(Consignment {
                     tenant: permit.tenant().clone(),
-                    trust: self.tenants.get(permit.tenant()).and_then(|party| party.trust.clone()),
+                    trust: self
+                        .tenants
+                        .get(permit.tenant())
+                        .and_then(|party| party.trust.clone()),
                     permits: vec![permit.clone()],
                 }),
             }
@@ -223,6 +247,7 @@ impl Transaction {
 fn conclude(
     host: &Host,
     tenant: &Tenant,
+    host_default: &Resolved,
     facts: Arc<Facts>,
     answered: Answered,
     offer: TlsOffer,
@@ -230,7 +255,7 @@ fn conclude(
 ) -> (VerdictEvent, Result<Permit, Refusal>, Option<String>) {
     let (default, default_of) = match &tenant.default {
         Some(default) => (default, DefaultOf::Tenant),
-        None => (&host.default, DefaultOf::Host),
+        None => (host_default, DefaultOf::Host),
     };
     let defaulted = answered.failure.is_none() && answered.decision == Decision::Default;
     let resolved = match &answered.failure {
@@ -247,13 +272,21 @@ fn conclude(
         node: host.hostname.clone(),
         policy: answered.policy,
         trust: tenant.trust.digest(),
-        lists: tenant.lists.iter().map(|(name, list)| (name.to_owned(), list.digest())).collect(),
+        lists: tenant
+            .lists
+            .iter()
+            .map(|(name, list)| (name.to_owned(), list.digest()))
+            .collect(),
         decision: answered.decision,
         reason: answered.reason,
         failure: answered.failure.map(|(record, _)| record),
         resolved,
         default_of: defaulted.then_some(default_of),
-        verdict: judged.as_ref().err().cloned().map_or(Verdict::Accepted, Verdict::Refused),
+        verdict: judged
+            .as_ref()
+            .err()
+            .cloned()
+            .map_or(Verdict::Accepted, Verdict::Refused),
         reply: String::new(),
         micros: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
         fuel: answered.fuel,

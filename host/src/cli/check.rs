@@ -14,11 +14,17 @@ pub(super) async fn check(path: &Path) -> anyhow::Result<()> {
     let scratch = tempfile::tempdir()?;
     config.engine.cache = scratch.path().join("modules");
     let engine = Engine::new(config.engine.clone())?;
-    let snapshot = tenant::load(&config, &engine).await.map_err(|faults| all(&faults))?;
+    let snapshot = tenant::load(&config, &engine)
+        .await
+        .map_err(|faults| all(&faults))?;
     if !config.tls.certificates.is_empty() {
         server::tls_server(&config)?;
     }
-    println!("ok: {} listeners, {} tenants", config.listeners.len(), snapshot.len());
+    println!(
+        "ok: {} listeners, {} tenants",
+        config.listeners.len(),
+        snapshot.tenants().len()
+    );
     Ok(())
 }
 
@@ -31,5 +37,9 @@ fn all(faults: &[Fault]) -> anyhow::Error {
     for fault in faults {
         eprintln!("{fault}");
     }
-    anyhow::anyhow!("{} {}", faults.len(), if faults.len() == 1 { "fault" } else { "faults" })
+    anyhow::anyhow!(
+        "{} {}",
+        faults.len(),
+        if faults.len() == 1 { "fault" } else { "faults" }
+    )
 }

@@ -38,7 +38,9 @@ pub(super) struct DemoArguments {
 
 pub(super) async fn demo(arguments: &DemoArguments) -> anyhow::Result<()> {
     let modules = policies::build()?;
-    let home = tempfile::Builder::new().prefix("portcullis-demo-").tempdir()?;
+    let home = tempfile::Builder::new()
+        .prefix("portcullis-demo-")
+        .tempdir()?;
     let authority = Authority::create(home.path()).context("the throwaway authority")?;
     write_config(home.path(), &modules, &authority)?;
     let config = super::check::config(&home.path().join("portcullis.toml"))?;
@@ -61,9 +63,18 @@ fn write_config(home: &Path, modules: &Path, authority: &Authority) -> io::Resul
             .replace("@PIN@", &authority.pinned.fingerprint.to_string())
     };
     fs::create_dir_all(home.join("tenants"))?;
-    fs::write(home.join("portcullis.toml"), fill(include_str!("demo/config/portcullis.toml")))?;
-    fs::write(home.join("tenants/acme.toml"), fill(include_str!("demo/config/acme.toml")))?;
-    fs::write(home.join("tenants/globex.toml"), fill(include_str!("demo/config/globex.toml")))
+    fs::write(
+        home.join("portcullis.toml"),
+        fill(include_str!("demo/config/portcullis.toml")),
+    )?;
+    fs::write(
+        home.join("tenants/acme.toml"),
+        fill(include_str!("demo/config/acme.toml")),
+    )?;
+    fs::write(
+        home.join("tenants/globex.toml"),
+        fill(include_str!("demo/config/globex.toml")),
+    )
 }
 
 async fn play(
@@ -80,17 +91,27 @@ async fn play(
         let receipts = receipts(config, rows.len() + answers.recipients.len()).await?;
         for (index, receipt) in receipts[rows.len()..].iter().enumerate() {
             compare(scene, index, &answers, receipt)?;
-            rows.push(Row { scene, receipt: receipt.clone() });
+            rows.push(Row {
+                scene,
+                receipt: receipt.clone(),
+            });
         }
     }
     Ok(rows)
 }
 
 fn place(listening: &[Listening], scene: &Scene) -> anyhow::Result<Place> {
-    let wanted = if scene.implicit { ListenerTls::Implicit } else { ListenerTls::Starttls };
+    let wanted = if scene.implicit {
+        ListenerTls::Implicit
+    } else {
+        ListenerTls::Starttls
+    };
     let found = listening.iter().find(|place| place.tls == wanted);
     let address = found.context("a listener is missing")?.address;
-    Ok(Place { address, implicit: scene.implicit })
+    Ok(Place {
+        address,
+        implicit: scene.implicit,
+    })
 }
 
 /// All receipts so far, once there are so many.
@@ -105,8 +126,14 @@ async fn receipts(config: &Config, expected: usize) -> anyhow::Result<Vec<Receip
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });
-    let found = waited.await.with_context(|| format!("{expected} receipts were not written"))??;
-    ensure!(found.len() == expected, "{} receipts where {expected} were due", found.len());
+    let found = waited
+        .await
+        .with_context(|| format!("{expected} receipts were not written"))??;
+    ensure!(
+        found.len() == expected,
+        "{} receipts where {expected} were due",
+        found.len()
+    );
     Ok(found)
 }
 
@@ -118,14 +145,22 @@ fn is_complete(receipt: &Receipt) -> bool {
     }
 }
 
-fn compare(scene: &Scene, index: usize, answers: &Answers, receipt: &Receipt) -> anyhow::Result<()> {
+fn compare(
+    scene: &Scene,
+    index: usize,
+    answers: &Answers,
+    receipt: &Receipt,
+) -> anyhow::Result<()> {
     let title = scene.title;
     let told = &answers.recipients[index];
     let (kept, outcome) = match receipt {
         Receipt::Decided(verdict, outcome) => (&verdict.reply, outcome.as_ref()),
         Receipt::Relay(relay) => (&relay.reply, None),
     };
-    ensure!(told == kept, "scene {title:?}: the client was told {told:?}, the receipt says {kept:?}");
+    ensure!(
+        told == kept,
+        "scene {title:?}: the client was told {told:?}, the receipt says {kept:?}"
+    );
     let expected = scene.recipients[index].1;
     ensure!(
         told.starts_with(&expected.to_string()),
@@ -148,9 +183,15 @@ fn hint(home: &Path, listening: &[Listening]) {
             ListenerTls::Implicit => "--tls-on-connect",
             _ => "--tls",
         };
-        println!("  swaks --server {} {tls} --from you@bank.example --to alice@acme.example", place.address);
+        println!(
+            "  swaks --server {} {tls} --from you@bank.example --to alice@acme.example",
+            place.address
+        );
     }
     let data = home.join("data");
-    println!("\nIts configuration is in {}, its receipts are shown by\n", home.display());
+    println!(
+        "\nIts configuration is in {}, its receipts are shown by\n",
+        home.display()
+    );
     println!("  portcullis receipts --data-dir {}", data.display());
 }

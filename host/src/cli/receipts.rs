@@ -63,7 +63,9 @@ pub(super) fn receipts(arguments: &ReceiptsArguments) -> anyhow::Result<()> {
     if let (Some(id), true) = (&arguments.id, found.receipts.is_empty()) {
         bail!("no receipt {id} in {}", directory.display());
     }
-    let skip = arguments.last.map_or(0, |last| found.receipts.len().saturating_sub(last));
+    let skip = arguments
+        .last
+        .map_or(0, |last| found.receipts.len().saturating_sub(last));
     let mut out = io::BufWriter::new(io::stdout().lock());
     for receipt in found.receipts.iter().skip(skip) {
         match (arguments.json, &arguments.id) {
@@ -74,7 +76,10 @@ pub(super) fn receipts(arguments: &ReceiptsArguments) -> anyhow::Result<()> {
     }
     out.flush().context("standard output")?;
     if found.unreadable > 0 {
-        eprintln!("portcullis: {} lines are no receipts and were passed over", found.unreadable);
+        eprintln!(
+            "portcullis: {} lines are no receipts and were passed over",
+            found.unreadable
+        );
     }
     Ok(())
 }
@@ -112,7 +117,9 @@ fn as_json(receipt: &Receipt) -> serde_json::Value {
 fn as_line(receipt: &Receipt) -> String {
     match receipt {
         Receipt::Decided(v, outcome) => {
-            let outcome = outcome.as_ref().map(|o| format!("{:?}", o.outcome).to_lowercase());
+            let outcome = outcome
+                .as_ref()
+                .map(|o| format!("{:?}", o.outcome).to_lowercase());
             format!(
                 "{} {} {} {} -> {} [{}] {} ({}){}: {}",
                 v.time,
@@ -122,7 +129,9 @@ fn as_line(receipt: &Receipt) -> String {
                 v.facts.recipient,
                 connection(v),
                 decision(v),
-                v.policy.as_ref().map_or("no policy", |policy| policy.name.as_str()),
+                v.policy
+                    .as_ref()
+                    .map_or("no policy", |policy| policy.name.as_str()),
                 outcome.map(|o| format!(" {o}")).unwrap_or_default(),
                 v.reply,
             )
@@ -157,6 +166,10 @@ pub(super) fn decision(verdict: &VerdictEvent) -> String {
         Some(Resolved::Enforced(_)) => "enforced",
         None => "failed",
     };
-    let accepted = if verdict.verdict == Verdict::Accepted { "accepted" } else { "refused" };
+    let accepted = if verdict.verdict == Verdict::Accepted {
+        "accepted"
+    } else {
+        "refused"
+    };
     format!("{decision} {accepted}")
 }

@@ -33,10 +33,18 @@ pub(super) async fn serve(path: &Path) -> anyhow::Result<()> {
 fn announce(listening: &[Listening]) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     for place in listening {
-        writeln!(out, "listening {} {} {}", place.name, place.address, mode(place.tls))
-            .context("standard output")?;
+        writeln!(
+            out,
+            "listening {} {} {}",
+            place.name,
+            place.address,
+            mode(place.tls)
+        )
+        .context("standard output")?;
     }
-    writeln!(out, "ready").and_then(|()| out.flush()).context("standard output")
+    writeln!(out, "ready")
+        .and_then(|()| out.flush())
+        .context("standard output")
 }
 
 fn mode(tls: ListenerTls) -> &'static str {

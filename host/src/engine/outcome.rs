@@ -22,6 +22,19 @@ pub struct Ran {
     pub log_dropped: u64,
 }
 
+impl Ran {
+    /// A module that did not even start.
+    pub(crate) fn not_run(failure: Failure) -> Self {
+        Self {
+            result: Err(failure),
+            fuel: 0,
+            elapsed: Duration::ZERO,
+            log: Vec::new(),
+            log_dropped: 0,
+        }
+    }
+}
+
 /// A policy's answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {

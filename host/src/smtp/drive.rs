@@ -72,7 +72,11 @@ pub async fn drive(
         handshake_failure: None,
         tls: None,
     };
-    let service = Service { host, listener, shutdown };
+    let service = Service {
+        host,
+        listener,
+        shutdown,
+    };
     let ended = match service.listener.is_implicit() {
         true => service.drive_implicit(socket, connection).await,
         false => service.drive_clear(socket, connection).await,
@@ -100,17 +104,29 @@ impl Service {
 
     async fn drive_clear(self, socket: TcpStream, connection: Connection) -> io::Result<()> {
         let (session, greeting) = Session::new(Arc::clone(&self.listener.profile), false);
-        let client = Client { connection: Arc::new(connection), chain: Arc::default() };
+        let client = Client {
+            connection: Arc::new(connection),
+            chain: Arc::default(),
+        };
         let mut conversation = Conversation::new(socket, self, session, client);
         conversation.greet(&greeting).await?;
         match conversation.run().await? {
             End::Closed => Ok(()),
             End::StartTls => {
-                let Conversation { stream, service, mut session, client, .. } = conversation;
+                let Conversation {
+                    stream,
+                    service,
+                    mut session,
+                    client,
+                    ..
+                } = conversation;
                 let connection = Connection::clone(&client.connection);
                 let (stream, client) = service.shake_hands(stream, connection).await?;
                 session.secured();
-                Conversation::new(stream, service, session, client).run().await.map(|_| ())
+                Conversation::new(stream, service, session, client)
+                    .run()
+                    .await
+                    .map(|_| ())
             }
         }
     }
@@ -121,7 +137,10 @@ impl Service {
         socket: TcpStream,
         mut connection: Connection,
     ) -> io::Result<(Box<TlsStream<TcpStream>>, Client)> {
-        let acceptor = self.listener.acceptor().ok_or_else(|| io::Error::other("no usable certificate"))?;
+        let acceptor = self
+            .listener
+            .acceptor()
+            .ok_or_else(|| io::Error::other("no usable certificate"))?;
         let accepted = timeout(self.host.limits.handshake_timeout, acceptor.accept(socket)).await;
         let stream = accepted.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).inspect_err(|error| {
             let reason = tls::failure_reason(error);
@@ -130,7 +149,13 @@ impl Service {
         let observed = tls::observe(stream.get_ref().1, self.listener.asks_client_certificate);
         connection.tls = Some(observed.tls);
         let chain: Arc<[CertificateDer<'static>]> = observed.chain.into();
-        Ok((Box::new(stream), Client { connection: Arc::new(connection), chain }))
+        Ok((
+            Box::new(stream),
+            Client {
+                connection: Arc::new(connection),
+                chain,
+            },
+        ))
     }
 }
 
@@ -148,7 +173,15 @@ struct Conversation<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     fn new(stream: S, service: Service, session: Session, client: Client) -> Self {
         let transaction = Transaction::new(Arc::clone(&service.host.snapshot));
-        Self { stream, service, session, client, transaction, input: BytesMut::new(), output: Vec::new() }
+        Self {
+            stream,
+            service,
+            session,
+            client,
+            transaction,
+            input: BytesMut::new(),
+            output: Vec::new(),
+        }
     }
 
     /// A client must wait for the greeting (RFC 5321, section 3.1); one that does not
@@ -159,7 +192,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             if read? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            let early = Reply::new(554, "5.5.1", "You must wait for the greeting; closing connection");
+            let early = Reply::new(
+                554,
+                "5.5.1",
+                "You must wait for the greeting; closing connection",
+            );
             self.session.close(early.clone());
             self.say(&early);
             self.finish().await?;
@@ -231,7 +268,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                     return Ok(None);
                 }
                 Step::Refuse(permits, reply) => {
-                    self.transaction.refused(&self.service.host, permits, &reply).await;
+                    self.transaction
+                        .refused(&self.service.host, permits, &reply)
+                        .await;
                     self.say(&reply);
                     return Ok(None);
                 }
@@ -241,7 +280,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                     return Ok(None);
                 }
                 Step::Decide(mail, recipient) => {
-                    let answer = self.transaction.decide(&self.service.host, &self.client, &mail, recipient, self.service.listener.tls_offer()).await;
+                    let answer = self
+                        .transaction
+                        .decide(
+                            &self.service.host,
+                            &self.client,
+                            &mail,
+                            recipient,
+                            self.service.listener.tls_offer(),
+                        )
+                        .await;
                     self.session.decided(answer)
                 }
                 Step::Offer(permit) => {
@@ -308,11 +356,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     }
 
     async fn deliver(&mut self, envelope: Envelope, content: Vec<u8>) -> Reply {
-        self.transaction.deliver(&self.service.host, &self.client, envelope, content).await
+        self.transaction
+            .deliver(&self.service.host, &self.client, envelope, content)
+            .await
     }
 
     async fn abandoned(&mut self, permits: Vec<Permit>) {
-        self.transaction.abandoned(&self.service.host, permits).await;
+        self.transaction
+            .abandoned(&self.service.host, permits)
+            .await;
     }
 
     fn say(&mut self, reply: &Reply) {

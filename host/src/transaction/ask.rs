@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::decision::Decision;
-use crate::engine::{Engine, LogLine, Module, Ran};
+use crate::engine::{Engine, Failure, LogLine, Module, Ran};
 use crate::facts::Facts;
-use crate::policy::{Choice, Consultation, OnFailure, Policy, Question, select};
+use crate::policy::{Choice, Consultation, OnFailure, Policy};
 use crate::receipt::{FailureRecord, ModuleUsed, PolicyUsed};
 use crate::tenant::Tenant;
 
@@ -32,25 +32,32 @@ pub(super) struct Answered {
 
 /// Finds the policy that applies to these facts and asks it.
 pub(super) async fn ask(tenant: &Tenant, facts: &Arc<Facts>, engine: &Engine) -> Answered {
-    let question = Question {
-        direction: facts.direction,
-        sender: facts.sender.as_ref(),
-        recipient: &facts.recipient,
-        client: facts.connection.client.ip(),
-        domains: &tenant.domains,
-        lists: &tenant.lists,
-    };
-    let Some(policy) = select(&tenant.policies, &question) else {
-        return Answered::constant(None, Decision::Default, tenant.contact.clone(), "no policy matches");
+    let client = facts.connection.client.ip();
+    let sender = facts.sender.as_ref();
+    let Some(policy) = tenant.select(facts.direction, sender, &facts.recipient, client) else {
+        return Answered::constant(
+            None,
+            Decision::Default,
+            tenant.contact.clone(),
+            "no policy matches",
+        );
     };
     let contact = policy.contact.clone().or_else(|| tenant.contact.clone());
     match &policy.option {
         Choice::Constant(decision) => {
             let used = used(policy, None);
-            Answered::constant(Some(used), decision.clone(), contact, "the policy is a constant")
+            Answered::constant(
+                Some(used),
+                decision.clone(),
+                contact,
+                "the policy is a constant",
+            )
         }
         Choice::Module(consultation) => {
-            let module = &tenant.modules[&consultation.module];
+            let Some(module) = tenant.module(consultation) else {
+                let ran = Ran::not_run(Failure::Host("the module is not loaded".into()));
+                return Answered::ran(used(policy, None), ran, policy.on_failure, contact);
+            };
             let settings = &consultation.settings;
             let ran = engine.decide(module, settings, facts, &tenant.lists).await;
             let used = used(policy, Some((module, consultation)));
@@ -94,9 +101,15 @@ impl Answered {
         let (decision, reason, failure) = match ran.result {
             Ok(answer) => (answer.decision, answer.reason, None),
             Err(failure) => {
-                let record =
-                    FailureRecord { code: failure.code().to_owned(), detail: failure.to_string() };
-                (Decision::Default, failed(on_failure), Some((record, on_failure)))
+                let record = FailureRecord {
+                    code: failure.code().to_owned(),
+                    detail: failure.to_string(),
+                };
+                (
+                    Decision::Default,
+                    failed(on_failure),
+                    Some((record, on_failure)),
+                )
             }
         };
         Self {

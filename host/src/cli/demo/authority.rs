@@ -39,7 +39,11 @@ pub(super) struct Identity {
 impl Identity {
     fn new(certificate: &rcgen::Certificate, key: KeyPair) -> Self {
         let fingerprint = Fingerprint::of(&rcgen::PublicKeyData::subject_public_key_info(&key));
-        Self { certificate: certificate.der().clone(), key, fingerprint }
+        Self {
+            certificate: certificate.der().clone(),
+            key,
+            fingerprint,
+        }
     }
 
     /// The private key.
@@ -69,7 +73,9 @@ impl Authority {
 
 fn issuer() -> anyhow::Result<CertifiedIssuer<'static, KeyPair>> {
     let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, "Portcullis Demo Authority");
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "Portcullis Demo Authority");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     CertifiedIssuer::self_signed(params, KeyPair::generate()?).context("the root certificate")
@@ -79,8 +85,10 @@ fn params(name: &str) -> anyhow::Result<CertificateParams> {
     let mut params = CertificateParams::new(vec![name.to_owned()])?;
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
-    params.extended_key_usages =
-        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    params.extended_key_usages = vec![
+        ExtendedKeyUsagePurpose::ServerAuth,
+        ExtendedKeyUsagePurpose::ClientAuth,
+    ];
     Ok(params)
 }
 

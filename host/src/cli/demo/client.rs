@@ -31,8 +31,14 @@ pub(super) struct Answers {
 }
 
 /// Sends the scene's message.
-pub(super) async fn send(place: Place, scene: &Scene, authority: &Authority) -> anyhow::Result<Answers> {
-    let socket = TcpStream::connect(place.address).await.context("connecting")?;
+pub(super) async fn send(
+    place: Place,
+    scene: &Scene,
+    authority: &Authority,
+) -> anyhow::Result<Answers> {
+    let socket = TcpStream::connect(place.address)
+        .await
+        .context("connecting")?;
     if scene.tls == ClientTls::Clear {
         let mut client = Client(BufStream::new(socket));
         client.expect(220).await?;
@@ -49,7 +55,10 @@ pub(super) async fn send(place: Place, scene: &Scene, authority: &Authority) -> 
     clear.expect(220).await?;
     clear.command("EHLO client.example", 250).await?;
     clear.command("STARTTLS", 220).await?;
-    let stream = connector.connect(name, clear.0.into_inner()).await.context("TLS handshake")?;
+    let stream = connector
+        .connect(name, clear.0.into_inner())
+        .await
+        .context("TLS handshake")?;
     Client(BufStream::new(stream)).transaction(scene).await
 }
 
@@ -91,14 +100,27 @@ struct Client<S>(BufStream<S>);
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     async fn transaction(&mut self, scene: &Scene) -> anyhow::Result<Answers> {
         self.command("EHLO client.example", 250).await?;
-        self.command(&format!("MAIL FROM:<{}>", scene.sender), 250).await?;
-        let mut answers = Answers { recipients: Vec::new(), end: None };
+        self.command(&format!("MAIL FROM:<{}>", scene.sender), 250)
+            .await?;
+        let mut answers = Answers {
+            recipients: Vec::new(),
+            end: None,
+        };
         for (recipient, _) in scene.recipients {
-            answers.recipients.push(self.ask(&format!("RCPT TO:<{recipient}>")).await?);
+            answers
+                .recipients
+                .push(self.ask(&format!("RCPT TO:<{recipient}>")).await?);
         }
-        if answers.recipients.iter().any(|answer| answer.starts_with('2')) {
+        if answers
+            .recipients
+            .iter()
+            .any(|answer| answer.starts_with('2'))
+        {
             self.command("DATA", 354).await?;
-            let text = format!("From: <{}>\r\nSubject: {}\r\n\r\nHello.\r\n.", scene.sender, scene.title);
+            let text = format!(
+                "From: <{}>\r\nSubject: {}\r\n\r\nHello.\r\n.",
+                scene.sender, scene.title
+            );
             answers.end = Some(self.ask(&text).await?);
         }
         self.command("QUIT", 221).await?;
@@ -112,7 +134,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     async fn expect(&mut self, code: u16) -> anyhow::Result<()> {
         let reply = self.reply().await?;
-        ensure!(reply.starts_with(&code.to_string()), "{reply:?} where {code} was due");
+        ensure!(
+            reply.starts_with(&code.to_string()),
+            "{reply:?} where {code} was due"
+        );
         Ok(())
     }
 
@@ -134,8 +159,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             if self.0.read_line(&mut line).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            let (code, rest) = line.trim_end().split_at_checked(4).unwrap_or((line.trim_end(), ""));
-            lines.push(if lines.is_empty() { format!("{} {rest}", &code[..code.len().min(3)]) } else { without_code(rest) });
+            let (code, rest) = line
+                .trim_end()
+                .split_at_checked(4)
+                .unwrap_or((line.trim_end(), ""));
+            lines.push(if lines.is_empty() {
+                format!("{} {rest}", &code[..code.len().min(3)])
+            } else {
+                without_code(rest)
+            });
             if !code.ends_with('-') {
                 return Ok(lines.join(" / "));
             }

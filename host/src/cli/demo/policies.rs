@@ -6,7 +6,12 @@ use std::process::Command;
 use anyhow::{Context, bail, ensure};
 
 /// The stock policies, by the name of their crates.
-const STOCK: [&str; 4] = ["partner-list", "certificate-match", "pinned-partners", "modern-tls"];
+const STOCK: [&str; 4] = [
+    "partner-list",
+    "certificate-match",
+    "pinned-partners",
+    "modern-tls",
+];
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -21,7 +26,9 @@ pub(super) fn build() -> anyhow::Result<PathBuf> {
     add_target()?;
     eprintln!("Building the stock policies ...");
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(&root).args(["build", "--quiet", "--profile", "guest", "--target", TARGET]);
+    cargo
+        .current_dir(&root)
+        .args(["build", "--quiet", "--profile", "guest", "--target", TARGET]);
     for name in STOCK {
         cargo.args(["--package", name]);
     }
@@ -33,7 +40,10 @@ pub(super) fn build() -> anyhow::Result<PathBuf> {
 /// This program lies in `<target directory>/<profile>/`.
 fn target_directory() -> anyhow::Result<PathBuf> {
     let program = std::env::current_exe()?;
-    let directory = program.ancestors().nth(2).context("this program lies nowhere")?;
+    let directory = program
+        .ancestors()
+        .nth(2)
+        .context("this program lies nowhere")?;
     Ok(directory.to_owned())
 }
 
@@ -50,7 +60,10 @@ fn add_target() -> anyhow::Result<()> {
         return Ok(());
     }
     eprintln!("Adding the target {TARGET} ...");
-    let added = Command::new("rustup").current_dir(root).args(["target", "add", TARGET]).status();
+    let added = Command::new("rustup")
+        .current_dir(root)
+        .args(["target", "add", TARGET])
+        .status();
     if !added.is_ok_and(|status| status.success()) {
         bail!("policies are built for {TARGET}; add it with: rustup target add {TARGET}");
     }

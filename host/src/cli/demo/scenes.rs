@@ -52,7 +52,14 @@ const fn scene(
     sender: &'static str,
     recipients: &'static [(&'static str, u16)],
 ) -> Scene {
-    Scene { title, implicit: false, tls, certificate, sender, recipients }
+    Scene {
+        title,
+        implicit: false,
+        tls,
+        certificate,
+        sender,
+        recipients,
+    }
 }
 
 use ClientTls::{Classical, Clear, PostQuantum, Tls12};
@@ -60,29 +67,119 @@ use Shown::{Nothing, Pinned, SelfSigned, Stranger, Trusted};
 
 /// In the order in which they are sent.
 pub(super) const SCENES: &[Scene] = &[
-    scene("a stranger in clear", Clear, Nothing, "joe@stranger.example", &[("alice@acme.example", 250)]),
-    scene("a partner in clear", Clear, Nothing, "amy@bank.example", &[("alice@acme.example", 530)]),
-    scene("the partner over TLS", PostQuantum, Nothing, "amy@bank.example", &[("alice@acme.example", 250)]),
+    scene(
+        "a stranger in clear",
+        Clear,
+        Nothing,
+        "joe@stranger.example",
+        &[("alice@acme.example", 250)],
+    ),
+    scene(
+        "a partner in clear",
+        Clear,
+        Nothing,
+        "amy@bank.example",
+        &[("alice@acme.example", 530)],
+    ),
+    scene(
+        "the partner over TLS",
+        PostQuantum,
+        Nothing,
+        "amy@bank.example",
+        &[("alice@acme.example", 250)],
+    ),
     Scene {
         implicit: true,
-        ..scene("the same, implicit TLS", PostQuantum, Nothing, "amy@bank.example", &[("alice@acme.example", 250)])
+        ..scene(
+            "the same, implicit TLS",
+            PostQuantum,
+            Nothing,
+            "amy@bank.example",
+            &[("alice@acme.example", 250)],
+        )
     },
-    scene("one partner, two tenants", Clear, Nothing, "amy@bank.example", &[
-        ("alice@acme.example", 530),
-        ("bob@globex.example", 250),
-    ]),
-    scene("certificate due, none shown", PostQuantum, Nothing, "tom@trade.example", &[("alice@acme.example", 550)]),
-    scene("a self-signed one", PostQuantum, SelfSigned, "tom@trade.example", &[("alice@acme.example", 550)]),
-    scene("somebody else's", PostQuantum, Stranger, "tom@trade.example", &[("alice@acme.example", 550)]),
-    scene("the partner's own", PostQuantum, Trusted, "tom@trade.example", &[("alice@acme.example", 250)]),
-    scene("one certificate, two tenants", PostQuantum, Trusted, "tom@trade.example", &[
-        ("alice@acme.example", 250),
-        ("ceo@globex.example", 550),
-    ]),
-    scene("a pinned key", PostQuantum, Pinned, "pay@payroll.example", &[("alice@acme.example", 250)]),
-    scene("another key than pinned", PostQuantum, Trusted, "pay@payroll.example", &[("alice@acme.example", 550)]),
-    scene("TLS 1.2 where 1.3 is due", Tls12, Nothing, "eve@research.example", &[("bob@globex.example", 550)]),
-    scene("classical key exchange", Classical, Nothing, "eve@research.example", &[("bob@globex.example", 550)]),
-    scene("post-quantum key exchange", PostQuantum, Nothing, "eve@research.example", &[("bob@globex.example", 250)]),
-    scene("nobody's recipient", PostQuantum, Nothing, "joe@stranger.example", &[("x@elsewhere.example", 550)]),
+    scene(
+        "one partner, two tenants",
+        Clear,
+        Nothing,
+        "amy@bank.example",
+        &[("alice@acme.example", 530), ("bob@globex.example", 250)],
+    ),
+    scene(
+        "certificate due, none shown",
+        PostQuantum,
+        Nothing,
+        "tom@trade.example",
+        &[("alice@acme.example", 550)],
+    ),
+    scene(
+        "a self-signed one",
+        PostQuantum,
+        SelfSigned,
+        "tom@trade.example",
+        &[("alice@acme.example", 550)],
+    ),
+    scene(
+        "somebody else's",
+        PostQuantum,
+        Stranger,
+        "tom@trade.example",
+        &[("alice@acme.example", 550)],
+    ),
+    scene(
+        "the partner's own",
+        PostQuantum,
+        Trusted,
+        "tom@trade.example",
+        &[("alice@acme.example", 250)],
+    ),
+    scene(
+        "one certificate, two tenants",
+        PostQuantum,
+        Trusted,
+        "tom@trade.example",
+        &[("alice@acme.example", 250), ("ceo@globex.example", 550)],
+    ),
+    scene(
+        "a pinned key",
+        PostQuantum,
+        Pinned,
+        "pay@payroll.example",
+        &[("alice@acme.example", 250)],
+    ),
+    scene(
+        "another key than pinned",
+        PostQuantum,
+        Trusted,
+        "pay@payroll.example",
+        &[("alice@acme.example", 550)],
+    ),
+    scene(
+        "TLS 1.2 where 1.3 is due",
+        Tls12,
+        Nothing,
+        "eve@research.example",
+        &[("bob@globex.example", 550)],
+    ),
+    scene(
+        "classical key exchange",
+        Classical,
+        Nothing,
+        "eve@research.example",
+        &[("bob@globex.example", 550)],
+    ),
+    scene(
+        "post-quantum key exchange",
+        PostQuantum,
+        Nothing,
+        "eve@research.example",
+        &[("bob@globex.example", 250)],
+    ),
+    scene(
+        "nobody's recipient",
+        PostQuantum,
+        Nothing,
+        "joe@stranger.example",
+        &[("x@elsewhere.example", 550)],
+    ),
 ];

@@ -14,8 +14,15 @@ pub(super) struct Row {
     pub(super) receipt: Receipt,
 }
 
-const HEAD: [&str; 7] =
-    ["scene", "sender", "recipient", "connection", "certificate", "decided by", "decision"];
+const HEAD: [&str; 7] = [
+    "scene",
+    "sender",
+    "recipient",
+    "connection",
+    "certificate",
+    "decided by",
+    "decision",
+];
 
 /// The table: two lines for each row, the second with the reply and the reason.
 pub(super) fn table(rows: &[Row]) -> String {
@@ -27,8 +34,11 @@ pub(super) fn table(rows: &[Row]) -> String {
         })
         .collect();
     let line = |cells: &[String]| {
-        let padded: Vec<_> =
-            cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        let padded: Vec<_> = cells
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
         padded.join("  ").trim_end().to_owned()
     };
     let mut text = format!("{}\n", line(&HEAD.map(str::to_owned)));
@@ -40,7 +50,10 @@ pub(super) fn table(rows: &[Row]) -> String {
             let _ = writeln!(text, "    because {reason}");
         }
     }
-    let refused = rows.iter().filter(|row| !told(&row.receipt).0.starts_with('2')).count();
+    let refused = rows
+        .iter()
+        .filter(|row| !told(&row.receipt).0.starts_with('2'))
+        .count();
     let _ = writeln!(
         text,
         "\n{} recipients decided, {refused} refused; every receipt says what the client was told",
@@ -54,7 +67,10 @@ fn cells(row: &Row) -> [String; 7] {
     match &row.receipt {
         Receipt::Decided(v, _) => [
             scene,
-            v.facts.sender.as_ref().map_or("<>".into(), ToString::to_string),
+            v.facts
+                .sender
+                .as_ref()
+                .map_or("<>".into(), ToString::to_string),
             v.facts.recipient.to_string(),
             how(v),
             certificate(v),
@@ -65,7 +81,10 @@ fn cells(row: &Row) -> [String; 7] {
             scene,
             r.sender.as_ref().map_or("<>".into(), ToString::to_string),
             r.recipient.to_string(),
-            r.connection.tls.as_ref().map_or("clear".into(), |tls| tls.version.to_string()),
+            r.connection
+                .tls
+                .as_ref()
+                .map_or("clear".into(), |tls| tls.version.to_string()),
             "-".into(),
             "the host".into(),
             "relaying refused".into(),
@@ -81,7 +100,12 @@ fn told(receipt: &Receipt) -> (&str, &str) {
 }
 
 fn how(verdict: &VerdictEvent) -> String {
-    let group = verdict.facts.connection.tls.as_ref().and_then(|tls| tls.key_exchange.as_deref());
+    let group = verdict
+        .facts
+        .connection
+        .tls
+        .as_ref()
+        .and_then(|tls| tls.key_exchange.as_deref());
     match group {
         Some(group) => format!("{} {group}", connection(verdict)),
         None => connection(verdict),
@@ -90,11 +114,25 @@ fn how(verdict: &VerdictEvent) -> String {
 
 fn certificate(verdict: &VerdictEvent) -> String {
     let facts = &verdict.facts;
-    match facts.connection.tls.as_ref().map(|tls| &tls.client_certificate) {
+    match facts
+        .connection
+        .tls
+        .as_ref()
+        .map(|tls| &tls.client_certificate)
+    {
         None | Some(ClientCertificate::None | ClientCertificate::NotAsked) => "-".into(),
         Some(ClientCertificate::Given(certificate)) => {
-            let state = facts.trust.as_ref().map_or("not judged", |trust| trust.client.state.as_str());
-            format!("{} {state}", certificate.dns_names.first().map_or("(no name)", String::as_str))
+            let state = facts
+                .trust
+                .as_ref()
+                .map_or("not judged", |trust| trust.client.state.as_str());
+            format!(
+                "{} {state}",
+                certificate
+                    .dns_names
+                    .first()
+                    .map_or("(no name)", String::as_str)
+            )
         }
     }
 }

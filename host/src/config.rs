@@ -1,0 +1,231 @@
+//! The configuration: `portcullis.toml`, and one file for each tenant.
+//!
+//! **A checked [`Config`] holds no impossible value, and all faults of all files are
+//! reported at once**, each with its file, line and key. What can only be judged by
+//! loading it (certificates, modules, settings) keeps its [`Position`], so that the
+//! later step reports in the same way.
+//!
+//! Read in this order: `keys` (what there is), `document` and `reader` (how it is
+//! read), `host` (portcullis.toml), `tenant_file`, `policy_table`.
+
+mod document;
+mod fault;
+mod host;
+mod keys;
+mod list_table;
+mod policy_table;
+mod read;
+mod reader;
+mod settings;
+mod similar;
+mod tenant_file;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use fault::{Fault, Located, Position};
+pub use read::{ReadError, read};
+pub use settings::Settings;
+pub use similar::similar;
+
+use crate::address::Domain;
+use crate::decision::Resolved;
+use crate::digest::Fingerprint;
+use crate::engine::EngineSettings;
+use crate::facts::TenantId;
+use crate::policy::{Name, OnFailure, Policy};
+use crate::tenant::lists::Lists;
+use crate::tls::SelfSigned;
+
+/// Largest PEM file that is read, in bytes: revocation lists of large authorities have
+/// some ten megabytes.
+pub const MAX_PEM: u64 = 64 << 20;
+
+/// The configuration of a host and its tenants, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `portcullis.toml`.
+    pub file: Arc<Path>,
+    /// The name that the host gives itself in its greeting and in `Received`.
+    pub hostname: Domain,
+    /// Where the host keeps what it writes.
+    pub data_dir: PathBuf,
+    /// At least one.
+    pub listeners: Vec<Listener>,
+    /// Certificates and public roots.
+    pub tls: TlsConfig,
+    /// The directory in which each tenant has a maildir of its id.
+    pub maildirs: PathBuf,
+    /// Limits of sessions.
+    pub limits: Limits,
+    /// Limits of the engine.
+    pub engine: EngineSettings,
+    /// What Default means for tenants who do not say.
+    pub default: Resolved,
+    /// Days for which receipts are kept, at least one.
+    pub keep_receipts: u32,
+    /// By id.
+    pub tenants: Vec<TenantConfig>,
+}
+
+/// Where and how the host listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Unique.
+    pub name: Name,
+    /// Port 0 is any free port.
+    pub address: SocketAddr,
+    /// How TLS begins.
+    pub tls: ListenerTls,
+    /// Ask clients for a certificate; never require one.
+    pub ask_client_certificate: bool,
+    /// Not for the public: only such a listener may require TLS (RFC 3207, section 4).
+    pub private: bool,
+    /// Take no mail in clear from anyone.
+    pub require_tls: bool,
+    /// How long to wait before the greeting; who talks in that time is refused.
+    pub greeting_delay: Duration,
+    /// Where it is written.
+    pub at: Position,
+}
+
+/// How TLS begins on a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListenerTls {
+    /// With the STARTTLS command (RFC 3207).
+    Starttls,
+    /// With the first byte.
+    Implicit,
+    /// Never.
+    None,
+}
+
+/// What TLS needs.
+#[derive(Clone, Debug, Default)]
+pub struct TlsConfig {
+    /// A PEM file in place of the bundled public roots.
+    pub public_roots: Option<Located<PathBuf>>,
+    /// The host's certificates; the host makes a self-signed one where there is none.
+    pub certificates: Vec<CertificateFiles>,
+}
+
+/// One certificate of the host.
+#[derive(Clone, Debug)]
+pub struct CertificateFiles {
+    /// PEM file, the end entity first.
+    pub chain: Located<PathBuf>,
+    /// PEM file of the private key.
+    pub key: Located<PathBuf>,
+}
+
+/// Limits of sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest message in octets.
+    pub message_size: u64,
+    /// Most recipients of a message.
+    pub recipients: usize,
+    /// Most sessions at one time.
+    pub sessions: usize,
+    /// Error replies in a session before it is closed with 421.
+    pub errors: usize,
+    /// Longest wait for a command.
+    pub command_timeout: Duration,
+    /// Longest wait for the next octets of a message.
+    pub data_timeout: Duration,
+    /// Longest TLS handshake.
+    pub handshake_timeout: Duration,
+}
+
+/// A tenant as configured.
+#[derive(Clone, Debug)]
+pub struct TenantConfig {
+    /// The stem of its file's name.
+    pub id: TenantId,
+    /// Its file.
+    pub file: Arc<Path>,
+    /// At least one, and no other tenant's.
+    pub domains: Vec<Domain>,
+    /// A line for replies that refuse.
+    pub contact: Option<String>,
+    /// What Default means; none leaves it to the host.
+    pub default: Option<Resolved>,
+    /// What a failing module means, where the policy does not say.
+    pub on_failure: OnFailure,
+    /// Whom it trusts.
+    pub trust: TrustConfig,
+    /// Its lists.
+    pub lists: Lists,
+    /// Its modules, each name once.
+    pub modules: Vec<ModuleConfig>,
+    /// Its policies, in the order of the file.
+    pub policies: Vec<PolicyConfig>,
+}
+
+/// Whom a tenant trusts, as configured.
+#[derive(Clone, Debug)]
+pub struct TrustConfig {
+    /// PEM files of trust anchors.
+    pub anchors: Vec<Located<PathBuf>>,
+    /// PEM files of revocation lists.
+    pub crls: Vec<Located<PathBuf>>,
+    /// Public keys.
+    pub pins: BTreeSet<Fingerprint>,
+    /// What to make of self-signed certificates.
+    pub self_signed: SelfSigned,
+    /// Trust the public roots besides.
+    pub public_roots: bool,
+}
+
+/// A module as configured.
+#[derive(Clone, Debug)]
+pub struct ModuleConfig {
+    /// What policies call it.
+    pub name: Name,
+    /// The file.
+    pub path: Located<PathBuf>,
+}
+
+/// A policy, and what only its module can judge.
+#[derive(Clone, Debug)]
+pub struct PolicyConfig {
+    /// The policy.
+    pub policy: Policy,
+    /// Its settings, when it asks a module.
+    pub settings: Option<Settings>,
+}
+
+impl Config {
+    /// Reads `portcullis.toml` and the files of its tenants.
+    ///
+    /// # Errors
+    /// Every fault of every file, by file and line.
+    pub fn read(file: &Path) -> Result<Self, Vec<Fault>> {
+        match host::text_of(file) {
+            Ok(text) => Self::parse(file, &text),
+            Err(fault) => Err(vec![fault]),
+        }
+    }
+
+    /// Takes `text` for what stands in `file`, and reads the files of its tenants.
+    ///
+    /// # Errors
+    /// Every fault of every file, by file and line.
+    pub fn parse(file: &Path, text: &str) -> Result<Self, Vec<Fault>> {
+        let faults = document::Faults::default();
+        let config = host::read(file, text, &faults);
+        let faults = faults.into_sorted();
+        match config {
+            Some(config) if faults.is_empty() => Ok(config),
+            _ => Err(faults),
+        }
+    }
+}
+
+#[cfg(test)]
+mod docs_tests;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,230 @@
+//! Every key there is: what the reader accepts, and what `docs/configuration.md` must
+//! describe (a test compares the two).
+
+/// The keys of one kind of table.
+#[derive(Debug)]
+pub(super) struct Schema {
+    /// As in the headings of the documentation.
+    pub(super) name: &'static str,
+    /// Its keys.
+    pub(super) keys: &'static [&'static str],
+}
+
+/// A number that may be set, whole and within a range.
+#[derive(Debug)]
+pub(super) struct Number {
+    pub(super) key: &'static str,
+    pub(super) default: u64,
+    pub(super) min: u64,
+    pub(super) max: u64,
+}
+
+const fn number(key: &'static str, default: u64, min: u64, max: u64) -> Number {
+    Number {
+        key,
+        default,
+        min,
+        max,
+    }
+}
+
+pub(super) const HOST: Schema = Schema {
+    name: "portcullis.toml",
+    keys: &[
+        "hostname", "data_dir", "tenants", "listener", "tls", "delivery", "limits", "engine",
+        "defaults", "receipts",
+    ],
+};
+pub(super) const LISTENER: Schema = Schema {
+    name: "[[listener]]",
+    keys: &[
+        "name",
+        "address",
+        "tls",
+        "ask_client_certificate",
+        "private",
+        "require_tls",
+        "greeting_delay_ms",
+    ],
+};
+pub(super) const TLS: Schema = Schema {
+    name: "[tls]",
+    keys: &["public_roots", "certificate"],
+};
+pub(super) const CERTIFICATE: Schema = Schema {
+    name: "[[tls.certificate]]",
+    keys: &["chain", "key"],
+};
+pub(super) const DELIVERY: Schema = Schema {
+    name: "[delivery]",
+    keys: &["maildirs"],
+};
+pub(super) const LIMITS: Schema = Schema {
+    name: "[limits]",
+    keys: &[
+        MESSAGE_SIZE.key,
+        RECIPIENTS.key,
+        SESSIONS.key,
+        ERRORS.key,
+        COMMAND_TIMEOUT.key,
+        DATA_TIMEOUT.key,
+        HANDSHAKE_TIMEOUT.key,
+    ],
+};
+pub(super) const ENGINE: Schema = Schema {
+    name: "[engine]",
+    keys: &[
+        FUEL.key,
+        DEADLINE.key,
+        MEMORY.key,
+        INSTANCES.key,
+        WAIT.key,
+        MODULE_SIZE.key,
+        COMPILE_TIME.key,
+        COMPILE_MEMORY.key,
+    ],
+};
+pub(super) const HOST_DEFAULTS: Schema = Schema {
+    name: "[defaults]",
+    keys: &["decision"],
+};
+pub(super) const RECEIPTS: Schema = Schema {
+    name: "[receipts]",
+    keys: &[KEEP_DAYS.key],
+};
+
+pub(super) const TENANT: Schema = Schema {
+    name: "a tenant's file",
+    keys: &[
+        "domains", "contact", "defaults", "trust", "lists", "module", "policy",
+    ],
+};
+pub(super) const TENANT_DEFAULTS: Schema = Schema {
+    name: "[defaults] of a tenant",
+    keys: &["decision", "on_failure"],
+};
+pub(super) const TRUST: Schema = Schema {
+    name: "[trust]",
+    keys: &["anchors", "crls", "pins", "self_signed", "public_roots"],
+};
+pub(super) const LIST: Schema = Schema {
+    name: "[lists.NAME]",
+    keys: &["entries", "file"],
+};
+pub(super) const MODULE: Schema = Schema {
+    name: "[[module]]",
+    keys: &["name", "path"],
+};
+pub(super) const POLICY: Schema = Schema {
+    name: "[[policy]]",
+    keys: &[
+        "name",
+        "narrative",
+        "direction",
+        "from",
+        "to",
+        "sources",
+        "enabled",
+        "option",
+        "require",
+        "module",
+        "settings",
+        "on_failure",
+        "contact",
+    ],
+};
+pub(super) const REQUIRE: Schema = Schema {
+    name: "require",
+    keys: &[
+        "tls",
+        "post_quantum",
+        "certificate",
+        "covers",
+        "within",
+        "pins",
+    ],
+};
+
+/// Keys that the tenant chooses; what they must be is said where they are read.
+pub(super) const NAMES: Schema = Schema {
+    name: "names",
+    keys: &[],
+};
+/// Keys that the module chooses.
+pub(super) const SETTINGS: Schema = Schema {
+    name: "settings",
+    keys: &[],
+};
+
+/// Long enough to catch clients that talk before they are greeted, short enough for
+/// every client's patience (RFC 5321, section 4.5.3.2.1: five minutes).
+pub(super) const GREETING_DELAY: Number = number("greeting_delay_ms", 0, 0, 10_000);
+
+/// At least 64K octets (RFC 5321, section 4.5.3.1.7).
+pub(super) const MESSAGE_SIZE: Number = number("message_size", 25 << 20, 64 << 10, 1 << 30);
+/// At least 100 (RFC 5321, section 4.5.3.1.8).
+pub(super) const RECIPIENTS: Number = number("recipients", 1000, 100, 100_000);
+/// Each costs a descriptor and some tens of kilobytes.
+pub(super) const SESSIONS: Number = number("sessions", 1000, 1, 100_000);
+pub(super) const ERRORS: Number = number("errors", 10, 1, 1000);
+/// Five minutes (RFC 5321, section 4.5.3.2.7).
+pub(super) const COMMAND_TIMEOUT: Number = number("command_timeout_s", 300, 1, 3600);
+/// Three minutes between blocks (RFC 5321, section 4.5.3.2.5, says so to clients).
+pub(super) const DATA_TIMEOUT: Number = number("data_timeout_s", 180, 1, 3600);
+pub(super) const HANDSHAKE_TIMEOUT: Number = number("handshake_timeout_s", 30, 1, 600);
+
+// The reasons of these defaults stand at `EngineSettings`.
+pub(super) const FUEL: Number = number("fuel", 10_000_000, 10_000, 10_000_000_000);
+pub(super) const DEADLINE: Number = number("deadline_ms", 100, 10, 10_000);
+pub(super) const MEMORY: Number = number("memory", 16 << 20, 1 << 20, 256 << 20);
+pub(super) const INSTANCES: Number = number("instances", 64, 1, 1000);
+pub(super) const WAIT: Number = number("wait_ms", 500, 0, 60_000);
+pub(super) const MODULE_SIZE: Number = number("module_size", 16 << 20, 64 << 10, 256 << 20);
+pub(super) const COMPILE_TIME: Number = number("compile_time_s", 10, 1, 300);
+pub(super) const COMPILE_MEMORY: Number = number("compile_memory", 1 << 30, 512 << 20, 16 << 30);
+
+/// What hosted gateways keep, and at most ten years.
+pub(super) const KEEP_DAYS: Number = number("keep_days", 90, 1, 3650);
+
+/// All tables, in the order of the documentation.
+#[cfg(test)]
+pub(super) const SCHEMAS: [&Schema; 16] = [
+    &HOST,
+    &LISTENER,
+    &TLS,
+    &CERTIFICATE,
+    &DELIVERY,
+    &LIMITS,
+    &ENGINE,
+    &HOST_DEFAULTS,
+    &RECEIPTS,
+    &TENANT,
+    &TENANT_DEFAULTS,
+    &TRUST,
+    &LIST,
+    &MODULE,
+    &POLICY,
+    &REQUIRE,
+];
+
+/// All numbers.
+#[cfg(test)]
+pub(super) const NUMBERS: [&Number; 17] = [
+    &GREETING_DELAY,
+    &MESSAGE_SIZE,
+    &RECIPIENTS,
+    &SESSIONS,
+    &ERRORS,
+    &COMMAND_TIMEOUT,
+    &DATA_TIMEOUT,
+    &HANDSHAKE_TIMEOUT,
+    &FUEL,
+    &DEADLINE,
+    &MEMORY,
+    &INSTANCES,
+    &WAIT,
+    &MODULE_SIZE,
+    &COMPILE_TIME,
+    &COMPILE_MEMORY,
+    &KEEP_DAYS,
+];

@@ -1,0 +1,209 @@
+//! `[lists.NAME]`: named sets and maps, in the tenant's file or in files of their own.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use toml::de::DeValue;
+
+use super::document::Faults;
+use super::fault::Position;
+use super::reader::{Table, Value, joined, shown};
+use super::{PolicyConfig, keys};
+use crate::policy::{Name, Who, is_group_key};
+use crate::tenant::lists::{List, MAX_ENTRIES};
+
+/// Largest file of a list in bytes: the most entries, each of an address and as much
+/// again of value.
+const MAX_FILE: u64 = 64 << 20;
+
+/// Most faults of one list that are reported: a list that was exported in a wrong form
+/// has the same fault in every line.
+const MAX_FAULTS: usize = 10;
+
+/// A list as read.
+pub(super) struct ListTable {
+    name: Option<Name>,
+    written: String,
+    file: Arc<Path>,
+    /// Path of the key that holds the entries; empty in a file of its own.
+    key: String,
+    entries: BTreeMap<String, Entry>,
+}
+
+struct Entry {
+    value: String,
+    line: usize,
+}
+
+/// One entry on its way into a list.
+struct Raw<'a> {
+    key: &'a str,
+    value: &'a str,
+    line: usize,
+}
+
+impl ListTable {
+    /// The name as written.
+    pub(super) fn name(&self) -> &str {
+        &self.written
+    }
+
+    /// The list with its name; none if that is not one.
+    pub(super) fn into_list(self) -> Option<(String, List)> {
+        let entries = self.entries.into_iter();
+        let list = List::new(entries.map(|(key, entry)| (key, entry.value)).collect());
+        Some((self.name?.to_string(), list))
+    }
+
+    fn at(&self, line: usize) -> Position {
+        Position {
+            file: Arc::clone(&self.file),
+            line: Some(line),
+            key: self.key.clone(),
+        }
+    }
+
+    /// Takes the entries in, and reports those that cannot be.
+    fn fill<'a>(&mut self, raw: impl Iterator<Item = Raw<'a>>, faults: &Faults) {
+        let mut found = Vec::new();
+        for entry in raw {
+            if let Some(twin) = self.entries.get(entry.key) {
+                let message = format!("{:?} is in line {} already", shown(entry.key), twin.line);
+                found.push((entry.line, message));
+                continue;
+            }
+            if self.entries.len() == MAX_ENTRIES {
+                let message = format!("the list is over the limit of {MAX_ENTRIES} entries");
+                found.push((entry.line, message));
+                break;
+            }
+            let Raw { key, value, line } = entry;
+            let value = value.to_owned();
+            self.entries.insert(key.to_owned(), Entry { value, line });
+        }
+        self.report(&found, faults);
+    }
+
+    fn report(&self, found: &[(usize, String)], faults: &Faults) {
+        for (line, message) in found.iter().take(MAX_FAULTS) {
+            faults.push(self.at(*line).fault(message));
+        }
+        if let Some((line, _)) = found.get(MAX_FAULTS) {
+            let more = found.len() - MAX_FAULTS;
+            let message = format!("{more} more entries of this list have faults, from here on");
+            faults.push(self.at(*line).fault(message));
+        }
+    }
+}
+
+/// The lists of a tenant.
+pub(super) fn read_all(tenant: &Table<'_>, faults: &Faults) -> Vec<ListTable> {
+    let Some(table) = tenant.get("lists").and_then(|v| v.open(&keys::NAMES)) else {
+        return Vec::new();
+    };
+    table
+        .entries()
+        .filter_map(|(name, value)| read(name, &value, faults))
+        .collect()
+}
+
+fn read(name: &str, value: &Value<'_>, faults: &Faults) -> Option<ListTable> {
+    let parsed: Result<Name, _> = name.parse();
+    if let Err(error) = &parsed {
+        value.fault(error);
+    }
+    let table = value.table(&keys::LIST)?;
+    let mut list = ListTable {
+        name: parsed.ok(),
+        written: name.to_owned(),
+        file: table.at().file,
+        key: joined(&table.at().key, "entries"),
+        entries: BTreeMap::new(),
+    };
+    match (table.get("entries"), table.get("file")) {
+        (Some(entries), None) => fill_from_table(&mut list, &entries, faults),
+        (None, Some(file)) => fill_from_file(&mut list, &file, faults),
+        (Some(_), Some(file)) => file.fault("a list has either entries or a file: remove one"),
+        (None, None) => table.missing("a list needs entries or a file"),
+    }
+    Some(list)
+}
+
+/// An array is a set, a table is a map.
+fn fill_from_table(list: &mut ListTable, entries: &Value<'_>, faults: &Faults) {
+    let found: Vec<(&str, &str, usize)> = match entries.node() {
+        DeValue::Table(_) => entries
+            .open(&keys::NAMES)
+            .iter()
+            .flat_map(Table::entries)
+            .filter_map(|(key, value)| Some((key, value.text()?, value.line())))
+            .collect(),
+        _ => entries
+            .elements()
+            .iter()
+            .filter_map(|element| Some((element.text()?, "", element.line())))
+            .collect(),
+    };
+    let raw = found
+        .iter()
+        .map(|&(key, value, line)| Raw { key, value, line });
+    list.fill(raw, faults);
+}
+
+fn fill_from_file(list: &mut ListTable, file: &Value<'_>, faults: &Faults) {
+    let Some(path) = file.path(MAX_FILE) else {
+        return;
+    };
+    let bytes = match super::read::read(&path.value, MAX_FILE) {
+        Ok(bytes) => bytes,
+        Err(error) => return file.fault(error),
+    };
+    let Ok(text) = String::from_utf8(bytes) else {
+        let shown = path.value.display().to_string();
+        return file.fault(format_args!(
+            "{shown:?} is not UTF-8: save it in that encoding"
+        ));
+    };
+    list.file = path.value.into();
+    list.key = String::new();
+    list.fill(lines(&text), faults);
+}
+
+/// One entry a line: a key, or key and value with a tab or `=>` between; lines that
+/// begin with `#` are comments.
+fn lines(text: &str) -> impl Iterator<Item = Raw<'_>> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    text.lines().enumerate().filter_map(|(index, line)| {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            return None;
+        }
+        let split = line.split_once("=>").or_else(|| line.split_once('\t'));
+        let (key, value) = split.unwrap_or((line, ""));
+        Some(Raw {
+            key: key.trim(),
+            value: value.trim(),
+            line: index + 1,
+        })
+    })
+}
+
+/// Reports entries that match nobody in lists that policies use as a group.
+pub(super) fn check_groups(lists: &[ListTable], policies: &[PolicyConfig], faults: &Faults) {
+    let is_group = |list: &ListTable| {
+        policies
+            .iter()
+            .flat_map(|read| [&read.policy.from, &read.policy.to])
+            .any(|who| matches!(who, Who::List(name) if name.as_str() == list.written))
+    };
+    for list in lists.iter().filter(|list| is_group(list)) {
+        let mut found: Vec<(usize, String)> = list
+            .entries
+            .iter()
+            .filter_map(|(key, entry)| Some((entry.line, is_group_key(key).err()?)))
+            .collect();
+        found.sort();
+        list.report(&found, faults);
+    }
+}

@@ -1,0 +1,258 @@
+//! `[[policy]]`: the policies of a tenant.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::list_table::ListTable;
+use super::reader::{Table, Value, shown};
+use super::settings::Settings;
+use super::similar::hint;
+use super::tenant_file::{ON_FAILURE, contact, pins};
+use super::{ModuleConfig, PolicyConfig, keys};
+use crate::address::Domain;
+use crate::decision::{Decision, Requirement, Requirements};
+use crate::facts::TlsVersion;
+use crate::policy::{
+    Choice, Consultation, Directions, MAX_NARRATIVE, Name, OnFailure, Policy, Who,
+};
+
+/// What policies refer to.
+pub(super) struct Surroundings<'a> {
+    pub(super) modules: &'a [ModuleConfig],
+    pub(super) lists: &'a [ListTable],
+    pub(super) on_failure: OnFailure,
+    pub(super) contact: Option<&'a str>,
+}
+
+/// The options of a policy, as written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Default,
+    Opportunistic,
+    Enforced,
+    Module,
+}
+
+const OPTIONS: [(&str, Kind); 4] = [
+    ("default", Kind::Default),
+    ("opportunistic", Kind::Opportunistic),
+    ("enforced", Kind::Enforced),
+    ("module", Kind::Module),
+];
+
+const DIRECTIONS: [(&str, Directions); 3] = [
+    ("inbound", Directions::Inbound),
+    ("outbound", Directions::Outbound),
+    ("both", Directions::Both),
+];
+
+const TLS_VERSIONS: [(&str, TlsVersion); 2] =
+    [("1.2", TlsVersion::TLS12), ("1.3", TlsVersion::TLS13)];
+
+/// Keys that mean something for one option only.
+const BELONGINGS: [(&str, Kind); 4] = [
+    ("require", Kind::Enforced),
+    ("module", Kind::Module),
+    ("settings", Kind::Module),
+    ("on_failure", Kind::Module),
+];
+
+/// The policies of a tenant in the order of its file.
+pub(super) fn read_all(table: &Table<'_>, around: &Surroundings<'_>) -> Vec<PolicyConfig> {
+    let mut policies: Vec<PolicyConfig> = Vec::new();
+    for (created, section) in table.sections("policy", &keys::POLICY).iter().enumerate() {
+        let Some(read) = policy(section, created, around) else {
+            continue;
+        };
+        let twin = policies
+            .iter()
+            .find(|other| other.policy.name == read.policy.name);
+        if let Some(twin) = twin {
+            let message = format!(
+                "{} names a policy already, {}",
+                twin.policy.name, twin.policy.at
+            );
+            section.report("name", message);
+        }
+        policies.push(read);
+    }
+    policies
+}
+
+fn policy(table: &Table<'_>, created: usize, around: &Surroundings<'_>) -> Option<PolicyConfig> {
+    let name = table.required("name").and_then(|value| value.parsed());
+    let chosen = option(table, around);
+    let from = who(table, "from", around);
+    let to = who(table, "to", around);
+    let contact = match table.get("contact") {
+        Some(value) => contact(&value),
+        None => around.contact.map(str::to_owned),
+    };
+    let narrative = narrative(table);
+    let sources = sources(table);
+    let on_failure = table.choice("on_failure", &ON_FAILURE, around.on_failure);
+    let direction = table.choice("direction", &DIRECTIONS, Directions::default());
+    let enabled = table.boolean("enabled", true);
+    let (option, settings) = chosen?;
+    Some(PolicyConfig {
+        policy: Policy {
+            name: name?,
+            at: table.at(),
+            narrative,
+            option,
+            direction,
+            from,
+            to,
+            sources,
+            enabled,
+            on_failure,
+            contact,
+            created,
+        },
+        settings,
+    })
+}
+
+fn narrative(table: &Table<'_>) -> String {
+    let value = table.get("narrative");
+    let text = value
+        .as_ref()
+        .and_then(|value| value.text())
+        .unwrap_or_default();
+    let length = text.chars().count();
+    if let Some(value) = value.filter(|_| length > MAX_NARRATIVE) {
+        value.fault(format_args!(
+            "{length} characters are over the limit of {MAX_NARRATIVE}"
+        ));
+    }
+    text.to_owned()
+}
+
+fn who(table: &Table<'_>, key: &str, around: &Surroundings<'_>) -> Who {
+    let Some(value) = table.get(key) else {
+        return Who::Everyone;
+    };
+    let who = value.parsed().unwrap_or_default();
+    if let Who::List(name) = &who {
+        let lists = around.lists.iter().map(ListTable::name);
+        refer(&value, "list", name, lists);
+    }
+    who
+}
+
+/// Reports a name that nothing has.
+fn refer<'n>(value: &Value<'_>, kind: &str, name: &Name, known: impl Iterator<Item = &'n str>) {
+    let known: Vec<&str> = known.collect();
+    if !known.contains(&name.as_str()) {
+        let hint = hint(name.as_str(), known);
+        value.unresolved(format_args!("there is no {kind} {:?}{hint}", name.as_str()));
+    }
+}
+
+fn sources(table: &Table<'_>) -> Vec<IpNet> {
+    let elements = table.elements("sources");
+    elements.iter().filter_map(source).collect()
+}
+
+/// A network, or one address.
+fn source(value: &Value<'_>) -> Option<IpNet> {
+    let text = value.text()?;
+    let address = text.parse::<IpAddr>().map(IpNet::from);
+    let Ok(net) = text.parse::<IpNet>().or(address) else {
+        value.fault(format_args!(
+            "{:?} is not a network: write \"192.0.2.0/24\" or \"2001:db8::/32\"",
+            shown(text)
+        ));
+        return None;
+    };
+    let mapped = matches!(net.addr(), IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some());
+    if mapped {
+        let message = "an IPv4 client is matched by its IPv4 address: write it without ::ffff:";
+        value.fault(format_args!("{text:?} matches nothing: {message}"));
+        return None;
+    }
+    if net != net.trunc() {
+        let right = net.trunc();
+        value.fault(format_args!(
+            "{text:?} has bits beyond its prefix: write {right}"
+        ));
+        return None;
+    }
+    Some(net)
+}
+
+fn option(table: &Table<'_>, around: &Surroundings<'_>) -> Option<(Choice, Option<Settings>)> {
+    let kind = table.required("option")?.choice(&OPTIONS)?;
+    for (key, owner) in BELONGINGS {
+        if let Some(value) = table.get(key).filter(|_| kind != owner) {
+            let owner = OPTIONS.iter().find(|(_, kind)| *kind == owner);
+            let word = owner.map_or("", |(word, _)| word);
+            value.fault(format_args!(
+                "means something only with option = {word:?}: remove it"
+            ));
+        }
+    }
+    match kind {
+        Kind::Default => Some((Choice::Constant(Decision::Default), None)),
+        Kind::Opportunistic => Some((Choice::Constant(Decision::Opportunistic), None)),
+        Kind::Enforced => {
+            let required = requirements(&table.section("require", &keys::REQUIRE));
+            Some((Choice::Constant(Decision::Enforced(required)), None))
+        }
+        Kind::Module => consultation(table, around),
+    }
+}
+
+fn consultation(
+    table: &Table<'_>,
+    around: &Surroundings<'_>,
+) -> Option<(Choice, Option<Settings>)> {
+    let settings = match table.get("settings") {
+        Some(value) => Settings::read(&value),
+        None => Some(Settings::empty(&table.at())),
+    };
+    let value = table.required("module")?;
+    let module = value.parsed()?;
+    let known = around.modules.iter().map(|module| module.name.as_str());
+    refer(&value, "module", &module, known);
+    let settings = settings?;
+    let consultation = Consultation::new(module, &settings.value);
+    Some((Choice::Module(consultation), Some(settings)))
+}
+
+fn requirements(table: &Table<'_>) -> Requirements {
+    let version = table.get("tls").and_then(|v| v.choice(&TLS_VERSIONS));
+    let post_quantum = table.boolean("post_quantum", false);
+    let domain = |key| table.get(key).and_then(|value| value.parsed::<Domain>());
+    [
+        version.map(Requirement::AtLeast),
+        post_quantum.then_some(Requirement::PostQuantum),
+        certificate(table),
+        domain("covers").map(Requirement::Covers),
+        domain("within").map(Requirement::Within),
+        pinned(table),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn pinned(table: &Table<'_>) -> Option<Requirement> {
+    let value = table.get("pins")?;
+    if value.node().as_array().is_some_and(|pins| pins.is_empty()) {
+        value.fault("no key could meet an empty list of pins: name one, or remove it");
+    }
+    Some(Requirement::Pinned(pins(table, "pins")))
+}
+
+fn certificate(table: &Table<'_>) -> Option<Requirement> {
+    let trusted = table
+        .get("certificate")?
+        .choice(&[("presented", false), ("trusted", true)])?;
+    Some(if trusted {
+        Requirement::Trusted
+    } else {
+        Requirement::Presented
+    })
+}

@@ -1,0 +1,245 @@
+//! One file for each tenant, named by its id.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::document::{Document, Faults, beside};
+use super::fault::{Located, Position};
+use super::host::{DEFAULTS, Domains, text_of};
+use super::list_table::{self, ListTable};
+use super::policy_table::{self, Surroundings};
+use super::reader::{Table, Value, shown};
+use super::{ModuleConfig, TenantConfig, TrustConfig, keys};
+use crate::address::Domain;
+use crate::decision::{Requirements, Resolved};
+use crate::digest::Fingerprint;
+use crate::facts::TenantId;
+use crate::policy::{Name, OnFailure};
+use crate::tls::SelfSigned;
+
+/// Longest contact line in characters: a reply line has 512 octets (RFC 5321, section
+/// 4.5.3.1.5), and carries the reason and the receipt's id as well.
+const MAX_CONTACT: usize = 200;
+
+pub(super) const ON_FAILURE: [(&str, OnFailure); 3] = [
+    ("defer", OnFailure::Defer),
+    ("enforced", OnFailure::Enforced),
+    ("opportunistic", OnFailure::Opportunistic),
+];
+
+const SELF_SIGNED: [(&str, SelfSigned); 3] = [
+    ("refuse", SelfSigned::Refuse),
+    ("accept-pinned", SelfSigned::AcceptPinned),
+    ("accept", SelfSigned::Accept),
+];
+
+/// Every tenant of the directory that `portcullis.toml` names.
+pub(super) fn read_all(host: &Table<'_>, faults: &Faults) -> Vec<TenantConfig> {
+    let mut domains = Domains::new();
+    files(host)
+        .iter()
+        .filter_map(|file| read(file, &mut domains, faults))
+        .collect()
+}
+
+/// The directory's files by name. One that is not configured need not exist.
+fn files(host: &Table<'_>) -> Vec<PathBuf> {
+    let configured = host.get("tenants");
+    let directory = match &configured {
+        Some(value) => value.directory().map(|path| path.value),
+        None => Some(beside(&host.at().file, "tenants")),
+    };
+    let Some(directory) = directory else {
+        return Vec::new();
+    };
+    let error = match list(&directory) {
+        Ok(files) => return files,
+        Err(error) => error,
+    };
+    let message = format!(
+        "the directory {:?} of tenants cannot be read: {error}",
+        directory.display().to_string()
+    );
+    match configured {
+        Some(value) => value.fault(message),
+        None if error.kind() == io::ErrorKind::NotFound => {}
+        None => host.missing(message),
+    }
+    Vec::new()
+}
+
+/// Files named `*.toml`; hidden ones are an editor's.
+fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in directory.read_dir()? {
+        let path = entry?.path();
+        let hidden = path
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if !hidden
+            && path
+                .extension()
+                .is_some_and(|extension| extension == "toml")
+        {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn read(file: &Path, domains: &mut Domains, faults: &Faults) -> Option<TenantConfig> {
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let id: Result<TenantId, _> = stem.parse();
+    if let Err(error) = &id {
+        let message = format!("{error}, and name the file so");
+        faults.push(Position::file(file).fault(message));
+    }
+    let text = match text_of(file) {
+        Ok(text) => text,
+        Err(fault) => {
+            faults.push(fault);
+            return None;
+        }
+    };
+    let document = Document::parse(file, &text, faults);
+    let table = Table::root(&document, &keys::TENANT, faults);
+    tenant(&table, id.ok(), domains, faults)
+}
+
+fn tenant(
+    table: &Table<'_>,
+    id: Option<TenantId>,
+    taken: &mut Domains,
+    faults: &Faults,
+) -> Option<TenantConfig> {
+    let domains = domains(table, taken);
+    let defaults = table.section("defaults", &keys::TENANT_DEFAULTS);
+    let on_failure = defaults.choice("on_failure", &ON_FAILURE, OnFailure::default());
+    let contact = table.get("contact").and_then(|value| contact(&value));
+    let lists = list_table::read_all(table, faults);
+    let modules = modules(table);
+    let policies = policy_table::read_all(
+        table,
+        &Surroundings {
+            modules: &modules,
+            lists: &lists,
+            on_failure,
+            contact: contact.as_deref(),
+        },
+    );
+    list_table::check_groups(&lists, &policies, faults);
+    Some(TenantConfig {
+        file: table.at().file,
+        default: default(&defaults),
+        trust: trust(table),
+        lists: lists.into_iter().filter_map(ListTable::into_list).collect(),
+        id: id?,
+        domains,
+        contact,
+        on_failure,
+        modules,
+        policies,
+    })
+}
+
+fn domains(table: &Table<'_>, taken: &mut Domains) -> Vec<Domain> {
+    let Some(value) = table.required("domains") else {
+        return Vec::new();
+    };
+    let elements = value.elements();
+    if elements.is_empty() && value.node().is_array() {
+        value.fault("a tenant needs at least one domain");
+    }
+    let parsed = elements.iter().filter_map(|element| {
+        let domain: Domain = element.parsed()?;
+        match taken.get(&domain) {
+            Some(at) => {
+                element.fault(format_args!("{domain} is taken already, at {at}"));
+                None
+            }
+            None => {
+                taken.insert(domain.clone(), element.at());
+                Some(domain)
+            }
+        }
+    });
+    parsed.collect()
+}
+
+fn default(table: &Table<'_>) -> Option<Resolved> {
+    let enforced = table.get("decision")?.choice(&DEFAULTS)?;
+    Some(if enforced {
+        Resolved::Enforced(Requirements::default())
+    } else {
+        Resolved::Opportunistic
+    })
+}
+
+/// A line that goes into SMTP replies: nothing in it may end the line.
+pub(super) fn contact(value: &Value<'_>) -> Option<String> {
+    let text = value.text()?;
+    let printable = text.bytes().all(|b| (b' '..=b'~').contains(&b));
+    if !printable || text.trim().is_empty() {
+        value.fault(format_args!(
+            "{:?} is not one line of printable ASCII, as replies need it",
+            shown(text)
+        ));
+        return None;
+    }
+    if text.len() > MAX_CONTACT {
+        let length = text.len();
+        value.fault(format_args!(
+            "{length} characters are over the limit of {MAX_CONTACT}: give a link"
+        ));
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+fn trust(table: &Table<'_>) -> TrustConfig {
+    let section = table.section("trust", &keys::TRUST);
+    TrustConfig {
+        anchors: pem_files(&section, "anchors"),
+        crls: pem_files(&section, "crls"),
+        pins: pins(&section, "pins"),
+        self_signed: section.choice("self_signed", &SELF_SIGNED, SelfSigned::default()),
+        public_roots: section.boolean("public_roots", true),
+    }
+}
+
+fn pem_files(table: &Table<'_>, key: &str) -> Vec<Located<PathBuf>> {
+    let elements = table.elements(key);
+    elements
+        .iter()
+        .filter_map(|element| element.path(super::MAX_PEM))
+        .collect()
+}
+
+pub(super) fn pins(table: &Table<'_>, key: &str) -> BTreeSet<Fingerprint> {
+    let elements = table.elements(key);
+    elements.iter().filter_map(Value::parsed).collect()
+}
+
+fn modules(table: &Table<'_>) -> Vec<ModuleConfig> {
+    let mut modules: Vec<ModuleConfig> = Vec::new();
+    for section in table.sections("module", &keys::MODULE) {
+        let name: Option<Name> = section.required("name").and_then(|name| name.parsed());
+        // Whether it is too large is the engine's to say, when it is admitted.
+        let path = section
+            .required("path")
+            .and_then(|path| path.path(u64::MAX));
+        let (Some(name), Some(path)) = (name, path) else {
+            continue;
+        };
+        match modules.iter().find(|module| module.name == name) {
+            Some(twin) => {
+                let message = format!("{} names a module already, at {}", twin.name, twin.path.at);
+                section.report("name", message);
+            }
+            None => modules.push(ModuleConfig { name, path }),
+        }
+    }
+    modules
+}
