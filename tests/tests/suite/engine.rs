@@ -11,7 +11,7 @@ use portcullis::decision::{Decision, Requirement};
 use portcullis::engine::{AdmissionError, Engine, EngineSettings, Module};
 use portcullis::facts::TenantId;
 
-use crate::programs;
+use portcullis_tests::program;
 
 struct Bench {
     engine: Arc<Engine>,
@@ -44,7 +44,7 @@ impl Bench {
 
 fn start(cache: PathBuf, change: impl Fn(&mut EngineSettings)) -> Arc<Engine> {
     let mut settings = EngineSettings::new(cache);
-    settings.worker = programs::portcullis().to_owned();
+    settings.worker = program::portcullis().to_owned();
     settings.instances = 8;
     change(&mut settings);
     Engine::new(settings).expect("an engine")
@@ -63,8 +63,8 @@ fn tight(settings: &mut EngineSettings) {
 #[tokio::test]
 async fn a_rust_policy_is_admitted_in_every_form() {
     let bench = Bench::new();
-    let plain = fs::read(programs::policy("partner-list", false)).expect("a module");
-    let small = fs::read(programs::policy("partner-list", true)).expect("a module");
+    let plain = fs::read(program::unoptimised_policy("partner-list")).expect("a module");
+    let small = fs::read(program::stock_policy("partner-list")).expect("a module");
     let component = guest::component(&small);
     for (form, bytes) in [
         ("unoptimised", plain),
@@ -98,7 +98,7 @@ async fn a_rust_policy_is_admitted_in_every_form() {
 #[tokio::test]
 async fn settings_are_held_against_the_schema() {
     let bench = Bench::new();
-    let policy = fs::read(programs::policy("partner-list", true)).expect("a module");
+    let policy = fs::read(program::stock_policy("partner-list")).expect("a module");
     let module = bench.admit(&policy).await.expect("admitted");
     for (settings, expected) in [
         (serde_json::json!({}), ""),

@@ -1,4 +1,12 @@
-//! The end-to-end suite: one binary, real programs.
+//! End-to-end suites, one module each: the real binary, real sockets, real clients.
 
+mod check;
+mod clients;
+mod delivery;
+mod demo;
 mod engine;
-mod programs;
+mod modules;
+mod readme;
+mod replies;
+mod tenants;
+mod wire;

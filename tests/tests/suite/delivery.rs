@@ -1,0 +1,203 @@
+//! 250 means kept: the order of system calls, storage that fails, and hosts that end.
+
+use std::fs;
+use std::path::Path;
+
+use portcullis_tests::client::Client;
+use portcullis_tests::site::{Host, Site};
+
+const MESSAGE: &str = "Subject: kept\r\n\r\nor not answered with 250\r\n";
+const SENDER: &str = "amy@sender.example";
+const BOTH: [&str; 2] = ["ann@acme.example", "ben@bank.example"];
+
+/// Every file is synced before any is renamed, every directory after its rename, and
+/// the client hears 250 after all of that.
+#[test]
+fn synced_renamed_synced_and_only_then_answered() {
+    let site = site();
+    let calls = site.path("calls");
+    let calls_text = calls.display().to_string();
+    let host = site.start_under(&[
+        "strace",
+        "-f",
+        "-y",
+        "-s",
+        "64",
+        "-o",
+        &calls_text,
+        "-e",
+        "trace=fsync,fdatasync,rename,renameat,renameat2,write,writev,sendto,sendmsg",
+    ]);
+    let reply = deliver(&host, &BOTH);
+    assert!(reply.starts_with("250"), "{reply}");
+    let ended = host.stop();
+    let calls = fs::read_to_string(&calls).expect("strace wrote its log");
+    let of_interest: Vec<&str> = calls.lines().filter_map(event).collect();
+    let expected = [
+        "sync acme/tmp",
+        "sync bank/tmp",
+        "rename acme",
+        "sync acme/new",
+        "rename bank",
+        "sync bank/new",
+        "250",
+    ];
+    assert_eq!(of_interest, expected, "{calls}");
+    assert_eq!(
+        (ended.site.mail("acme").len(), ended.site.mail("bank").len()),
+        (1, 1)
+    );
+}
+
+/// Whatever part of a maildir is broken, and whenever it breaks: the client keeps the
+/// message, nobody has it, and it arrives once when the maildir is mended.
+#[test]
+fn a_maildir_that_cannot_be_written() {
+    for broken in ["acme/tmp", "acme/new", "bank/tmp", "bank/new"] {
+        let host = site().start();
+        let mut client = Client::connect(host.address("smtp"));
+        client.ehlo();
+        client.expect(&format!("MAIL FROM:<{SENDER}>"), "250");
+        for recipient in BOTH {
+            client.expect(&format!("RCPT TO:<{recipient}>"), "250");
+        }
+        client.expect("DATA", "354");
+        let part = host.site().path("data/mail").join(broken);
+        replace_by_file(&part);
+        client.send(MESSAGE);
+        let reply = client.say(".");
+        assert!(
+            reply.starts_with("451 4.3.0 Message not stored"),
+            "{broken}: {reply}"
+        );
+        client.quit();
+        assert_eq!(copies(host.site()), (0, 0), "{broken}");
+        fs::remove_file(&part).expect("the test put it there");
+        let reply = deliver(&host, &BOTH);
+        assert!(reply.starts_with("250"), "{broken}: {reply}");
+        let ended = host.stop();
+        assert_eq!(copies(&ended.site), (1, 1), "{broken}");
+        for tenant in ["acme", "bank"] {
+            assert_eq!(ended.site.maildir(tenant, "tmp").len(), 0, "{broken}");
+        }
+    }
+}
+
+#[test]
+fn a_maildir_that_is_broken_from_the_start_takes_no_recipient() {
+    let host = site().start();
+    let mail = host.site().path("data/mail");
+    fs::create_dir_all(&mail).expect("the test's directory can be written");
+    fs::write(mail.join("acme"), "in the way").expect("the test's directory can be written");
+    let mut client = Client::connect(host.address("smtp"));
+    client.ehlo();
+    client.expect(&format!("MAIL FROM:<{SENDER}>"), "250");
+    client.expect("RCPT TO:<ann@acme.example>", "451 4.3.0 Message not stored");
+    client.expect("RCPT TO:<ben@bank.example>", "250");
+    client.expect("DATA", "354");
+    client.send(MESSAGE);
+    client.expect(".", "250");
+    client.quit();
+    let ended = host.stop();
+    assert_eq!(
+        ended.site.mail("bank").len(),
+        1,
+        "the other tenant's mail is not held up"
+    );
+}
+
+#[test]
+fn a_message_under_way_is_finished_when_the_host_is_asked_to_end() {
+    let host = site().start();
+    let address = host.address("smtp");
+    let mut idle = Client::connect(address);
+    let mut sending = Client::connect(address);
+    sending.ehlo();
+    sending.expect(&format!("MAIL FROM:<{SENDER}>"), "250");
+    sending.expect("RCPT TO:<ann@acme.example>", "250");
+    sending.expect("DATA", "354");
+    sending.send("Subject: kept\r\n\r\n");
+    host.terminate();
+    // When the idle session has been told, the signal has arrived.
+    let told = idle.reply();
+    assert!(told.starts_with("421 4.3.2 "), "{told}");
+    assert!(idle.is_closed());
+    sending.send("or not answered with 250\r\n.\r\n");
+    let reply = sending.reply();
+    assert!(reply.starts_with("250 "), "{reply}");
+    let told = sending.reply();
+    assert!(told.starts_with("421 4.3.2 "), "{told}");
+    assert!(sending.is_closed());
+    let ended = host.wait();
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.log);
+    let mail = ended.site.mail("acme");
+    assert_eq!(mail.len(), 1);
+    assert!(mail[0].ends_with(MESSAGE.as_bytes()));
+    assert_eq!(
+        ended.site.receipt("ann@acme.example")["outcome"]["outcome"],
+        "delivered"
+    );
+}
+
+#[test]
+fn a_crash_after_250_loses_nothing() {
+    let host = site().start();
+    let reply = deliver(&host, &BOTH);
+    assert!(reply.starts_with("250"), "{reply}");
+    let ended = host.kill();
+    assert_eq!(copies(&ended.site), (1, 1));
+    // The same site serves again, without repairs.
+    let host = ended.site.start();
+    let reply = deliver(&host, &BOTH);
+    assert!(reply.starts_with("250"), "{reply}");
+    assert_eq!(copies(&host.stop().site), (2, 2));
+}
+
+fn site() -> Site {
+    Site::new()
+        .tenant("acme", "domains = [\"acme.example\"]")
+        .tenant("bank", "domains = [\"bank.example\"]")
+}
+
+fn deliver(host: &Host, recipients: &[&str]) -> String {
+    let mut client = Client::connect(host.address("smtp"));
+    client.ehlo();
+    let reply = client.deliver(SENDER, recipients, MESSAGE);
+    client.quit();
+    reply
+}
+
+fn copies(site: &Site) -> (usize, usize) {
+    (site.mail("acme").len(), site.mail("bank").len())
+}
+
+/// Breaks a directory for everybody, root included.
+fn replace_by_file(directory: &Path) {
+    fs::remove_dir(directory).expect("it is empty");
+    fs::write(directory, "in the way").expect("the test's directory can be written");
+}
+
+/// What a line of strace's log says about delivery. Resumed calls and syncs of what is
+/// not mail say nothing.
+fn event(line: &str) -> Option<&'static str> {
+    let in_maildir = |part: &str| line.contains(&format!("/mail/{part}"));
+    let syncs = line.contains("fsync(") || line.contains("fdatasync(");
+    if line.contains("rename") && !line.contains("resumed>") {
+        return [("acme/new", "rename acme"), ("bank/new", "rename bank")]
+            .into_iter()
+            .find_map(|(part, event)| in_maildir(part).then_some(event));
+    }
+    if syncs && in_maildir("") {
+        return [
+            // A directory on its way into being is not yet one with mail.
+            ("acme/tmp/", "sync acme/tmp"),
+            ("bank/tmp/", "sync bank/tmp"),
+            ("acme/new>", "sync acme/new"),
+            ("bank/new>", "sync bank/new"),
+        ]
+        .into_iter()
+        .find_map(|(part, event)| in_maildir(part).then_some(event));
+    }
+    let answers = line.contains("socket:") || line.contains("TCP:");
+    (answers && line.contains("\"250 2.0.0 Ok: delivered")).then_some("250")
+}
