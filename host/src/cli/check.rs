@@ -46,7 +46,7 @@ pub(super) fn config(path: &Path) -> anyhow::Result<Config> {
     Config::read(path).map_err(|faults| all(&faults))
 }
 
-fn all(faults: &[Fault]) -> anyhow::Error {
+pub(super) fn all(faults: &[Fault]) -> anyhow::Error {
     for fault in faults {
         eprintln!("{fault}");
     }

@@ -1,6 +1,7 @@
 //! `[[policy]]`: the policies of a tenant.
 
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
 use ipnet::IpNet;
 
@@ -109,6 +110,7 @@ fn policy(table: &Table<'_>, created: usize, around: &Surroundings<'_>) -> Optio
             on_failure,
             contact,
             created,
+            revision: OnceLock::new(),
         },
         settings,
     })
