@@ -36,8 +36,8 @@ use crate::decision::Resolved;
 use crate::digest::Fingerprint;
 use crate::engine::EngineSettings;
 use crate::facts::TenantId;
+use crate::lists::Lists;
 use crate::policy::{Name, OnFailure, Policy};
-use crate::tenant::lists::Lists;
 use crate::tls::SelfSigned;
 
 /// Largest PEM file that is read, in bytes: revocation lists of large authorities have
@@ -196,6 +196,8 @@ pub struct PolicyConfig {
     pub policy: Policy,
     /// Its settings, when it asks a module.
     pub settings: Option<Settings>,
+    /// Where it is written.
+    pub at: Position,
 }
 
 /// What could be read of a configuration, and what is wrong with it: for those who

@@ -50,7 +50,7 @@ pub use settings::EngineSettings;
 
 use crate::digest::Digest;
 use crate::facts::{Facts, TenantId};
-use crate::tenant::lists::Lists;
+use crate::lists::Lists;
 
 /// Pages of WebAssembly's memory.
 const PAGE: usize = 64 << 10;

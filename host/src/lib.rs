@@ -23,6 +23,8 @@ pub mod transaction;
 
 pub mod tenant;
 
+pub mod lists;
+
 pub mod policy;
 
 pub mod engine;

@@ -5,85 +5,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::decision::TlsOffer;
 use crate::host::Host;
 use crate::smtp::drive::drive;
-use crate::smtp::session::{Profile, StartTls};
+use crate::smtp::listener::Listener;
 
 /// How long to wait after accepting failed, as it does when descriptors run out:
 /// long enough for sessions to end, short enough for clients not to notice.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// What a listener is, apart from its socket.
-#[derive(Debug)]
-pub struct Listener {
-    /// Its name in facts and logs.
-    pub name: String,
-    /// What its sessions offer.
-    pub profile: Arc<Profile>,
-    /// How it speaks TLS.
-    pub tls: ListenerTls,
-    /// Whether it asks clients for a certificate.
-    pub asks_client_certificate: bool,
-    /// How long it holds its greeting back, to see whether the client waits for it.
-    pub greeting_delay: Duration,
-}
-
-/// How a listener speaks TLS.
-#[derive(Clone, Debug)]
-pub enum ListenerTls {
-    /// Not at all.
-    Never,
-    /// From STARTTLS on; none while the host has no usable certificate.
-    StartTls(Option<Arc<ServerConfig>>),
-    /// From the first octet; none while the host has no usable certificate.
-    Implicit(Option<Arc<ServerConfig>>),
-}
-
-impl ListenerTls {
-    /// What sessions answer to STARTTLS.
-    pub fn starttls(&self) -> StartTls {
-        match self {
-            Self::StartTls(Some(_)) => StartTls::Offered,
-            Self::StartTls(None) => StartTls::Unavailable,
-            Self::Never | Self::Implicit(_) => StartTls::Never,
-        }
-    }
-}
-
-impl Listener {
-    /// Whether TLS begins with the first octet.
-    pub fn is_implicit(&self) -> bool {
-        matches!(self.tls, ListenerTls::Implicit(_))
-    }
-
-    /// What becomes of enforcement in clear.
-    pub fn tls_offer(&self) -> TlsOffer {
-        match &self.tls {
-            ListenerTls::Never => TlsOffer::Never,
-            ListenerTls::StartTls(Some(_)) | ListenerTls::Implicit(Some(_)) => TlsOffer::Offered,
-            ListenerTls::StartTls(None) | ListenerTls::Implicit(None) => TlsOffer::Unavailable,
-        }
-    }
-
-    /// Shakes hands, where there is something to do it with.
-    pub fn acceptor(&self) -> Option<TlsAcceptor> {
-        match &self.tls {
-            ListenerTls::StartTls(Some(config)) | ListenerTls::Implicit(Some(config)) => {
-                Some(TlsAcceptor::from(Arc::clone(config)))
-            }
-            _ => None,
-        }
-    }
-}
 
 /// A listener on its socket.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ mod select;
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,6 @@ pub use precedence::Precedence;
 pub use scope::{Directions, Who, WhoError, is_group_key};
 pub use select::{Question, select};
 
-use crate::config::Position;
 use crate::decision::{Decision, Requirements, Resolved};
 use crate::digest::Digest;
 
@@ -57,12 +56,6 @@ pub struct Policy {
     /// How many policies of the tenant are older: the place in its file.
     #[serde(skip)]
     pub created: usize,
-    /// Where it is written.
-    #[serde(skip)]
-    pub at: Position,
-    /// Its digest, once it has been asked for: every receipt names it.
-    #[serde(skip)]
-    pub(crate) revision: OnceLock<Digest>,
 }
 
 /// What a policy does once it applies.
@@ -126,10 +119,8 @@ impl Policy {
     /// The revision for receipts: SHA-256 of the policy as JSON, everything but its
     /// place in the file.
     pub fn digest(&self) -> Digest {
-        *self.revision.get_or_init(|| {
-            let json = serde_json::to_vec(self).expect("a policy has text keys and finite numbers");
-            Digest::of(&json)
-        })
+        let json = serde_json::to_vec(self).expect("a policy has text keys and finite numbers");
+        Digest::of(&json)
     }
 }
 

@@ -8,5 +8,6 @@ pub mod command;
 pub mod data;
 pub mod drive;
 pub mod line;
+pub mod listener;
 pub mod reply;
 pub mod session;

@@ -4,7 +4,6 @@
 //! is loaded again. **A swap never changes a transaction under way**: a transaction
 //! holds the snapshot it began with.
 
-pub mod lists;
 mod load;
 
 use std::collections::{BTreeMap, HashMap};
@@ -15,11 +14,12 @@ pub use load::{faults, load};
 
 use crate::address::{Domain, Mailbox};
 use crate::decision::Resolved;
+use crate::digest::Digest;
 use crate::engine::Module;
 use crate::facts::{Direction, TenantId};
+use crate::lists::Lists;
 use crate::policy::{Consultation, Name, OnFailure, Policy, Question, select};
 use crate::tls::TrustStore;
-use lists::Lists;
 
 /// All tenants at one moment.
 #[derive(Debug)]
@@ -51,6 +51,8 @@ pub struct Tenant {
     pub policies: Vec<Policy>,
     /// Every module that a policy names, and perhaps more.
     modules: BTreeMap<Name, Arc<Module>>,
+    /// Digests of the policies, which every receipt names.
+    revisions: BTreeMap<Name, Digest>,
 }
 
 impl Snapshot {
@@ -104,6 +106,12 @@ impl Tenant {
             lists: &self.lists,
         };
         select(&self.policies, &question)
+    }
+
+    /// The digest of a policy of this tenant.
+    pub fn revision(&self, policy: &Policy) -> Digest {
+        let known = self.revisions.get(&policy.name).copied();
+        known.unwrap_or_else(|| policy.digest())
     }
 
     /// The module that a policy of this tenant asks; none for a consultation that is

@@ -10,8 +10,8 @@ use super::document::Faults;
 use super::fault::Position;
 use super::reader::{Table, Value, joined, shown};
 use super::{PolicyConfig, keys};
+use crate::lists::{List, MAX_ENTRIES};
 use crate::policy::{Name, Who, is_group_key};
-use crate::tenant::lists::{List, MAX_ENTRIES};
 
 /// Largest file of a list in bytes: the most entries, each of an address and as much
 /// again of value.

@@ -1,7 +1,6 @@
 //! `[[policy]]`: the policies of a tenant.
 
 use std::net::IpAddr;
-use std::sync::OnceLock;
 
 use ipnet::IpNet;
 
@@ -72,7 +71,7 @@ pub(super) fn read_all(table: &Table<'_>, around: &Surroundings<'_>) -> Vec<Poli
         if let Some(twin) = twin {
             let message = format!(
                 "{} names a policy already, at {}",
-                twin.policy.name, twin.policy.at
+                twin.policy.name, twin.at
             );
             section.report("name", message);
         }
@@ -97,9 +96,9 @@ fn policy(table: &Table<'_>, created: usize, around: &Surroundings<'_>) -> Optio
     let enabled = table.boolean("enabled", true);
     let (option, settings) = chosen?;
     Some(PolicyConfig {
+        at: table.at(),
         policy: Policy {
             name: name?,
-            at: table.at(),
             narrative,
             option,
             direction,
@@ -110,7 +109,6 @@ fn policy(table: &Table<'_>, created: usize, around: &Surroundings<'_>) -> Optio
             on_failure,
             contact,
             created,
-            revision: OnceLock::new(),
         },
         settings,
     })

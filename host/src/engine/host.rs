@@ -19,7 +19,7 @@ use super::log::Log;
 use super::outcome::Failure;
 use crate::decision::{Requirement, Requirements};
 use crate::facts::Facts;
-use crate::tenant::lists::Lists;
+use crate::lists::Lists;
 
 /// What one call of a guest has at hand: the data of its store.
 pub(super) struct Call {

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::{Name, NameError, Policy, Question};
 use crate::address::{AddressError, Domain, MAX_DOMAIN, MAX_LOCAL_PART, Mailbox};
 use crate::facts::Direction;
-use crate::tenant::lists::{List, Lists};
+use crate::lists::{List, Lists};
 
 /// The words that mean a group of addresses by themselves.
 const WORDS: [(&str, Who); 3] = [

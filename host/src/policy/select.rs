@@ -7,7 +7,7 @@ use super::precedence::Precedence;
 use super::scope::matched;
 use crate::address::{Domain, Mailbox};
 use crate::facts::Direction;
-use crate::tenant::lists::Lists;
+use crate::lists::Lists;
 
 /// What a policy is selected for: one recipient of one message.
 #[derive(Clone, Copy, Debug)]

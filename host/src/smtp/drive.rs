@@ -19,13 +19,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::data::{ContentFault, Data, Progress};
 use super::line::{Front, front};
+use super::listener::Listener;
 use super::reply::Reply;
 use super::session::{Envelope, Session, Step};
 use crate::decision::Permit;
 use crate::decision::TlsOffer;
 use crate::facts::Connection;
 use crate::host::Host;
-use crate::listen::Listener;
 use crate::tls;
 use crate::transaction::{Client, Transaction};
 

@@ -102,6 +102,11 @@ impl Loader<'_> {
                 .map(|read| read.policy.clone())
                 .collect(),
             modules,
+            revisions: config
+                .policies
+                .iter()
+                .map(|read| (read.policy.name.clone(), read.policy.digest()))
+                .collect(),
         })
     }
 

@@ -45,7 +45,7 @@ pub(super) async fn ask(tenant: &Tenant, facts: &Arc<Facts>, engine: &Engine) ->
     let contact = policy.contact.clone().or_else(|| tenant.contact.clone());
     match &policy.option {
         Choice::Constant(decision) => {
-            let used = used(policy, None);
+            let used = used(tenant, policy, None);
             Answered::constant(
                 Some(used),
                 decision.clone(),
@@ -56,20 +56,20 @@ pub(super) async fn ask(tenant: &Tenant, facts: &Arc<Facts>, engine: &Engine) ->
         Choice::Module(consultation) => {
             let Some(module) = tenant.module(consultation) else {
                 let ran = Ran::not_run(Failure::Host("the module is not loaded".into()));
-                return Answered::ran(used(policy, None), ran, policy.on_failure, contact);
+                return Answered::ran(used(tenant, policy, None), ran, policy.on_failure, contact);
             };
             let settings = &consultation.settings;
             let ran = engine.decide(module, settings, facts, &tenant.lists).await;
-            let used = used(policy, Some((module, consultation)));
+            let used = used(tenant, policy, Some((module, consultation)));
             Answered::ran(used, ran, policy.on_failure, contact)
         }
     }
 }
 
-fn used(policy: &Policy, module: Option<(&Module, &Consultation)>) -> PolicyUsed {
+fn used(tenant: &Tenant, policy: &Policy, module: Option<(&Module, &Consultation)>) -> PolicyUsed {
     PolicyUsed {
         name: policy.name.to_string(),
-        revision: policy.digest(),
+        revision: tenant.revision(policy),
         module: module.map(|(module, consultation)| ModuleUsed {
             name: consultation.module.to_string(),
             digest: module.digest(),

@@ -10,7 +10,7 @@ use crate::engine::cache::Compiled;
 use crate::engine::worker::{self, Refused};
 use crate::engine::{Engine, EngineSettings, Module, Ran, breaker, tuning};
 use crate::facts::Facts;
-use crate::tenant::lists::{List, Lists};
+use crate::lists::{List, Lists};
 
 /// A guest with this body of `decide`, as a core module.
 pub(super) fn guest(body: &str) -> Vec<u8> {

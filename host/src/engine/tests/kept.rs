@@ -8,7 +8,7 @@ use crate::decision::{Decision, Requirement, Requirements};
 use crate::digest::Fingerprint;
 use crate::engine::{Module, Ran};
 use crate::facts::{Facts, TlsVersion};
-use crate::tenant::lists::{List, Lists};
+use crate::lists::{List, Lists};
 
 /// See `tests/fixtures/README.md` for what it does.
 const POLICY_0_1_0: &[u8] = include_bytes!("../../../../tests/fixtures/policy-0.1.0.wasm");

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use portcullis::facts::Facts;
-use portcullis::tenant::lists::{List, Lists};
+use portcullis::lists::{List, Lists};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
 /// A guest with these fields in its module.
