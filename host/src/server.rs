@@ -113,11 +113,11 @@ impl Server {
             relay_receipts: RelayReceipts::default(),
             snapshot: Arc::new(snapshot),
         });
-        Ok(Self::run(host, bound, config.limits.sessions, receipts))
+        Ok(Self::run(&host, bound, config.limits.sessions, receipts))
     }
 
     fn run(
-        host: Arc<Host>,
+        host: &Arc<Host>,
         bound: Vec<(Listening, Bound)>,
         sessions: usize,
         receipts: Writer,
@@ -130,7 +130,7 @@ impl Server {
             listening.push(place);
             tracker.spawn(accept(
                 bound,
-                Arc::clone(&host),
+                Arc::clone(host),
                 Arc::clone(&sessions),
                 tracker.clone(),
                 shutdown.clone(),
@@ -211,7 +211,7 @@ fn own_certificate(config: &Config) -> Result<Identity, CertificateError> {
     let (identity, origin) = tls::host_certificate(&directory, hostname, SystemTime::now())?;
     match origin {
         tls::Provenance::Reused => {
-            tracing::info!(hostname, "using the host's own self-signed certificate")
+            tracing::info!(hostname, "using the host's own self-signed certificate");
         }
         made => tracing::warn!(
             hostname,

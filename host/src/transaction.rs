@@ -6,19 +6,21 @@
 //! failure means is the tenant's choice, and to defer where none was made.
 
 mod ask;
+mod judgements;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use ask::{Answered, ask};
+use judgements::Judgements;
 use rustls_pki_types::CertificateDer;
 
 use crate::address::Mailbox;
 use crate::decision::{Decision, Permit, Refusal, Resolved, TlsOffer, Verdict, judge};
 use crate::deliver::{Consignment, Message};
 use crate::facts::{
-    Connection, Direction, Facts, Judgement, ReceiptId, Stage, TenantId, unix_seconds,
+    Connection, Direction, Facts, ReceiptId, Stage, TenantId, unix_seconds,
 };
 use crate::host::Host;
 use crate::receipt::{
@@ -41,26 +43,30 @@ pub struct Client {
 #[derive(Debug)]
 pub struct Transaction {
     snapshot: Arc<Snapshot>,
-    tenants: HashMap<TenantId, Party>,
+    /// Of this transaction's tenants: how many recipients they have in it.
+    accepted: HashMap<TenantId, u32>,
+    /// Outlive the transaction: the session's certificate stays what it is.
+    judgements: Judgements,
     /// The verdict whose reply waits for the target's answer.
     unanswered: Option<Box<VerdictEvent>>,
 }
 
-/// A tenant who has recipients in the transaction.
-#[derive(Debug)]
-struct Party {
-    trust: Option<Judgement>,
-    accepted: u32,
-}
-
 impl Transaction {
-    /// A transaction that sees the host as it is in this snapshot.
+    /// The first transaction of a session; it sees the host as it is in this snapshot.
     pub fn new(snapshot: Arc<Snapshot>) -> Self {
         Self {
             snapshot,
-            tenants: HashMap::new(),
+            accepted: HashMap::new(),
+            judgements: Judgements::default(),
             unanswered: None,
         }
+    }
+
+    /// The next one.
+    pub fn begin(&mut self, snapshot: Arc<Snapshot>) {
+        self.snapshot = snapshot;
+        self.accepted.clear();
+        self.unanswered = None;
     }
 
     /// Decides one recipient.
@@ -99,9 +105,7 @@ impl Transaction {
     pub async fn offer(&mut self, host: &Host, permit: &Permit) -> Reply {
         let reply = match host.maildirs.offer(permit).await {
             Ok(()) => {
-                if let Some(party) = self.tenants.get_mut(permit.tenant()) {
-                    party.accepted += 1;
-                }
+                *self.accepted.entry(permit.tenant().clone()).or_default() += 1;
                 Reply::new(250, "2.1.5", "Recipient ok")
             }
             Err(error) => {
@@ -132,7 +136,7 @@ impl Transaction {
             received: unix_seconds(SystemTime::now()),
             content,
         };
-        let consignments = self.consignments(&envelope.permits);
+        let consignments = self.consignments(client, &envelope.permits);
         match host.maildirs.deliver(message, consignments).await {
             Ok(delivered) => {
                 let id = envelope.permits.first().map(Permit::receipt);
@@ -197,13 +201,6 @@ impl Transaction {
         recipient: Mailbox,
         now: SystemTime,
     ) -> Facts {
-        let party = self
-            .tenants
-            .entry(tenant.id.clone())
-            .or_insert_with(|| Party {
-                trust: (!client.chain.is_empty()).then(|| tenant.trust.judge(&client.chain, now)),
-                accepted: 0,
-            });
         Facts {
             id: ReceiptId::new(now),
             now: unix_seconds(now),
@@ -214,30 +211,30 @@ impl Transaction {
             helo: mail.helo.clone(),
             sender: mail.sender.clone(),
             recipient,
-            recipients_so_far: party.accepted,
+            recipients_so_far: self.accepted.get(&tenant.id).copied().unwrap_or(0),
             parameters: mail.parameters.clone(),
             header_from: Vec::new(),
-            trust: party.trust.clone(),
+            trust: self.judgements.of(tenant, &client.chain, now),
         }
     }
 
-    fn consignments(&self, permits: &[Permit]) -> Vec<Consignment> {
+    fn consignments(&mut self, client: &Client, permits: &[Permit]) -> Vec<Consignment> {
+        let now = SystemTime::now();
         let mut consignments: Vec<Consignment> = Vec::new();
         for permit in permits {
-            match consignments
+            let known = consignments
                 .iter_mut()
-                .find(|part| part.tenant == *permit.tenant())
-            {
-                Some(part) => part.permits.push(permit.clone()),
-                None => consignments.push(Consignment {
-                    tenant: permit.tenant().clone(),
-                    trust: self
-                        .tenants
-                        .get(permit.tenant())
-                        .and_then(|party| party.trust.clone()),
-                    permits: vec![permit.clone()],
-                }),
+                .find(|part| part.tenant == *permit.tenant());
+            if let Some(part) = known {
+                part.permits.push(permit.clone());
+                continue;
             }
+            let tenant = self.snapshot.owner(permit.recipient());
+            consignments.push(Consignment {
+                tenant: permit.tenant().clone(),
+                trust: tenant.and_then(|tenant| self.judgements.of(tenant, &client.chain, now)),
+                permits: vec![permit.clone()],
+            });
         }
         consignments
     }

@@ -94,7 +94,7 @@ pub(super) const RECEIPTS: Schema = Schema {
 };
 
 pub(super) const TENANT: Schema = Schema {
-    name: "a tenant's file",
+    name: "tenants/ID.toml",
     keys: &[
         "domains", "contact", "defaults", "trust", "lists", "module", "policy",
     ],

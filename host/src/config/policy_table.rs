@@ -70,7 +70,7 @@ pub(super) fn read_all(table: &Table<'_>, around: &Surroundings<'_>) -> Vec<Poli
             .find(|other| other.policy.name == read.policy.name);
         if let Some(twin) = twin {
             let message = format!(
-                "{} names a policy already, {}",
+                "{} names a policy already, at {}",
                 twin.policy.name, twin.policy.at
             );
             section.report("name", message);

@@ -26,10 +26,11 @@ pub(super) fn scan(content: &[u8], authserv_id: &str) -> Scan {
         let field = &content[at..at + length];
         match name(field) {
             Some(name) if name.eq_ignore_ascii_case(b"Received") => scan.received += 1,
-            Some(name) if name.eq_ignore_ascii_case(b"Authentication-Results") => {
-                if claims(&field[name.len()..], authserv_id) {
-                    scan.forged.push(at..at + length);
-                }
+            Some(name)
+                if name.eq_ignore_ascii_case(b"Authentication-Results")
+                    && claims(&field[name.len()..], authserv_id) =>
+            {
+                scan.forged.push(at..at + length);
             }
             _ => {}
         }
@@ -125,11 +126,8 @@ mod tests {
             let content =
                 format!("A: b\r\n{field}\r\nC: d\r\n\r\nAuthentication-Results: mx.example\r\n");
             let found = scan(content.as_bytes(), "mx.example").forged;
-            let expected = if forged {
-                vec![6..6 + field.len() + 2]
-            } else {
-                vec![]
-            };
+            let expected = forged.then_some(6..6 + field.len() + 2);
+            let expected: Vec<_> = expected.into_iter().collect();
             assert_eq!(found, expected, "{field:?}");
         }
     }

@@ -275,7 +275,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                     return Ok(None);
                 }
                 Step::Begin(reply) => {
-                    self.transaction = Transaction::new(Arc::clone(&self.service.host.snapshot));
+                    self.transaction
+                        .begin(Arc::clone(&self.service.host.snapshot));
                     self.say(&reply);
                     return Ok(None);
                 }
