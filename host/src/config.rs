@@ -198,16 +198,23 @@ pub struct PolicyConfig {
     pub settings: Option<Settings>,
 }
 
+/// What could be read of a configuration, and what is wrong with it: for those who
+/// look for more faults, never for serving.
+#[derive(Clone, Debug)]
+pub struct Examined {
+    /// Without the parts that had faults; none when the host itself has some.
+    pub config: Option<Config>,
+    /// Every fault of every file, by file and line.
+    pub faults: Vec<Fault>,
+}
+
 impl Config {
     /// Reads `portcullis.toml` and the files of its tenants.
     ///
     /// # Errors
     /// Every fault of every file, by file and line.
     pub fn read(file: &Path) -> Result<Self, Vec<Fault>> {
-        match host::text_of(file) {
-            Ok(text) => Self::parse(file, &text),
-            Err(fault) => Err(vec![fault]),
-        }
+        Self::examine(file).checked()
     }
 
     /// Takes `text` for what stands in `file`, and reads the files of its tenants.
@@ -215,17 +222,42 @@ impl Config {
     /// # Errors
     /// Every fault of every file, by file and line.
     pub fn parse(file: &Path, text: &str) -> Result<Self, Vec<Fault>> {
+        Self::examine_text(file, text).checked()
+    }
+
+    /// Reads as much as can be read.
+    pub fn examine(file: &Path) -> Examined {
+        match host::text_of(file) {
+            Ok(text) => Self::examine_text(file, &text),
+            Err(fault) => Examined {
+                config: None,
+                faults: vec![fault],
+            },
+        }
+    }
+
+    fn examine_text(file: &Path, text: &str) -> Examined {
         let faults = document::Faults::default();
         let config = host::read(file, text, &faults);
-        let faults = faults.into_sorted();
-        match config {
-            Some(config) if faults.is_empty() => Ok(config),
-            _ => Err(faults),
+        Examined {
+            config,
+            faults: faults.into_sorted(),
+        }
+    }
+}
+
+impl Examined {
+    fn checked(self) -> Result<Config, Vec<Fault>> {
+        match self.config {
+            Some(config) if self.faults.is_empty() => Ok(config),
+            _ => Err(self.faults),
         }
     }
 }
 
 #[cfg(test)]
 mod docs_tests;
+#[cfg(test)]
+mod hostile_tests;
 #[cfg(test)]
 mod tests;

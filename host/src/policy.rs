@@ -15,7 +15,7 @@ mod select;
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -60,6 +60,9 @@ pub struct Policy {
     /// Where it is written.
     #[serde(skip)]
     pub at: Position,
+    /// Its digest, once it has been asked for: every receipt names it.
+    #[serde(skip)]
+    pub(crate) revision: OnceLock<Digest>,
 }
 
 /// What a policy does once it applies.
@@ -123,8 +126,10 @@ impl Policy {
     /// The revision for receipts: SHA-256 of the policy as JSON, everything but its
     /// place in the file.
     pub fn digest(&self) -> Digest {
-        let json = serde_json::to_vec(self).expect("a policy has text keys and finite numbers");
-        Digest::of(&json)
+        *self.revision.get_or_init(|| {
+            let json = serde_json::to_vec(self).expect("a policy has text keys and finite numbers");
+            Digest::of(&json)
+        })
     }
 }
 

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-pub use load::load;
+pub use load::{faults, load};
 
 use crate::address::{Domain, Mailbox};
 use crate::decision::Resolved;

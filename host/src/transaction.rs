@@ -19,9 +19,7 @@ use rustls_pki_types::CertificateDer;
 use crate::address::Mailbox;
 use crate::decision::{Decision, Permit, Refusal, Resolved, TlsOffer, Verdict, judge};
 use crate::deliver::{Consignment, Message};
-use crate::facts::{
-    Connection, Direction, Facts, ReceiptId, Stage, TenantId, unix_seconds,
-};
+use crate::facts::{Connection, Direction, Facts, ReceiptId, Stage, TenantId, unix_seconds};
 use crate::host::Host;
 use crate::receipt::{
     DefaultOf, Event, Outcome, OutcomeEvent, RelayEvent, VerdictEvent, timestamp,

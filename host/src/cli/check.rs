@@ -2,30 +2,43 @@
 
 use std::path::Path;
 
-use crate::config::{Config, Fault};
+use crate::config::{Config, Examined, Fault};
 use crate::engine::Engine;
-use crate::server;
 use crate::tenant;
+use crate::tls::Identity;
 
-/// Checks everything that `serve` would load. Modules are compiled in a scratch
-/// cache, so that checking needs no right to write where the host keeps its data.
+/// Checks everything that `serve` would load, and loads what it can even where the
+/// configuration has faults: the operator sees all of them in one run.
 pub(super) async fn check(path: &Path) -> anyhow::Result<()> {
-    let mut config = config(path)?;
+    let Examined { config, mut faults } = Config::examine(path);
+    let Some(config) = config else {
+        return Err(all(&faults));
+    };
+    let (listeners, tenants) = (config.listeners.len(), config.tenants.len());
+    faults.extend(certificate_faults(&config));
+    faults.extend(tenant_faults(config).await?);
+    if !faults.is_empty() {
+        faults.sort();
+        return Err(all(&faults));
+    }
+    println!("ok: {listeners} listeners, {tenants} tenants");
+    Ok(())
+}
+
+/// Modules are compiled in a scratch cache, so that checking needs no right to write
+/// where the host keeps its data.
+async fn tenant_faults(mut config: Config) -> anyhow::Result<Vec<Fault>> {
     let scratch = tempfile::tempdir()?;
     config.engine.cache = scratch.path().join("modules");
     let engine = Engine::new(config.engine.clone())?;
-    let snapshot = tenant::load(&config, &engine)
-        .await
-        .map_err(|faults| all(&faults))?;
-    if !config.tls.certificates.is_empty() {
-        server::tls_server(&config)?;
-    }
-    println!(
-        "ok: {} listeners, {} tenants",
-        config.listeners.len(),
-        snapshot.tenants().len()
-    );
-    Ok(())
+    Ok(tenant::faults(&config, &engine).await)
+}
+
+fn certificate_faults(config: &Config) -> impl Iterator<Item = Fault> {
+    config.tls.certificates.iter().filter_map(|files| {
+        let loaded = Identity::load(&files.chain.value, &files.key.value);
+        loaded.err().map(|error| files.chain.at.fault(error))
+    })
 }
 
 /// The configuration, or all of its faults.
@@ -33,7 +46,7 @@ pub(super) fn config(path: &Path) -> anyhow::Result<Config> {
     Config::read(path).map_err(|faults| all(&faults))
 }
 
-fn all(faults: &[Fault]) -> anyhow::Error {
+pub(super) fn all(faults: &[Fault]) -> anyhow::Error {
     for fault in faults {
         eprintln!("{fault}");
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use serde_json::json;
 
+use crate::config::{Config, Examined};
 use crate::decision::{Resolved, Verdict};
 use crate::receipt::VerdictEvent;
 use crate::receipt::read::{Filter, Receipt, read};
@@ -87,7 +88,15 @@ pub(super) fn receipts(arguments: &ReceiptsArguments) -> anyhow::Result<()> {
 fn data_directory(arguments: &ReceiptsArguments) -> anyhow::Result<PathBuf> {
     match &arguments.data_dir {
         Some(directory) => Ok(directory.clone()),
-        None => Ok(super::check::config(&arguments.config)?.data_dir),
+        // Receipts are wanted most when something is wrong: a fault in a tenant's file
+        // must not keep them away.
+        None => match Config::examine(&arguments.config) {
+            Examined {
+                config: Some(config),
+                ..
+            } => Ok(config.data_dir),
+            Examined { faults, .. } => Err(super::check::all(&faults)),
+        },
     }
 }
 

@@ -1,6 +1,7 @@
 //! `[[policy]]`: the policies of a tenant.
 
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
 use ipnet::IpNet;
 
@@ -109,19 +110,19 @@ fn policy(table: &Table<'_>, created: usize, around: &Surroundings<'_>) -> Optio
             on_failure,
             contact,
             created,
+            revision: OnceLock::new(),
         },
         settings,
     })
 }
 
 fn narrative(table: &Table<'_>) -> String {
-    let value = table.get("narrative");
-    let text = value
-        .as_ref()
-        .and_then(|value| value.text())
-        .unwrap_or_default();
+    let Some(value) = table.get("narrative") else {
+        return String::new();
+    };
+    let text = value.text().unwrap_or_default();
     let length = text.chars().count();
-    if let Some(value) = value.filter(|_| length > MAX_NARRATIVE) {
+    if length > MAX_NARRATIVE {
         value.fault(format_args!(
             "{length} characters are over the limit of {MAX_NARRATIVE}"
         ));

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use proptest::prelude::*;
 
@@ -26,6 +27,7 @@ fn policy(name: &str, created: usize, from: &str, to: &str, sources: &[&str]) ->
         contact: None,
         created,
         at: Position::file(Path::new("acme.toml")),
+        revision: OnceLock::new(),
     }
 }
 

@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Snapshot, Tenant};
-use crate::config::{self, Config, Fault, Located, ModuleConfig, PolicyConfig, TenantConfig};
+use crate::config::{
+    self, Config, Fault, Located, ModuleConfig, PolicyConfig, ReadError, TenantConfig,
+};
 use crate::digest::Digest;
 use crate::engine::{AdmissionError, Engine, Module, SettingsFault};
 use crate::facts::TenantId;
@@ -22,6 +24,21 @@ use crate::tls::{PublicRoots, TrustError, TrustSettings, TrustStore};
 /// # Errors
 /// Every fault, by file and line.
 pub async fn load(config: &Config, engine: &Engine) -> Result<Snapshot, Vec<Fault>> {
+    let (tenants, faults) = load_all(config, engine).await;
+    if faults.is_empty() {
+        Ok(Snapshot::new(tenants, config.default.clone()))
+    } else {
+        Err(faults)
+    }
+}
+
+/// What only loading shows to be wrong, also with what could be read of a
+/// configuration that has other faults.
+pub async fn faults(config: &Config, engine: &Engine) -> Vec<Fault> {
+    load_all(config, engine).await.1
+}
+
+async fn load_all(config: &Config, engine: &Engine) -> (Vec<Arc<Tenant>>, Vec<Fault>) {
     let mut loader = Loader {
         engine,
         module_size: config.engine.module_size as u64,
@@ -34,12 +51,9 @@ pub async fn load(config: &Config, engine: &Engine) -> Result<Snapshot, Vec<Faul
     for tenant in &config.tenants {
         tenants.extend(loader.tenant(tenant).await.map(Arc::new));
     }
-    if loader.faults.is_empty() {
-        return Ok(Snapshot::new(tenants, config.default.clone()));
-    }
     loader.faults.sort();
     loader.faults.dedup();
-    Err(loader.faults)
+    (tenants, loader.faults)
 }
 
 struct Loader<'a> {
@@ -122,7 +136,12 @@ impl Loader<'_> {
         let (path, limit) = (named.path.value.clone(), self.module_size);
         let bytes = in_background(move || config::read(&path, limit))
             .await
-            .map_err(|error| at.fault(error))?;
+            .map_err(|error| match error {
+                ReadError::TooLarge { .. } => at.fault(format_args!(
+                    "{error}: build it with optimisation, and strip it"
+                )),
+                error => at.fault(error),
+            })?;
         self.engine
             .admit(tenant, &bytes)
             .await

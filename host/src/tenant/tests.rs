@@ -1,1 +1,181 @@
+use std::sync::Arc;
 
+use rcgen::{CertificateParams, KeyPair};
+use tempfile::TempDir;
+
+use super::*;
+use crate::config::{Config, Fault};
+use crate::engine::{Engine, EngineSettings};
+
+/// A host's files, and an engine without a compile worker.
+struct Bench {
+    directory: TempDir,
+    engine: Arc<Engine>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let directory = TempDir::new().expect("a directory");
+        let mut settings = EngineSettings::new(directory.path().join("modules"));
+        settings.worker = "/no/worker".into();
+        settings.instances = 1;
+        let engine = Engine::new(settings).expect("an engine");
+        let bench = Self { directory, engine };
+        bench.write("portcullis.toml", "");
+        bench
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.directory.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+        std::fs::write(path, text).expect("written");
+    }
+
+    fn config(&self) -> Result<Config, Vec<Fault>> {
+        Config::read(&self.directory.path().join("portcullis.toml"))
+    }
+
+    async fn load(&self) -> Result<Snapshot, String> {
+        let config = self.config().expect("no fault before loading");
+        let prefix = format!("{}/", self.directory.path().display());
+        load(&config, &self.engine).await.map_err(|faults| {
+            let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            lines.join("\n").replace(&prefix, "")
+        })
+    }
+}
+
+fn mailbox(text: &str) -> Mailbox {
+    text.parse().expect("a mailbox")
+}
+
+fn authority() -> String {
+    let key = KeyPair::generate().expect("a key");
+    let params = CertificateParams::new(Vec::new()).expect("parameters");
+    params.self_signed(&key).expect("a certificate").pem()
+}
+
+#[tokio::test]
+async fn a_recipient_has_the_owner_of_its_domain() {
+    let bench = Bench::new();
+    bench.write(
+        "tenants/a.toml",
+        "domains = [\"a.example\", \"Bücher.example\"]",
+    );
+    bench.write(
+        "tenants/b.toml",
+        "domains = [\"b.example\"]\n[defaults]\ndecision = \"enforced\"",
+    );
+    let snapshot = bench.load().await.expect("no fault");
+    for (recipient, owner) in [
+        ("x@A.example", Some("a")),
+        ("x@xn--bcher-kva.example", Some("a")),
+        ("x@b.example", Some("b")),
+        ("x@sub.b.example", None),
+        ("x@[192.0.2.1]", None),
+    ] {
+        let found = snapshot.owner(&mailbox(recipient));
+        assert_eq!(found.map(|tenant| tenant.id.as_str()), owner, "{recipient}");
+    }
+    assert_eq!(snapshot.tenants().len(), 2);
+    assert_eq!(snapshot.default(), &Resolved::Opportunistic);
+    let enforced = snapshot.tenants()[1].default.clone();
+    assert_eq!(enforced, Some(Resolved::Enforced(Default::default())));
+}
+
+#[tokio::test]
+async fn a_tenant_selects_by_its_own_domains_and_lists() {
+    let bench = Bench::new();
+    bench.write(
+        "tenants/a.toml",
+        "domains = [\"a.example\"]\n[lists.partners]\nentries = [\"p.example\"]\n\
+         [[policy]]\nname = \"own\"\nfrom = \"internal\"\noption = \"default\"\n\
+         [[policy]]\nname = \"listed\"\nfrom = \"list:partners\"\noption = \"default\"\n",
+    );
+    let snapshot = bench.load().await.expect("no fault");
+    let recipient = mailbox("x@a.example");
+    let tenant = snapshot.owner(&recipient).expect("an owner");
+    let client = "192.0.2.1".parse().expect("an address");
+    for (sender, selected) in [
+        ("y@a.example", Some("own")),
+        ("y@p.example", Some("listed")),
+        ("y@q.example", None),
+    ] {
+        let sender = mailbox(sender);
+        let policy = tenant.select(Direction::Inbound, Some(&sender), &recipient, client);
+        assert_eq!(
+            policy.map(|policy| policy.name.as_str()),
+            selected,
+            "{sender}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn trust_that_cannot_be_used_is_reported_where_it_is_named() {
+    let bench = Bench::new();
+    let broken = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+    bench.write("tenants/two.pem", &(authority() + &authority()));
+    bench.write("tenants/one-broken.pem", &(authority() + broken));
+    bench.write("tenants/empty.pem", "");
+    bench.write(
+        "tenants/a.toml",
+        "domains = [\"a.example\"]\n[trust]\nanchors = [\n\"two.pem\",\n\"one-broken.pem\",\n\"empty.pem\"]\n\
+         crls = [\"two.pem\"]\n",
+    );
+    let found = bench.load().await.err().unwrap_or_default();
+    let lines: Vec<&str> = found.lines().collect();
+    for (line, expected) in lines.iter().zip([
+        "tenants/a.toml:5: trust.anchors[1]: trust anchor 4 ",
+        "tenants/a.toml:6: trust.anchors[2]: tenants/empty.pem has no certificate",
+        "tenants/a.toml:7: trust.crls[0]: tenants/two.pem has no certificate revocation list",
+    ]) {
+        assert!(line.starts_with(expected), "{found}");
+    }
+    assert_eq!(lines.len(), 3, "{found}");
+}
+
+#[tokio::test]
+async fn public_roots_that_cannot_be_used_are_reported_once() {
+    let bench = Bench::new();
+    bench.write("portcullis.toml", "[tls]\npublic_roots = \"roots.pem\"");
+    bench.write("roots.pem", "");
+    bench.write("tenants/a.toml", "domains = [\"a.example\"]");
+    bench.write("tenants/b.toml", "domains = [\"b.example\"]");
+    assert_eq!(
+        bench.load().await.err().unwrap_or_default(),
+        "portcullis.toml:2: tls.public_roots: roots.pem has no certificate: give a PEM file with a \"-----BEGIN CERTIFICATE-----\" section"
+    );
+}
+
+#[tokio::test]
+async fn a_module_that_is_refused_is_reported_at_its_path() {
+    let bench = Bench::new();
+    bench.write("portcullis.toml", "[engine]\nmodule_size = 65536");
+    bench.write("tenants/m.wasm", &"x".repeat(65_537));
+    bench.write(
+        "tenants/a.toml",
+        "domains = [\"a.example\"]\n[[module]]\nname = \"m\"\npath = \"m.wasm\"\n\
+         [[policy]]\nname = \"p\"\noption = \"module\"\nmodule = \"m\"\n",
+    );
+    assert_eq!(
+        bench.load().await.err().unwrap_or_default(),
+        "tenants/a.toml:4: module[0].path: \"tenants/m.wasm\" has 65537 bytes, over the limit of 65536: build it with optimisation, and strip it"
+    );
+}
+
+#[tokio::test]
+async fn what_could_be_read_of_a_faulty_configuration_is_loaded_for_its_faults() {
+    let bench = Bench::new();
+    bench.write("tenants/empty.pem", "");
+    bench.write(
+        "tenants/a.toml",
+        "domains = [\"a.example\"]\nnonsense = 1\n[trust]\nanchors = [\"empty.pem\"]\n",
+    );
+    let examined = Config::examine(&bench.directory.path().join("portcullis.toml"));
+    assert_eq!(examined.faults.len(), 1);
+    let config = examined.config.expect("most of it");
+    let found = faults(&config, &bench.engine).await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].at.key, "trust.anchors[0]");
+}
