@@ -20,6 +20,9 @@ use crate::tool;
 /// Longest wait for the host to be ready, which may have modules to compile.
 const START: Duration = Duration::from_secs(120);
 
+/// Lines of the host's log that a failing test shows.
+const SHOWN_LOG: usize = 20;
+
 /// The configuration of a host, in a directory of the test's own.
 pub struct Site {
     directory: TempDir,
@@ -310,7 +313,9 @@ impl Drop for Host {
         if self.site.is_some() {
             let log = self.kill_and_read();
             if thread::panicking() {
-                eprintln!("the host logged:\n{log}");
+                let lines: Vec<&str> = log.lines().collect();
+                let last = &lines[lines.len().saturating_sub(SHOWN_LOG)..];
+                eprintln!("the host logged at last:\n{}", last.join("\n"));
             }
         }
     }

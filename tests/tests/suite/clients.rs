@@ -153,7 +153,7 @@ fn curl_that_insists_on_tls() {
     let host = site.start();
     let (certificate, key) = paths(&files);
     let url = format!("smtp://{}/client.example", host.address("smtp"));
-    let message = message_file(&host);
+    let message = file(&host, MESSAGE);
     tool::run(
         "curl",
         &[
@@ -235,14 +235,17 @@ fn paths(files: &IdentityFiles) -> (String, String) {
     )
 }
 
-fn message_file(host: &Host) -> String {
+/// A file with this in it, for a program.
+fn file(host: &Host, contents: &str) -> String {
     let path = host.site().path("message");
-    std::fs::write(&path, MESSAGE).expect("the test's directory can be written");
+    std::fs::write(&path, contents).expect("the test's directory can be written");
     path.display().to_string()
 }
 
 fn swaks(address: SocketAddr, host: &Host, more: &[&str]) {
-    let (address, message) = (address.to_string(), format!("@{}", message_file(host)));
+    // It ends the last line itself.
+    let message = file(host, MESSAGE.trim_end());
+    let (address, message) = (address.to_string(), format!("@{message}"));
     let mut arguments = vec![
         "--server",
         &address,

@@ -4,6 +4,7 @@ mod check;
 mod clients;
 mod delivery;
 mod demo;
+mod dependencies;
 mod engine;
 mod modules;
 mod readme;

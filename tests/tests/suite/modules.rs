@@ -252,11 +252,6 @@ fn bad_modules_are_refused_with_their_place() {
         stock_policy("partner-list")
     );
     let site = Site::new()
-        .file(
-            "import.wasm",
-            wasm("(module (import \"env\" \"now\" (func)))"),
-        )
-        .tenant("import", &tenant("import"))
         .file("nothing.wasm", wasm("(module)"))
         .tenant("nothing", &tenant("nothing"))
         .file("bomb.wasm", wasm(&bomb()))
@@ -266,7 +261,6 @@ fn bad_modules_are_refused_with_their_place() {
     for subcommand in ["check", "serve"] {
         let ran = site.run(subcommand).expect_code(1);
         for (place, reason) in [
-            ("tenants/import.toml:4: module[0].path: ", "env"),
             (
                 "tenants/nothing.toml:4: module[0].path: ",
                 "portcullis:policy",

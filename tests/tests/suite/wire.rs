@@ -65,7 +65,7 @@ fn nul_in_a_command() {
 
 #[test]
 fn unknown_commands_until_it_is_enough() {
-    let host = site().settings("[limits]\nerrors = 3").start();
+    let host = site().settings("[limits]\nerrors = 2").start();
     let mut client = Client::connect(host.address("smtp"));
     let replies = ["HELP", "GET / HTTP/1.1", "X", "X"].map(|command| client.say(command));
     assert!(client.is_closed());
