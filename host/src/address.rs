@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 /// Longest domain in octets (RFC 5321, section 4.5.3.1.2).
 pub const MAX_DOMAIN: usize = 255;
+/// Longest path in octets, brackets included (RFC 5321, section 4.5.3.1.3).
+pub const MAX_PATH: usize = 256;
 /// Longest local part in octets (RFC 5321, section 4.5.3.1.1).
 pub const MAX_LOCAL_PART: usize = 64;
 
@@ -55,6 +57,9 @@ pub enum AddressError {
     /// A local part over [`MAX_LOCAL_PART`].
     #[error("a local part of {0} octets is over the limit of {MAX_LOCAL_PART}")]
     LongLocalPart(usize),
+    /// A path over [`MAX_PATH`].
+    #[error("a path of {0} octets is over the limit of {MAX_PATH}")]
+    LongPath(usize),
     /// A local part that breaks the grammar.
     #[error("{0:?} is not a local part")]
     LocalPart(String),
@@ -140,17 +145,17 @@ impl Mailbox {
         &self.local
     }
 
+    /// Whether this is the postmaster, in any case (RFC 5321, section 4.5.1).
+    pub fn is_postmaster(&self) -> bool {
+        self.local.eq_ignore_ascii_case("postmaster")
+    }
+
     /// The domain; none for an address literal.
     pub fn domain(&self) -> Option<&Domain> {
         match &self.host {
             Host::Domain(domain) => Some(domain),
             Host::Literal(_) => None,
         }
-    }
-
-    /// Whether the local part needs SMTPUTF8 (RFC 6531).
-    pub fn is_international(&self) -> bool {
-        !self.local.is_ascii()
     }
 }
 

@@ -11,6 +11,7 @@ mod serve;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -69,7 +70,10 @@ fn run(command: impl Future<Output = anyhow::Result<()>>, level: &str) -> anyhow
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(command)
+    let result = runtime.block_on(command);
+    // A disk that does not answer must not keep the process from ending.
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    result
 }
 
 /// `PORTCULLIS_LOG` changes what is logged, such as `debug` or `portcullis::engine=debug`.

@@ -31,7 +31,7 @@ pub use read::{ReadError, read};
 pub use settings::Settings;
 pub use similar::similar;
 
-use crate::address::Domain;
+use crate::address::{Domain, Mailbox};
 use crate::decision::Resolved;
 use crate::digest::Fingerprint;
 use crate::engine::EngineSettings;
@@ -51,6 +51,8 @@ pub struct Config {
     pub file: Arc<Path>,
     /// The name that the host gives itself in its greeting and in `Received`.
     pub hostname: Domain,
+    /// Who gets mail to `<Postmaster>` without a domain (RFC 5321, section 4.5.1).
+    pub postmaster: Mailbox,
     /// Where the host keeps what it writes.
     pub data_dir: PathBuf,
     /// At least one.

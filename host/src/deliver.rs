@@ -48,7 +48,7 @@ pub struct Consignment {
 }
 
 /// Where one tenant's part of the message is now.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Delivered {
     /// Whose.
     pub tenant: TenantId,
@@ -56,7 +56,7 @@ pub struct Delivered {
     pub path: PathBuf,
 }
 
-/// Why a message was not delivered. Nobody has it then.
+/// Why a message was not delivered.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryError {
     /// It has been through too many hosts.
@@ -66,11 +66,45 @@ pub enum DeliveryError {
         found: usize,
     },
     /// A maildir cannot take it.
-    #[error("maildir {path}: {source}")]
+    #[error("maildir {path}: {source}", path = .path.display())]
     Storage {
         /// Which file or directory.
         path: PathBuf,
         /// Why.
         source: io::Error,
+        /// Who has it all the same, and will get it again.
+        kept: Vec<Delivered>,
     },
+    /// The disk does not answer.
+    #[error("maildir {path}: no answer from the disk", path = .path.display())]
+    Timeout {
+        /// Which maildir.
+        path: PathBuf,
+    },
+}
+
+impl DeliveryError {
+    fn storage(path: PathBuf, source: io::Error) -> Self {
+        Self::Storage {
+            path,
+            source,
+            kept: Vec::new(),
+        }
+    }
+
+    /// The same, and these have the message all the same.
+    fn but(mut self, these: Vec<Delivered>) -> Self {
+        if let Self::Storage { kept, .. } = &mut self {
+            kept.extend(these);
+        }
+        self
+    }
+
+    /// Who has the message all the same.
+    pub fn kept(&self) -> &[Delivered] {
+        match self {
+            Self::Storage { kept, .. } => kept,
+            Self::Loop { .. } | Self::Timeout { .. } => &[],
+        }
+    }
 }

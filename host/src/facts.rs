@@ -362,6 +362,28 @@ impl ReceiptId {
     }
 }
 
+impl ReceiptId {
+    /// When it was made, in seconds since 1970.
+    pub fn made(&self) -> u64 {
+        self.0.timestamp_ms() / 1000
+    }
+}
+
+/// Not the id of a receipt.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not the id of a receipt: give the 26 letters and digits that end an SMTP reply")]
+pub struct ReceiptIdError(String);
+
+impl FromStr for ReceiptId {
+    type Err = ReceiptIdError;
+
+    fn from_str(text: &str) -> Result<Self, ReceiptIdError> {
+        text.parse()
+            .map(Self)
+            .map_err(|_| ReceiptIdError(text.to_owned()))
+    }
+}
+
 impl fmt::Display for ReceiptId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

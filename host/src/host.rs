@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use tokio_util::sync::CancellationToken;
+
 use crate::deliver::Maildirs;
 use crate::engine::Engine;
 use crate::facts::unix_seconds;
@@ -11,7 +13,7 @@ use crate::receipt::journal::Journal;
 use crate::tenant::Snapshot;
 
 /// Refusals of relaying that leave a receipt, per second: enough to see what is going
-/// on, too few for a stranger to fill the disk.
+/// on; the rest are counted in the next that is written.
 const RELAY_RECEIPTS_PER_SECOND: u64 = 10;
 
 /// What all sessions share.
@@ -43,6 +45,35 @@ pub struct SessionLimits {
     pub data_timeout: Duration,
     /// How long a TLS handshake may take.
     pub handshake_timeout: Duration,
+}
+
+/// Tells sessions that the host is stopping, in two steps.
+#[derive(Clone, Debug, Default)]
+pub struct Shutdown {
+    drain: CancellationToken,
+    cut_off: CancellationToken,
+}
+
+impl Shutdown {
+    /// Idle sessions are to end; those that are receiving content may go on.
+    pub fn drain(&self) {
+        self.drain.cancel();
+    }
+
+    /// All sessions are to end.
+    pub fn cut(&self) {
+        self.cut_off.cancel();
+    }
+
+    /// Waits until idle sessions are to end.
+    pub async fn draining(&self) {
+        self.drain.cancelled().await;
+    }
+
+    /// Waits until all sessions are to end.
+    pub async fn cut_off(&self) {
+        self.cut_off.cancelled().await;
+    }
 }
 
 /// Lets a few receipts a second through and counts the rest.

@@ -8,10 +8,9 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::host::Host;
+use crate::host::{Host, Shutdown};
 use crate::smtp::drive::drive;
 use crate::smtp::listener::Listener;
 
@@ -28,33 +27,30 @@ pub struct Bound {
     pub socket: TcpListener,
 }
 
-/// Accepts until `shutdown`, and starts a session for each connection while there are
-/// fewer than `sessions`.
-pub async fn accept(
-    bound: Bound,
-    host: Arc<Host>,
-    sessions: Arc<Semaphore>,
-    tracker: TaskTracker,
-    shutdown: CancellationToken,
-) {
+/// All sessions of a host, whichever listener they came by.
+#[derive(Clone)]
+pub struct Sessions {
+    /// What they share.
+    pub host: Arc<Host>,
+    /// One place each; no more sessions than places.
+    pub places: Arc<Semaphore>,
+    /// Whom to wait for at the end.
+    pub tracker: TaskTracker,
+    /// When the end is.
+    pub shutdown: Shutdown,
+}
+
+/// Accepts until the host stops, and starts a session for each connection while there
+/// is a place.
+pub async fn accept(bound: Bound, sessions: Sessions) {
     loop {
         let accepted = tokio::select! {
             biased;
-            () = shutdown.cancelled() => return,
+            () = sessions.shutdown.draining() => return,
             accepted = bound.socket.accept() => accepted,
         };
         match accepted {
-            Ok((socket, client)) => {
-                start(
-                    &bound.listener,
-                    &host,
-                    &sessions,
-                    &tracker,
-                    &shutdown,
-                    socket,
-                    client,
-                );
-            }
+            Ok((socket, client)) => sessions.start(&bound.listener, socket, client),
             Err(error) => {
                 tracing::warn!(listener = %bound.listener.name, %error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -63,25 +59,23 @@ pub async fn accept(
     }
 }
 
-fn start(
-    listener: &Arc<Listener>,
-    host: &Arc<Host>,
-    sessions: &Arc<Semaphore>,
-    tracker: &TaskTracker,
-    shutdown: &CancellationToken,
-    socket: TcpStream,
-    client: SocketAddr,
-) {
-    let Ok(place) = Arc::clone(sessions).try_acquire_owned() else {
-        tracing::warn!(client.addr = %client, "too many sessions, turning a client away");
-        tracker.spawn(turn_away(socket));
-        return;
-    };
-    let (host, listener, shutdown) = (Arc::clone(host), Arc::clone(listener), shutdown.clone());
-    tracker.spawn(async move {
-        drive(host, listener, socket, client, shutdown).await;
-        drop(place);
-    });
+impl Sessions {
+    fn start(&self, listener: &Arc<Listener>, socket: TcpStream, client: SocketAddr) {
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            tracing::warn!(client.addr = %client, "too many sessions, turning a client away");
+            // On an implicit TLS listener a reply in clear means nothing.
+            if !listener.is_implicit() {
+                self.tracker.spawn(turn_away(socket));
+            }
+            return;
+        };
+        let (host, listener) = (Arc::clone(&self.host), Arc::clone(listener));
+        let shutdown = self.shutdown.clone();
+        self.tracker.spawn(async move {
+            drive(host, listener, socket, client, shutdown).await;
+            drop(place);
+        });
+    }
 }
 
 /// The reply is small enough for the socket's buffer, so this does not wait.

@@ -1,32 +1,37 @@
 //! A running host: put together from its configuration, started, stopped.
 
+use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use std::{fs, io};
 
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{self, Config, Fault};
 use crate::deliver::Maildirs;
+use crate::directory;
 use crate::engine::{Engine, EngineError};
-use crate::host::{Host, RelayReceipts, SessionLimits};
-use crate::listen::{Bound, accept};
+use crate::host::{Host, RelayReceipts, SessionLimits, Shutdown};
+use crate::listen::{Bound, Sessions, accept};
 use crate::receipt::journal::{Journal, JournalError, Writer};
 use crate::smtp::listener::{Listener, ListenerTls};
-use crate::smtp::session::Profile;
+use crate::smtp::profile::Profile;
 use crate::tenant;
 use crate::tls::{self, HostCertificateError, Identity, IdentityError, NoIdentity, TlsServer};
+
+/// How long sessions that are cut off may take for their last reply, and then the disk
+/// for the last receipts.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// A running host.
 #[derive(Debug)]
 pub struct Server {
     listening: Vec<Listening>,
-    shutdown: CancellationToken,
+    shutdown: Shutdown,
     tracker: TaskTracker,
     receipts: Writer,
 }
@@ -102,6 +107,8 @@ impl Server {
             .await
             .map_err(StartError::Faults)?;
         let tls = tls_or_none(config);
+        let maildirs = Maildirs::new(&config.maildirs, config.hostname.as_str());
+        maildirs.prepare(snapshot.tenants().iter().map(|tenant| &tenant.id));
         let bound = bind_all(config, tls.as_ref()).await?;
         let (journal, receipts) =
             Journal::start(&config.data_dir.join("receipts"), config.keep_receipts)?;
@@ -109,35 +116,30 @@ impl Server {
             hostname: config.hostname.to_string(),
             limits: session_limits(&config.limits),
             engine,
-            maildirs: Maildirs::new(&config.maildirs, config.hostname.as_str()),
+            maildirs,
             journal,
             relay_receipts: RelayReceipts::default(),
             snapshot: Arc::new(snapshot),
         });
-        Ok(Self::run(&host, bound, config.limits.sessions, receipts))
+        let sessions = Sessions {
+            host,
+            places: Arc::new(Semaphore::new(config.limits.sessions)),
+            tracker: TaskTracker::new(),
+            shutdown: Shutdown::default(),
+        };
+        Ok(Self::run(sessions, bound, receipts))
     }
 
-    fn run(
-        host: &Arc<Host>,
-        bound: Vec<(Listening, Bound)>,
-        sessions: usize,
-        receipts: Writer,
-    ) -> Self {
-        let shutdown = CancellationToken::new();
-        let tracker = TaskTracker::new();
-        let sessions = Arc::new(Semaphore::new(sessions));
+    fn run(sessions: Sessions, bound: Vec<(Listening, Bound)>, receipts: Writer) -> Self {
         let mut listening = Vec::new();
         for (place, bound) in bound {
             listening.push(place);
-            tracker.spawn(accept(
-                bound,
-                Arc::clone(host),
-                Arc::clone(&sessions),
-                tracker.clone(),
-                shutdown.clone(),
-            ));
+            sessions.tracker.spawn(accept(bound, sessions.clone()));
         }
-        tracker.close();
+        sessions.tracker.close();
+        let Sessions {
+            shutdown, tracker, ..
+        } = sessions;
         Self {
             listening,
             shutdown,
@@ -152,28 +154,27 @@ impl Server {
     }
 
     /// Stops: no new sessions, idle ones are told to come back, those that are
-    /// receiving content may finish it within `grace`. Every receipt is on disk then.
-    pub async fn stop(self, grace: Duration) {
-        self.shutdown.cancel();
-        if tokio::time::timeout(grace, self.tracker.wait())
-            .await
-            .is_err()
-        {
-            tracing::warn!(
-                sessions = self.tracker.len(),
-                "sessions were cut off after the grace period"
-            );
-            return;
+    /// receiving content may finish it until `cut` resolves, and are then told to come
+    /// back, too. Every receipt is on disk then, unless the disk does not answer.
+    pub async fn stop(self, cut: impl Future<Output = ()>) {
+        self.shutdown.drain();
+        tokio::select! {
+            () = self.tracker.wait() => {}
+            () = cut => {
+                tracing::warn!(sessions = self.tracker.len(), "cutting off the sessions that are left");
+                self.shutdown.cut();
+            }
         }
-        let finished = tokio::task::spawn_blocking(move || self.receipts.finish());
-        if finished.await.is_err() {
-            tracing::error!("receipts may be missing");
+        let ended = timeout(FAREWELL, self.tracker.wait()).await.is_ok();
+        let written = tokio::task::spawn_blocking(move || self.receipts.finish());
+        if !ended || timeout(FAREWELL, written).await.is_err() {
+            tracing::error!("the host ends while sessions or receipts hang");
         }
     }
 }
 
-fn make_directory(path: &std::path::Path) -> Result<(), StartError> {
-    fs::create_dir_all(path).map_err(|source| StartError::DataDirectory {
+fn make_directory(path: &Path) -> Result<(), StartError> {
+    directory::make(path).map_err(|source| StartError::DataDirectory {
         path: path.to_owned(),
         source,
     })
@@ -269,6 +270,7 @@ fn of(listener: &config::Listener, config: &Config, tls: Option<&TlsServer>) -> 
             message_size: config.limits.message_size,
             recipients: config.limits.recipients,
             errors: config.limits.errors,
+            postmaster: config.postmaster.clone(),
         }),
         tls,
         asks_client_certificate: listener.ask_client_certificate,

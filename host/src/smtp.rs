@@ -7,7 +7,9 @@
 pub mod command;
 pub mod data;
 pub mod drive;
+pub mod envelope;
 pub mod line;
 pub mod listener;
+pub mod profile;
 pub mod reply;
 pub mod session;

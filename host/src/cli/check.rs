@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::config::{Config, Examined, Fault};
 use crate::engine::Engine;
+use crate::server::StartError;
 use crate::tenant;
 use crate::tls::Identity;
 
@@ -44,6 +45,14 @@ fn certificate_faults(config: &Config) -> impl Iterator<Item = Fault> {
 /// The configuration, or all of its faults.
 pub(super) fn config(path: &Path) -> anyhow::Result<Config> {
     Config::read(path).map_err(|faults| all(&faults))
+}
+
+/// Faults a line each, as `check` shows them.
+pub(super) fn start_error(error: StartError) -> anyhow::Error {
+    match error {
+        StartError::Faults(faults) => all(&faults),
+        other => other.into(),
+    }
 }
 
 pub(super) fn all(faults: &[Fault]) -> anyhow::Error {

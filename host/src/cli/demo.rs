@@ -21,6 +21,7 @@ use client::{Answers, Place};
 use scenes::Scene;
 use table::Row;
 
+use super::serve::Stop;
 use crate::config::{Config, ListenerTls};
 use crate::receipt::read::{Filter, Receipt, read};
 use crate::server::{Listening, Server};
@@ -38,20 +39,23 @@ pub(super) struct DemoArguments {
 
 pub(super) async fn demo(arguments: &DemoArguments) -> anyhow::Result<()> {
     let modules = policies::build()?;
+    let mut stop = Stop::listen()?;
     let home = tempfile::Builder::new()
         .prefix("portcullis-demo-")
         .tempdir()?;
     let authority = Authority::create(home.path()).context("the throwaway authority")?;
     write_config(home.path(), &modules, &authority)?;
     let config = super::check::config(&home.path().join("portcullis.toml"))?;
-    let server = Server::start(&config).await?;
+    let server = Server::start(&config)
+        .await
+        .map_err(super::check::start_error)?;
     let rows = play(&config, server.listening(), &authority).await?;
     print!("{}", table::table(&rows));
     if !arguments.exit {
         hint(home.path(), server.listening());
-        tokio::signal::ctrl_c().await?;
+        stop.requested().await;
     }
-    server.stop(super::serve::GRACE).await;
+    server.stop(stop.impatient()).await;
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::config::{Config, Examined};
 use crate::decision::{Resolved, Verdict};
+use crate::facts::ReceiptId;
 use crate::receipt::VerdictEvent;
 use crate::receipt::read::{Filter, Receipt, read};
 
@@ -15,7 +16,7 @@ use crate::receipt::read::{Filter, Receipt, read};
 #[derive(clap::Args)]
 pub(super) struct ReceiptsArguments {
     /// One receipt, by the id at the end of an SMTP reply; it is shown in full.
-    id: Option<String>,
+    id: Option<ReceiptId>,
     /// The configuration file, which names the data directory.
     #[arg(short, long, value_name = "FILE", default_value = "portcullis.toml")]
     config: PathBuf,
@@ -102,7 +103,7 @@ fn data_directory(arguments: &ReceiptsArguments) -> anyhow::Result<PathBuf> {
 
 fn filter(arguments: &ReceiptsArguments) -> Filter {
     Filter {
-        id: arguments.id.clone(),
+        id: arguments.id,
         tenant: arguments.tenant.clone(),
         sender: arguments.sender.clone(),
         recipient: arguments.recipient.clone(),

@@ -10,7 +10,7 @@ use super::fault::{Fault, Position};
 use super::keys::{self, Number};
 use super::reader::{Table, Value};
 use super::{CertificateFiles, Config, Limits, Listener, ListenerTls, TlsConfig, tenant_file};
-use crate::address::Domain;
+use crate::address::{Domain, Mailbox};
 use crate::decision::{Requirements, Resolved};
 use crate::engine::EngineSettings;
 
@@ -68,6 +68,7 @@ pub(super) fn read(file: &Path, text: &str, faults: &Faults) -> Option<Config> {
     let tenants = tenant_file::read_all(&table, faults);
     Some(Config {
         file: file.into(),
+        postmaster: postmaster(&table, hostname.as_ref()?)?,
         hostname: hostname?,
         data_dir,
         listeners,
@@ -79,6 +80,14 @@ pub(super) fn read(file: &Path, text: &str, faults: &Faults) -> Option<Config> {
         keep_receipts: keep_receipts?,
         tenants,
     })
+}
+
+/// Without one it is the host's own, which a tenant may have.
+fn postmaster(table: &Table<'_>, hostname: &Domain) -> Option<Mailbox> {
+    match table.get("postmaster") {
+        Some(value) => value.parsed(),
+        None => format!("postmaster@{hostname}").parse().ok(),
+    }
 }
 
 fn directory(table: &Table<'_>, key: &str, default: impl FnOnce() -> PathBuf) -> PathBuf {

@@ -31,8 +31,17 @@ const fn number(key: &'static str, default: u64, min: u64, max: u64) -> Number {
 pub(super) const HOST: Schema = Schema {
     name: "portcullis.toml",
     keys: &[
-        "hostname", "data_dir", "tenants", "listener", "tls", "delivery", "limits", "engine",
-        "defaults", "receipts",
+        "hostname",
+        "postmaster",
+        "data_dir",
+        "tenants",
+        "listener",
+        "tls",
+        "delivery",
+        "limits",
+        "engine",
+        "defaults",
+        "receipts",
     ],
 };
 pub(super) const LISTENER: Schema = Schema {

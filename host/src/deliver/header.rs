@@ -12,20 +12,31 @@ pub(super) struct Scan {
     pub(super) received: usize,
     /// Where fields stand that must go: octet ranges, in order.
     pub(super) forged: Vec<std::ops::Range<usize>>,
+    /// The first line would continue the field before it: there is no header section.
+    pub(super) headless: bool,
 }
 
-/// Scans the header section: counts `Received`, and finds `Authentication-Results`
-/// that claim to be ours, which only we may write (RFC 8601, section 5).
+/// Scans the header section: counts `Received`, and finds what only we may write:
+/// `Authentication-Results` that claim to be ours (RFC 8601, section 5), and
+/// `Return-Path` (RFC 5321, section 4.4).
 pub(super) fn scan(content: &[u8], authserv_id: &str) -> Scan {
+    let headless = matches!(content.first(), Some(b' ' | b'\t'));
     let mut scan = Scan {
         received: 0,
         forged: Vec::new(),
+        headless,
     };
+    if headless {
+        return scan;
+    }
     let mut at = 0;
     while let Some(length) = field_length(&content[at..]) {
         let field = &content[at..at + length];
         match name(field) {
             Some(name) if name.eq_ignore_ascii_case(b"Received") => scan.received += 1,
+            Some(name) if name.eq_ignore_ascii_case(b"Return-Path") => {
+                scan.forged.push(at..at + length);
+            }
             Some(name)
                 if name.eq_ignore_ascii_case(b"Authentication-Results")
                     && claims(&field[name.len()..], authserv_id) =>
@@ -122,6 +133,8 @@ mod tests {
             ("Authentication-Results: other.example; x=mx.example", false),
             ("Authentication-Results: mx.example.org; none", false),
             ("X-Authentication-Results: mx.example; none", false),
+            ("Return-Path: <other@other.example>", true),
+            ("X-Return-Path: <other@other.example>", false),
         ] {
             let content =
                 format!("A: b\r\n{field}\r\nC: d\r\n\r\nAuthentication-Results: mx.example\r\n");
@@ -130,6 +143,15 @@ mod tests {
             let expected: Vec<_> = expected.into_iter().collect();
             assert_eq!(found, expected, "{field:?}");
         }
+    }
+
+    /// Else the client would write the end of our last field.
+    #[test]
+    fn a_first_line_that_continues_something_is_no_header() {
+        for content in [" dkim=pass\r\nA: b\r\n\r\n", "\tdkim=pass\r\n"] {
+            assert!(scan(content.as_bytes(), "mx").headless, "{content:?}");
+        }
+        assert!(!scan(b"A: b\r\n c\r\n", "mx").headless);
     }
 
     #[test]

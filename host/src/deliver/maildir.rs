@@ -6,15 +6,25 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Consignment, Delivered, DeliveryError, Message, header, trace};
 use crate::decision::Permit;
+use crate::directory;
 use crate::facts::TenantId;
 
 #[cfg(test)]
 mod tests;
+
+/// How long a disk may take to say whether a maildir is there. Beyond that the client
+/// is asked to come back.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Mail is for the host and its group: whoever reads it is put into that group.
+const FILE_MODE: u32 = 0o640;
 
 /// The maildirs of all tenants.
 #[derive(Clone, Debug)]
@@ -33,10 +43,25 @@ impl Maildirs {
         }
     }
 
+    /// Makes the maildirs of these tenants. What goes wrong is logged: it will be tried
+    /// again, and told to the client, when there is mail.
+    pub fn prepare<'a>(&self, tenants: impl Iterator<Item = &'a TenantId>) {
+        for tenant in tenants {
+            if let Err(error) = self.maildir(tenant).open() {
+                tracing::error!(tenant.id = %tenant, %error, "the maildir takes no mail");
+            }
+        }
+    }
+
     /// Whether the tenant's maildir can take mail; it is made if need be.
+    ///
+    /// # Errors
+    /// When it cannot, or the disk does not say in time.
     pub async fn offer(&self, permit: &Permit) -> Result<(), DeliveryError> {
         let maildir = self.maildir(permit.tenant());
-        blocking(move || maildir.open()).await
+        let path = maildir.0.clone();
+        let opened = tokio::time::timeout(PATIENCE, blocking(move || maildir.open())).await;
+        opened.unwrap_or_else(|_| Err(DeliveryError::Timeout { path }))
     }
 
     /// Delivers to all tenants or to none. On success it is on disk.
@@ -68,10 +93,7 @@ impl Maildirs {
         for stage in staged {
             match stage.commit() {
                 Ok(done) => delivered.push(done),
-                Err(error) => {
-                    take_back(&delivered);
-                    return Err(error);
-                }
+                Err(error) => return Err(error.but(take_back(delivered))),
             }
         }
         Ok(delivered)
@@ -93,12 +115,8 @@ impl Maildirs {
         };
         let fields = trace::fields(&self.hostname, message, consignment);
         let temporary = staged.temporary();
-        write_synced(&temporary, &pieces(&fields, &message.content, scan)).map_err(|source| {
-            DeliveryError::Storage {
-                path: temporary,
-                source,
-            }
-        })?;
+        write_synced(&temporary, &pieces(&fields, &message.content, scan))
+            .map_err(|source| DeliveryError::storage(temporary, source))?;
         Ok(staged)
     }
 
@@ -121,9 +139,12 @@ impl Maildirs {
     }
 }
 
-/// The message between our fields and without those forged in our name.
+/// The message behind our fields, without those that only we may write.
 fn pieces<'a>(fields: &'a str, content: &'a [u8], scan: &header::Scan) -> Vec<&'a [u8]> {
     let mut pieces = vec![fields.as_bytes()];
+    if scan.headless {
+        pieces.push(b"\r\n");
+    }
     let mut at = 0;
     for forged in &scan.forged {
         pieces.push(&content[at..forged.start]);
@@ -134,7 +155,11 @@ fn pieces<'a>(fields: &'a str, content: &'a [u8], scan: &header::Scan) -> Vec<&'
 }
 
 fn write_synced(path: &Path, pieces: &[&[u8]]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(FILE_MODE)
+        .open(path)?;
     let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
     write_all_vectored(&mut file, &mut slices)?;
     file.sync_all()
@@ -152,16 +177,23 @@ fn write_all_vectored(file: &mut File, mut slices: &mut [IoSlice<'_>]) -> io::Re
 }
 
 /// Removes what other tenants were given of a message that its client will send
-/// again. A reader may have been faster: it then has the message twice.
-fn take_back(delivered: &[Delivered]) {
-    for Delivered { tenant, path } in delivered {
-        if let Err(error) = fs::remove_file(path) {
-            tracing::warn!(
-                tenant.id = %tenant, path = %path.display(), %error,
-                "a message could not be taken back, and will be delivered again"
-            );
+/// again. Returns what could not be removed: a reader may have been faster.
+fn take_back(delivered: Vec<Delivered>) -> Vec<Delivered> {
+    let mut kept = Vec::new();
+    for delivery in delivered {
+        let parent = delivery.path.parent().unwrap_or(&delivery.path);
+        match fs::remove_file(&delivery.path).and_then(|()| directory::sync(parent)) {
+            Ok(()) => {}
+            Err(error) => {
+                tracing::warn!(
+                    tenant.id = %delivery.tenant, path = %delivery.path.display(), %error,
+                    "a message could not be taken back, and will be delivered again"
+                );
+                kept.push(delivery);
+            }
         }
     }
+    kept
 }
 
 struct Maildir(PathBuf);
@@ -171,38 +203,20 @@ impl Maildir {
     fn open(&self) -> Result<(), DeliveryError> {
         for part in ["tmp", "new", "cur"] {
             let path = self.0.join(part);
-            if !path.is_dir() {
-                make_directory(&path)?;
-            }
+            directory::make(&path)
+                .and_then(|()| writable(&path))
+                .map_err(|source| DeliveryError::storage(path, source))?;
         }
-        let path = self.0.join("tmp");
-        rustix::fs::access(
-            &path,
-            rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK,
-        )
-        .map_err(|error| DeliveryError::Storage {
-            path,
-            source: error.into(),
-        })
+        Ok(())
     }
 }
 
-/// Makes a directory and syncs its parent, so that a crash does not take it away.
-fn make_directory(path: &Path) -> Result<(), DeliveryError> {
-    let fault = |source| DeliveryError::Storage {
-        path: path.to_owned(),
-        source,
-    };
-    fs::create_dir_all(path).map_err(fault)?;
-    path.ancestors()
-        .skip(1)
-        .take(2)
-        .try_for_each(sync_directory)
-        .map_err(fault)
-}
-
-fn sync_directory(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
+fn writable(path: &Path) -> io::Result<()> {
+    use rustix::fs::Access;
+    Ok(rustix::fs::access(
+        path,
+        Access::WRITE_OK | Access::EXEC_OK,
+    )?)
 }
 
 /// A message in `tmp`, synced. Removed again unless it is committed.
@@ -221,19 +235,15 @@ impl Staged {
     fn commit(mut self) -> Result<Delivered, DeliveryError> {
         let new = self.maildir.0.join("new");
         let path = new.join(&self.name);
-        let fault = |source| DeliveryError::Storage {
-            path: path.clone(),
-            source,
-        };
+        let fault = |source| DeliveryError::storage(path.clone(), source);
         fs::rename(self.temporary(), &path).map_err(fault)?;
         self.renamed = true;
         let delivered = Delivered {
             tenant: self.tenant.clone(),
             path: path.clone(),
         };
-        if let Err(source) = sync_directory(&new) {
-            take_back(&[delivered]);
-            return Err(fault(source));
+        if let Err(source) = directory::sync(&new) {
+            return Err(fault(source).but(take_back(vec![delivered])));
         }
         Ok(delivered)
     }
@@ -255,9 +265,9 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .unwrap_or_else(|lost| {
-            Err(DeliveryError::Storage {
-                path: PathBuf::new(),
-                source: io::Error::other(lost),
-            })
+            Err(DeliveryError::storage(
+                PathBuf::new(),
+                io::Error::other(lost),
+            ))
         })
 }

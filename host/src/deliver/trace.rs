@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
 use super::{Consignment, Message};
+use crate::address::Mailbox;
 use crate::facts::{Certificate, ClientCertificate, HeloVerb, Judgement, Tls};
 
 /// Longest text of foreign origin in one place of a field, so that lines stay short.
@@ -26,8 +27,8 @@ pub(super) fn fields(hostname: &str, message: &Message, consignment: &Consignmen
         .unwrap_or_default();
     // Writing to a String cannot fail.
     let _ = write!(fields, "Return-Path: <{sender}>\r\n");
-    for permit in &consignment.permits {
-        let _ = write!(fields, "Delivered-To: {}\r\n", permit.recipient());
+    for recipient in recipients(consignment) {
+        let _ = write!(fields, "Delivered-To: {recipient}\r\n");
     }
     fields.push_str(&received(hostname, message, consignment));
     fields.push_str(&authentication_results(
@@ -52,15 +53,26 @@ fn received(hostname: &str, message: &Message, consignment: &Consignment) -> Str
         "\tby {hostname} (Portcullis) with {}",
         protocol(message)
     );
-    if let [permit, rest @ ..] = consignment.permits.as_slice() {
+    if let Some(permit) = consignment.permits.first() {
         let _ = write!(field, " id {}", permit.receipt());
-        // With several recipients the field would tell each of the others.
-        if rest.is_empty() {
-            let _ = write!(field, "\r\n\tfor <{}>", permit.recipient());
-        }
+    }
+    // With several recipients the field would tell each of the others.
+    if let [recipient] = recipients(consignment).as_slice() {
+        let _ = write!(field, "\r\n\tfor <{recipient}>");
     }
     let _ = write!(field, ";\r\n\t{}\r\n", date(message.received));
     field
+}
+
+/// Each once, however often the client named it.
+fn recipients(consignment: &Consignment) -> Vec<&Mailbox> {
+    let mut recipients = Vec::new();
+    for permit in &consignment.permits {
+        if !recipients.contains(&permit.recipient()) {
+            recipients.push(permit.recipient());
+        }
+    }
+    recipients
 }
 
 fn protocol(message: &Message) -> &'static str {

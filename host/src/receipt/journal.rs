@@ -5,6 +5,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
@@ -19,6 +20,9 @@ const QUEUE: usize = 2048;
 
 /// How long evidence may be in memory alone.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
+
+/// Receipts name who wrote to whom: they are for the host and its group.
+const FILE_MODE: u32 = 0o640;
 
 /// Where receipts go.
 #[derive(Clone, Debug)]
@@ -45,7 +49,7 @@ impl Journal {
             path: directory.to_owned(),
             source,
         };
-        fs::create_dir_all(directory).map_err(fault)?;
+        crate::directory::make(directory).map_err(fault)?;
         let mut days = Days::new(directory.to_owned(), keep_days);
         days.open(&today()).map_err(fault)?;
         let (sender, receiver) = mpsc::channel(QUEUE);
@@ -122,9 +126,11 @@ impl Days {
             let mut file = OpenOptions::new()
                 .create(true)
                 .append(true)
+                .mode(FILE_MODE)
                 .read(true)
                 .open(path)?;
             end_torn_line(&mut file)?;
+            crate::directory::sync(&self.directory)?;
             self.current = Some((day.to_owned(), io::BufWriter::new(file)));
             self.remove_old(day);
         }
@@ -152,7 +158,8 @@ impl Days {
             let name = entry.file_name().to_string_lossy().into_owned();
             let old = name
                 .strip_suffix(".jsonl")
-                .is_some_and(|day| *day < *oldest);
+                .and_then(date)
+                .is_some_and(|day| oldest.is_some_and(|oldest| day < oldest));
             if old && let Err(error) = fs::remove_file(entry.path()) {
                 tracing::warn!(path = %entry.path().display(), %error, "old receipts could not be removed");
             }
@@ -176,13 +183,18 @@ fn end_torn_line(file: &mut File) -> io::Result<()> {
     }
 }
 
-/// The day (RFC 3339 date) so many days before; the same day for what is no date.
-fn days_before(day: &str, days: u32) -> String {
-    let format = time::macros::format_description!("[year]-[month]-[day]");
-    let date = time::Date::parse(day, &format).ok();
-    date.and_then(|date| date.checked_sub(time::Duration::days(days.into())))
-        .and_then(|date| date.format(&format).ok())
-        .unwrap_or_default()
+/// The day so many days before this one.
+fn days_before(day: &str, days: u32) -> Option<time::Date> {
+    date(day)?.checked_sub(time::Duration::days(days.into()))
+}
+
+/// A day as files are named for it (RFC 3339).
+fn date(day: &str) -> Option<time::Date> {
+    time::Date::parse(
+        day,
+        time::macros::format_description!("[year]-[month]-[day]"),
+    )
+    .ok()
 }
 
 #[cfg(test)]
@@ -191,9 +203,9 @@ mod tests {
 
     #[test]
     fn days_are_counted_over_months() {
-        assert_eq!(days_before("2026-03-01", 1), "2026-02-28");
-        assert_eq!(days_before("2026-01-01", 90), "2025-10-03");
-        assert_eq!(days_before("nonsense", 1), "");
+        assert_eq!(days_before("2026-03-01", 1), date("2026-02-28"));
+        assert_eq!(days_before("2026-01-01", 90), date("2025-10-03"));
+        assert_eq!(days_before("nonsense", 1), None);
     }
 
     #[test]
@@ -216,12 +228,18 @@ mod tests {
     #[test]
     fn old_files_are_removed() {
         let directory = tempfile::tempdir().expect("a directory");
-        for name in ["2026-01-01.jsonl", "2026-01-09.jsonl", "notes.txt"] {
+        for name in [
+            "2026-01-01.jsonl",
+            "2026-01-09.jsonl",
+            "1-backup.jsonl",
+            "notes.txt",
+        ] {
             fs::write(directory.path().join(name), "").expect("written");
         }
         Days::new(directory.path().to_owned(), 2).remove_old("2026-01-10");
         assert!(!directory.path().join("2026-01-01.jsonl").exists());
         assert!(directory.path().join("2026-01-09.jsonl").exists());
+        assert!(directory.path().join("1-backup.jsonl").exists());
         assert!(directory.path().join("notes.txt").exists());
     }
 }

@@ -5,14 +5,15 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use super::{Event, OutcomeEvent, RelayEvent, VerdictEvent};
+use super::{Event, OutcomeEvent, RelayEvent, VerdictEvent, timestamp};
 use crate::decision::Verdict;
+use crate::facts::ReceiptId;
 
 /// What to look for; everything that is set must hold.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// This receipt (any case).
-    pub id: Option<String>,
+    /// This receipt.
+    pub id: Option<ReceiptId>,
     /// This tenant.
     pub tenant: Option<String>,
     /// This sender address or, without an `@`, sender domain.
@@ -84,13 +85,14 @@ fn day_files(directory: &Path, filter: &Filter) -> Result<Vec<PathBuf>, ReadErro
         path: directory.to_owned(),
         source,
     };
+    let first = filter.first_day();
     let mut files = Vec::new();
     for entry in fs::read_dir(directory).map_err(fault)? {
         let path = entry.map_err(fault)?.path();
         let day = path
             .file_stem()
             .map(|stem| stem.to_string_lossy().into_owned());
-        let wanted = day.is_some_and(|day| filter.since.as_ref().is_none_or(|since| day >= *since));
+        let wanted = day.is_some_and(|day| first.as_ref().is_none_or(|first| day >= *first));
         if wanted
             && path
                 .extension()
@@ -104,12 +106,7 @@ fn day_files(directory: &Path, filter: &Filter) -> Result<Vec<PathBuf>, ReadErro
 }
 
 impl Found {
-    fn take(
-        &mut self,
-        event: Event,
-        filter: &Filter,
-        places: &mut HashMap<crate::facts::ReceiptId, usize>,
-    ) {
+    fn take(&mut self, event: Event, filter: &Filter, places: &mut HashMap<ReceiptId, usize>) {
         let receipt = match event {
             Event::Verdict(verdict) => Receipt::Decided(verdict, None),
             Event::Relay(relay) => Receipt::Relay(relay),
@@ -131,7 +128,7 @@ impl Found {
 }
 
 impl Receipt {
-    fn id(&self) -> crate::facts::ReceiptId {
+    fn id(&self) -> ReceiptId {
         match self {
             Self::Decided(verdict, _) => verdict.id,
             Self::Relay(relay) => relay.id,
@@ -140,6 +137,12 @@ impl Receipt {
 }
 
 impl Filter {
+    /// The first day that can hold a receipt of these: an id tells its day.
+    fn first_day(&self) -> Option<String> {
+        let made = self.id.map(|id| timestamp(id.made())[..10].to_owned());
+        made.into_iter().chain(self.since.clone()).max()
+    }
+
     fn admits(&self, receipt: &Receipt) -> bool {
         let (sender, recipient, tenant, policy, accepted) = match receipt {
             Receipt::Decided(v, _) => (
@@ -167,9 +170,7 @@ impl Filter {
         let is = |wanted: &Option<String>, found: Option<&str>| {
             wanted.as_deref().is_none_or(|wanted| Some(wanted) == found)
         };
-        self.id
-            .as_ref()
-            .is_none_or(|id| id.eq_ignore_ascii_case(&receipt.id().to_string()))
+        self.id.is_none_or(|id| id == receipt.id())
             && is(&self.tenant, tenant)
             && is(&self.policy, policy)
             && self.accepted.is_none_or(|wanted| wanted == accepted)

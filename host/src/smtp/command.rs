@@ -3,11 +3,8 @@
 //! Lenient where the grammar is harmless (a space after `FROM:`, any name in EHLO),
 //! strict where hosts could disagree about an address or a parameter.
 
-use crate::address::{AddressError, Domain, Mailbox};
+use crate::address::{AddressError, Domain, MAX_PATH, Mailbox};
 use crate::facts::{Body, Helo, HeloVerb, MailParameters};
-
-/// Longest path in octets, brackets included (RFC 5321, section 4.5.3.1.3).
-pub const MAX_PATH: usize = 256;
 
 /// One command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,9 +73,6 @@ pub enum CommandError {
     /// A forward-path that is none.
     #[error("bad recipient: {0}")]
     Recipient(AddressError),
-    /// A path over [`MAX_PATH`].
-    #[error("a path of {0} octets is over the limit of {MAX_PATH}")]
-    LongPath(usize),
     /// A parameter with a bad or missing value, or given twice.
     #[error("bad parameter {0}")]
     BadParameter(String),
@@ -88,6 +82,13 @@ pub enum CommandError {
 }
 
 impl Command {
+    /// Whether a client must wait for the answer before it goes on (RFC 2920, section
+    /// 3.1; RFC 3207, section 4.2). Whatever it sent behind is meant for another
+    /// protocol, or for a state that the answer may not bring.
+    pub fn ends_group(&self) -> bool {
+        matches!(self, Self::Greet(_) | Self::Data | Self::StartTls)
+    }
+
     /// Parses a line without its CRLF.
     pub fn parse(line: &[u8]) -> Result<Self, CommandError> {
         let text = std::str::from_utf8(line).map_err(|_| CommandError::NotText)?;
@@ -148,7 +149,9 @@ fn greet(verb: HeloVerb, rest: &str, syntax: &'static str) -> Result<Command, Co
 
 fn mail(rest: &str) -> Result<Command, CommandError> {
     const SYNTAX: CommandError = CommandError::Syntax("MAIL FROM:<address> [parameters]");
-    let (path, rest) = path(rest, "FROM:").ok_or(SYNTAX)??;
+    let (path, rest) = path(rest, "FROM:")
+        .ok_or(SYNTAX)?
+        .map_err(CommandError::Sender)?;
     let sender = match strip_route(path) {
         "" => None,
         address => Some(address.parse().map_err(CommandError::Sender)?),
@@ -162,7 +165,9 @@ fn mail(rest: &str) -> Result<Command, CommandError> {
 
 fn rcpt(rest: &str) -> Result<Command, CommandError> {
     const SYNTAX: CommandError = CommandError::Syntax("RCPT TO:<address>");
-    let (path, rest) = path(rest, "TO:").ok_or(SYNTAX)??;
+    let (path, rest) = path(rest, "TO:")
+        .ok_or(SYNTAX)?
+        .map_err(CommandError::Recipient)?;
     if let Some(parameter) = rest.split_whitespace().next() {
         return Err(CommandError::UnknownParameter(keyword(parameter).0));
     }
@@ -179,7 +184,7 @@ fn rcpt(rest: &str) -> Result<Command, CommandError> {
 
 /// The path between the angle brackets, and what follows it. The end bracket is the
 /// first outside a quoted local part.
-fn path<'a>(rest: &'a str, keyword: &str) -> Option<Result<(&'a str, &'a str), CommandError>> {
+fn path<'a>(rest: &'a str, keyword: &str) -> Option<Result<(&'a str, &'a str), AddressError>> {
     let (found, rest) = rest.split_at_checked(keyword.len())?;
     let inner = rest.trim_start_matches(' ').strip_prefix('<')?;
     let end = found
@@ -187,7 +192,7 @@ fn path<'a>(rest: &'a str, keyword: &str) -> Option<Result<(&'a str, &'a str), C
         .then(|| closing_bracket(inner))??;
     let (path, rest) = (&inner[..end], &inner[end + 1..]);
     if path.len() + 2 > MAX_PATH {
-        return Some(Err(CommandError::LongPath(path.len() + 2)));
+        return Some(Err(AddressError::LongPath(path.len() + 2)));
     }
     (rest.is_empty() || rest.starts_with([' ', '\t'])).then_some(Ok((path, rest)))
 }
@@ -252,12 +257,11 @@ fn keyword(parameter: &str) -> (String, Option<&str>) {
     }
 }
 
-/// Up to 20 digits (RFC 1870, section 3).
+/// Up to 20 digits (RFC 1870, section 3), which may be more than 64 bits: too large
+/// either way.
 fn size(value: &str) -> Option<u64> {
-    value
-        .bytes()
-        .all(|b| b.is_ascii_digit())
-        .then(|| value.parse().ok())?
+    let sound = (1..=20).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_digit());
+    sound.then(|| value.parse().unwrap_or(u64::MAX))
 }
 
 fn body(value: &str) -> Option<Body> {
@@ -365,7 +369,8 @@ mod tests {
             );
         }
         let long = format!("MAIL FROM:<a@{}.example>", "b".repeat(250));
-        assert_eq!(sender_of(&long), Err(CommandError::LongPath(262)));
+        let error = CommandError::Sender(AddressError::LongPath(262));
+        assert_eq!(sender_of(&long), Err(error));
     }
 
     #[test]

@@ -151,8 +151,12 @@ impl Data {
         self.state = State::Middle;
     }
 
+    /// The first fault counts, but a bare newline before all: it may be an attack.
     fn refuse(&mut self, fault: ContentFault) {
-        self.fault.get_or_insert(fault);
+        match self.fault {
+            Some(_) if fault != ContentFault::BareNewline => {}
+            _ => self.fault = Some(fault),
+        }
         self.content = Vec::new();
     }
 }

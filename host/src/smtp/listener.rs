@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustls::ServerConfig;
 use tokio_rustls::TlsAcceptor;
 
-use super::session::{Profile, StartTls};
+use super::profile::{Profile, StartTls};
 use crate::decision::TlsOffer;
 
 /// What a listener is, apart from its socket.

@@ -106,10 +106,7 @@ fn printable(text: &str) -> impl Iterator<Item = u8> {
 /// Refuses a recipient. Ends with the receipt's id, so that a bounce leads to it.
 pub fn refused(refusal: &Refusal, contact: Option<&str>, receipt: ReceiptId) -> Reply {
     let (code, enhanced, text) = refusal_text(refusal);
-    let with_id = |text: &str| {
-        let kept: String = text.chars().take(MAX_TEXT - ID_TEXT).collect();
-        Cow::from(format!("{kept} [{receipt}]"))
-    };
+    let with_id = |text: &str| Cow::from(with_receipt(text, Some(receipt)));
     let lines = match contact {
         Some(contact) => vec![Cow::from(text), with_id(contact)],
         None => vec![with_id(&text)],
@@ -164,10 +161,7 @@ fn names(found: &[String]) -> String {
 
 /// Nobody here owns the recipient's domain.
 pub fn relaying_denied(receipt: Option<ReceiptId>) -> Reply {
-    match receipt {
-        Some(receipt) => Reply::new(550, "5.7.1", format!("Relaying denied [{receipt}]")),
-        None => Reply::new(550, "5.7.1", "Relaying denied"),
-    }
+    Reply::new(550, "5.7.1", with_receipt("Relaying denied", receipt))
 }
 
 /// A line that is no command.
@@ -178,7 +172,7 @@ pub fn bad_command(error: &CommandError) -> Reply {
         CommandError::NotText => (500, "5.5.2"),
         CommandError::Syntax(_) => (501, "5.5.4"),
         CommandError::Sender(_) => (501, "5.1.7"),
-        CommandError::Recipient(_) | CommandError::LongPath(_) => (501, "5.1.3"),
+        CommandError::Recipient(_) => (501, "5.1.3"),
         CommandError::BadParameter(_) => (501, "5.5.4"),
         CommandError::UnknownParameter(_) => (555, "5.5.4"),
     };
@@ -201,30 +195,81 @@ pub fn bad_line(fault: LineFault) -> Reply {
     }
 }
 
-/// Content that is refused as a whole.
-pub fn bad_content(fault: ContentFault, limit: u64) -> Reply {
-    match fault {
-        ContentFault::TooLarge => Reply::new(
+/// Commands in error, or to no purpose, beyond the limit. The session ends with it.
+pub fn too_many_errors() -> Reply {
+    Reply::new(421, "4.7.0", "Too many errors, closing connection")
+}
+
+/// Octets behind a command whose answer the client must wait for. The session ends
+/// with it.
+pub fn pipelined() -> Reply {
+    Reply::new(
+        554,
+        "5.5.1",
+        "Wait for the reply before you send more; closing connection",
+    )
+}
+
+/// A client that talks before it is greeted (RFC 5321, section 3.1).
+pub fn early() -> Reply {
+    Reply::new(
+        554,
+        "5.5.1",
+        "You must wait for the greeting; closing connection",
+    )
+}
+
+/// The host is stopping. The session ends with it.
+pub fn shutting_down() -> Reply {
+    Reply::new(
+        421,
+        "4.3.2",
+        "Service shutting down, please try again later",
+    )
+}
+
+/// The client took too long. The session ends with it.
+pub fn timeout() -> Reply {
+    Reply::new(421, "4.4.2", "Timeout, closing connection")
+}
+
+/// Content that is refused as a whole; the receipt is that of the first recipient.
+pub fn bad_content(fault: ContentFault, limit: u64, receipt: Option<ReceiptId>) -> Reply {
+    let (code, enhanced, text) = match fault {
+        ContentFault::TooLarge => (
             552,
             "5.3.4",
             format!("Message over the limit of {limit} octets"),
         ),
-        ContentFault::BareNewline => Reply::new(
+        ContentFault::BareNewline => (
             550,
             "5.5.2",
-            "Bare CR or LF in the message: lines end with CRLF",
+            "Bare CR or LF in the message: lines end with CRLF".into(),
         ),
-        ContentFault::Nul => Reply::new(550, "5.6.0", "NUL in the message"),
-    }
+        ContentFault::Nul => (550, "5.6.0", "NUL in the message".into()),
+    };
+    Reply::new(code, enhanced, with_receipt(&text, receipt))
 }
 
-/// A delivery that did not happen.
-pub fn undelivered(error: &DeliveryError) -> Reply {
-    match error {
-        DeliveryError::Loop { .. } => Reply::new(554, "5.4.6", capitalised(error.to_string())),
-        DeliveryError::Storage { .. } => {
-            Reply::new(451, "4.3.0", "Message not stored, please try again later")
-        }
+/// A delivery that did not happen; the receipt is that of the first recipient.
+pub fn undelivered(error: &DeliveryError, receipt: Option<ReceiptId>) -> Reply {
+    let (code, enhanced, text) = match error {
+        DeliveryError::Loop { .. } => (554, "5.4.6", capitalised(error.to_string())),
+        DeliveryError::Storage { .. } | DeliveryError::Timeout { .. } => (
+            451,
+            "4.3.0",
+            "Message not stored, please try again later".into(),
+        ),
+    };
+    Reply::new(code, enhanced, with_receipt(&text, receipt))
+}
+
+/// Ends with the receipt's id, whatever the length of the text.
+fn with_receipt(text: &str, receipt: Option<ReceiptId>) -> String {
+    let kept: String = text.chars().take(MAX_TEXT - ID_TEXT).collect();
+    match receipt {
+        Some(receipt) => format!("{kept} [{receipt}]"),
+        None => kept,
     }
 }
 

@@ -9,9 +9,11 @@
 
 use std::sync::Arc;
 
-use super::command::{Command, CommandError, Recipient};
+use super::command::{Command, Recipient};
 use super::data::ContentFault;
+use super::envelope::{Envelope, Mail};
 use super::line::LineFault;
+use super::profile::{Profile, StartTls};
 use super::reply::{self, Reply};
 use crate::address::Mailbox;
 use crate::decision::Permit;
@@ -20,33 +22,9 @@ use crate::facts::{Helo, HeloVerb, MailParameters};
 #[cfg(test)]
 mod tests;
 
-/// What a listener offers and bounds; the same for all of its sessions.
-#[derive(Clone, Debug)]
-pub struct Profile {
-    /// The host's name, in the greeting.
-    pub hostname: String,
-    /// What it answers to STARTTLS.
-    pub starttls: StartTls,
-    /// Mail only over TLS: for private listeners (RFC 3207, section 4).
-    pub require_tls: bool,
-    /// Largest message in octets.
-    pub message_size: u64,
-    /// Most recipients asked for in one transaction.
-    pub recipients: usize,
-    /// Most commands in error before the session is ended.
-    pub errors: usize,
-}
-
-/// What a listener says to STARTTLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StartTls {
-    /// It is offered.
-    Offered,
-    /// Not on this listener.
-    Never,
-    /// The host has no usable certificate just now.
-    Unavailable,
-}
+/// Most commands in a row without a recipient. Clients need a handful between two
+/// messages; a session that only makes noise keeps a place from others.
+const IDLE_COMMANDS: usize = 100;
 
 /// A session.
 #[derive(Debug)]
@@ -55,6 +33,8 @@ pub struct Session {
     profile: Arc<Profile>,
     secured: bool,
     errors: usize,
+    /// Commands since the last recipient.
+    idle: usize,
     abandoned: Vec<Permit>,
 }
 
@@ -78,26 +58,15 @@ enum State {
     Closed,
 }
 
-/// A transaction from MAIL on.
+/// What came of asking about a recipient.
 #[derive(Debug)]
-pub struct Envelope {
-    /// What MAIL said.
-    pub mail: Arc<Mail>,
-    /// Recipients that a decision accepted and the target takes.
-    pub permits: Vec<Permit>,
-    /// Recipients asked for, accepted or not.
-    asked: usize,
-}
-
-/// What is known of a message before its recipients.
-#[derive(Debug)]
-pub struct Mail {
-    /// How the client introduced itself.
-    pub helo: Helo,
-    /// None for the null sender.
-    pub sender: Option<Mailbox>,
-    /// Parameters of MAIL.
-    pub parameters: MailParameters,
+pub enum Answer {
+    /// A decision accepted it.
+    Permitted(Permit),
+    /// Its tenant's policy did not.
+    Refused(Reply),
+    /// Nobody here owns it. Counts as an error of the client.
+    Foreign(Reply),
 }
 
 /// What the driver is to do next.
@@ -111,13 +80,12 @@ pub enum Step {
     Decide(Arc<Mail>, Mailbox),
     /// Answer with [`Session::offered`].
     Offer(Permit),
-    /// Send this, read content, and answer with [`Session::received`] or
-    /// [`Session::refused_content`].
+    /// Send this, read content, and answer with [`Session::received`].
     Receive(Reply),
     /// Send this and read on; content for these recipients was refused with it.
     Refuse(Vec<Permit>, Reply),
     /// Answer with [`Session::delivered`].
-    Deliver(Envelope),
+    Deliver(Envelope, Vec<u8>),
     /// Send this, shake hands, and answer with [`Session::secured`].
     StartTls(Reply),
     /// Send this and close.
@@ -135,6 +103,7 @@ impl Session {
                 profile,
                 secured,
                 errors: 0,
+                idle: 0,
                 abandoned: Vec::new(),
             },
             greeting,
@@ -143,8 +112,13 @@ impl Session {
 
     /// Takes a line. `more` says that octets are already pending behind it.
     pub fn command(&mut self, line: &[u8], more: bool) -> Step {
+        self.idle += 1;
+        if self.idle > IDLE_COMMANDS {
+            return self.close(reply::too_many_errors());
+        }
         match Command::parse(line) {
-            Ok(command) => self.dispatch(command, more),
+            Ok(command) if more && command.ends_group() => self.close(reply::pipelined()),
+            Ok(command) => self.dispatch(command),
             Err(error) => self.error(reply::bad_command(&error)),
         }
     }
@@ -155,14 +129,20 @@ impl Session {
     }
 
     /// Takes the answer to [`Step::Decide`].
-    pub fn decided(&mut self, answer: Result<Permit, Reply>) -> Step {
-        match (self.take(), answer) {
-            (State::Deciding(envelope), Ok(permit)) => {
+    pub fn decided(&mut self, answer: Answer) -> Step {
+        let State::Deciding(envelope) = self.take() else {
+            return self.confused();
+        };
+        match answer {
+            Answer::Permitted(permit) => {
                 self.state = State::Offering(envelope, permit.clone());
                 Step::Offer(permit)
             }
-            (State::Deciding(envelope), Err(reply)) => self.go(State::Transaction(envelope), reply),
-            _ => self.confused(),
+            Answer::Refused(reply) => self.go(State::Transaction(envelope), reply),
+            Answer::Foreign(reply) => {
+                self.state = State::Transaction(envelope);
+                self.error(reply)
+            }
         }
     }
 
@@ -179,26 +159,23 @@ impl Session {
         }
     }
 
-    /// Takes the news that content has been read to its end.
-    pub fn received(&mut self) -> Step {
-        match self.take() {
-            State::Content(envelope) => {
-                self.state = State::Delivering(envelope.mail.helo.clone());
-                Step::Deliver(envelope)
+    /// Takes the content, read to its end, or what is wrong with it.
+    pub fn received(&mut self, content: Result<Vec<u8>, ContentFault>) -> Step {
+        let State::Content(envelope) = self.take() else {
+            return self.confused();
+        };
+        let helo = envelope.mail.helo.clone();
+        match content {
+            Ok(content) => {
+                self.state = State::Delivering(helo);
+                Step::Deliver(envelope, content)
             }
-            _ => self.confused(),
-        }
-    }
-
-    /// Takes the news that the content read to its end is refused.
-    pub fn refused_content(&mut self, fault: ContentFault) -> Step {
-        match self.take() {
-            State::Content(envelope) => {
-                let reply = reply::bad_content(fault, self.profile.message_size);
-                self.state = State::Greeted(envelope.mail.helo.clone());
+            Err(fault) => {
+                self.state = State::Greeted(helo);
+                let receipt = envelope.permits.first().map(Permit::receipt);
+                let reply = reply::bad_content(fault, self.profile.message_size, receipt);
                 Step::Refuse(envelope.permits, reply)
             }
-            _ => self.confused(),
         }
     }
 
@@ -234,12 +211,12 @@ impl Session {
         self.take_abandoned()
     }
 
-    fn dispatch(&mut self, command: Command, more: bool) -> Step {
+    fn dispatch(&mut self, command: Command) -> Step {
         match command {
             Command::Quit => self.close(Reply::new(221, "2.0.0", "Bye")),
             Command::Noop => self.reply(Reply::new(250, "2.0.0", "Ok")),
             Command::Greet(helo) => self.greet(helo),
-            Command::StartTls => self.start_tls(more),
+            Command::StartTls => self.start_tls(),
             Command::Rset => self.reset(),
             Command::Help => self.reply(Reply::new(
                 214,
@@ -253,7 +230,7 @@ impl Session {
             )),
             Command::Vrfy => self.reply(Reply::new(
                 252,
-                "2.1.5",
+                "2.0.0",
                 "Cannot verify, will try to deliver",
             )),
             Command::Mail {
@@ -295,18 +272,13 @@ impl Session {
         Reply::lines(250, "", lines)
     }
 
-    fn start_tls(&mut self, more: bool) -> Step {
+    fn start_tls(&mut self) -> Step {
         if self.secured {
             return self.error(Reply::new(503, "5.5.1", "TLS is already in use"));
         }
         match self.profile.starttls {
             StartTls::Never => self.error(Reply::new(502, "5.5.1", "STARTTLS is not offered here")),
             StartTls::Unavailable => self.reply(Reply::new(454, "4.7.0", "TLS not available")),
-            StartTls::Offered if more => self.close(Reply::new(
-                554,
-                "5.5.1",
-                "Commands pipelined behind STARTTLS",
-            )),
             StartTls::Offered => {
                 self.abandon();
                 self.state = State::Securing;
@@ -375,7 +347,8 @@ impl Session {
         let too_large = parameters
             .size
             .is_some_and(|size| size > self.profile.message_size);
-        too_large.then(|| reply::bad_content(ContentFault::TooLarge, self.profile.message_size))
+        too_large
+            .then(|| reply::bad_content(ContentFault::TooLarge, self.profile.message_size, None))
     }
 
     fn rcpt(&mut self, recipient: Recipient, international: bool) -> Step {
@@ -400,30 +373,28 @@ impl Session {
 
     fn ask(&mut self, mut envelope: Envelope, recipient: Recipient) -> Step {
         let recipient = match recipient {
-            Recipient::Mailbox(mailbox) => Ok(mailbox),
-            Recipient::Postmaster => format!("postmaster@{}", self.profile.hostname)
-                .parse()
-                .map_err(CommandError::Recipient),
+            Recipient::Mailbox(mailbox) => mailbox,
+            Recipient::Postmaster => self.profile.postmaster.clone(),
         };
-        match recipient {
-            Ok(recipient) => {
-                envelope.asked += 1;
-                let mail = Arc::clone(&envelope.mail);
-                self.state = State::Deciding(envelope);
-                Step::Decide(mail, recipient)
-            }
-            Err(error) => {
-                self.state = State::Transaction(envelope);
-                self.error(reply::bad_command(&error))
-            }
-        }
+        self.idle = 0;
+        envelope.asked += 1;
+        let mail = Arc::clone(&envelope.mail);
+        self.state = State::Deciding(envelope);
+        Step::Decide(mail, recipient)
     }
 
     fn data(&mut self) -> Step {
         match self.take() {
             State::Transaction(envelope) if envelope.permits.is_empty() => {
+                let asked = envelope.asked;
                 self.state = State::Transaction(envelope);
-                self.error(Reply::new(554, "5.5.1", "No valid recipients"))
+                let reply = Reply::new(554, "5.5.1", "No valid recipients");
+                // Whoever pipelines cannot know yet that a policy refused them all.
+                if asked == 0 {
+                    self.error(reply)
+                } else {
+                    self.reply(reply)
+                }
             }
             State::Transaction(envelope) => {
                 self.state = State::Content(envelope);
@@ -453,11 +424,7 @@ impl Session {
     fn error(&mut self, reply: Reply) -> Step {
         self.errors += 1;
         if self.errors > self.profile.errors {
-            return self.close(Reply::new(
-                421,
-                "4.7.0",
-                "Too many errors, closing connection",
-            ));
+            return self.close(reply::too_many_errors());
         }
         Step::Reply(reply)
     }

@@ -30,8 +30,19 @@ pub(super) struct Answered {
     pub(super) contact: Option<String>,
 }
 
-/// Finds the policy that applies to these facts and asks it.
+/// Finds the policy that applies to these facts and asks it. Mail to the postmaster is
+/// exempt: whoever cannot send otherwise must be able to say so (RFC 5321, section
+/// 4.5.1).
 pub(super) async fn ask(tenant: &Tenant, facts: &Arc<Facts>, engine: &Engine) -> Answered {
+    if facts.recipient.is_postmaster() {
+        let contact = tenant.contact.clone();
+        return Answered::constant(
+            None,
+            Decision::Opportunistic,
+            contact,
+            "the postmaster is exempt",
+        );
+    }
     let client = facts.connection.client.ip();
     let sender = facts.sender.as_ref();
     let Some(policy) = tenant.select(facts.direction, sender, &facts.recipient, client) else {

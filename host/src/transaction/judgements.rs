@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use rustls_pki_types::CertificateDer;
 
-use crate::facts::Judgement;
+use crate::facts::{Judgement, Trust, TrustState};
 use crate::tenant::Tenant;
 use crate::tls::TrustStore;
 
@@ -30,10 +30,10 @@ struct Judged {
 
 impl Judgements {
     /// What this tenant thinks of this chain; none for a client without certificate.
-    pub(super) fn of(
+    pub(super) async fn of(
         &mut self,
         tenant: &Tenant,
-        chain: &[CertificateDer<'_>],
+        chain: &Arc<[CertificateDer<'static>]>,
         now: SystemTime,
     ) -> Option<Judgement> {
         if chain.is_empty() {
@@ -49,8 +49,8 @@ impl Judgements {
         {
             return Some(known.judgement.clone());
         }
-        let judgement = tenant.trust.judge(chain, now);
         let trust = Arc::clone(&tenant.trust);
+        let judgement = judge(Arc::clone(&trust), Arc::clone(chain), now).await;
         self.0.push(Judged {
             trust,
             at: now,
@@ -58,4 +58,26 @@ impl Judgements {
         });
         Some(judgement)
     }
+}
+
+/// A chain that was made to be hard takes many milliseconds, and other sessions wait
+/// for this thread.
+async fn judge(
+    trust: Arc<TrustStore>,
+    chain: Arc<[CertificateDer<'static>]>,
+    now: SystemTime,
+) -> Judgement {
+    let judged = tokio::task::spawn_blocking(move || trust.judge(&chain, now)).await;
+    judged.unwrap_or_else(|error| {
+        tracing::error!(%error, "a certificate could not be judged");
+        let trust = Trust {
+            state: TrustState::Untrusted,
+            detail: "not judged".into(),
+        };
+        Judgement {
+            client: trust.clone(),
+            server: trust,
+            accept_self_signed: false,
+        }
+    })
 }

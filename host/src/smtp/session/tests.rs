@@ -4,7 +4,8 @@
 //! without an `S:` between them arrive together), `S:` how a reply begins, `tls` a
 //! handshake, `delivered` and `abandoned` recipients, `closed` the end. A first line
 //! `profile:` changes what the listener offers. Recipients called `refused` are
-//! refused by policy, those called `full` by the target.
+//! refused by policy, those called `full` by the target, those called `foreign` by the
+//! host. Content is sent once the answer to DATA has come.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -87,6 +88,7 @@ impl Played {
             message_size: 1000,
             recipients: 3,
             errors: 3,
+            postmaster: "postmaster@gateway.example".parse().expect("a mailbox"),
         };
         let (session, greeting) = Session::new(Arc::new(profile), has("secured"));
         let happened = VecDeque::from([format!("S: {greeting}")]);
@@ -126,10 +128,10 @@ impl Played {
                 return None;
             };
             self.input.drain(..length);
-            return self.data.take().map(|data| match data.finish() {
-                Ok(_) => self.session.received(),
-                Err(fault) => self.session.refused_content(fault),
-            });
+            return self
+                .data
+                .take()
+                .map(|data| self.session.received(data.finish()));
         }
         match front(&self.input) {
             Front::More => None,
@@ -152,7 +154,7 @@ impl Played {
                 }
                 Step::Decide(_, recipient) => self.session.decided(decide(&recipient)),
                 Step::Offer(permit) => self.session.offered(offer(&permit)),
-                Step::Deliver(envelope) => {
+                Step::Deliver(envelope, _) => {
                     self.happened
                         .push_back(format!("delivered {}", shown(&envelope.permits)));
                     self.session.delivered(Reply::new(250, "2.0.0", "Ok"))
@@ -181,13 +183,17 @@ impl Played {
     }
 }
 
-fn decide(recipient: &Mailbox) -> Result<Permit, Reply> {
-    if recipient.local() == "refused" {
-        let id = ReceiptId::new(std::time::UNIX_EPOCH);
-        return Err(reply::refused(&Refusal::Plaintext, None, id));
+fn decide(recipient: &Mailbox) -> Answer {
+    let id = ReceiptId::new(std::time::UNIX_EPOCH);
+    match recipient.local() {
+        "refused" => Answer::Refused(reply::refused(&Refusal::Plaintext, None, id)),
+        "foreign" => Answer::Foreign(reply::relaying_denied(Some(id))),
+        _ => {
+            let facts = sample::clear(recipient);
+            let judged = judge(&Resolved::Opportunistic, &facts, TlsOffer::Offered);
+            Answer::Permitted(judged.expect("nothing is enforced"))
+        }
     }
-    let facts = sample::clear(recipient);
-    Ok(judge(&Resolved::Opportunistic, &facts, TlsOffer::Offered).expect("nothing is enforced"))
 }
 
 fn offer(permit: &Permit) -> Reply {
@@ -209,9 +215,9 @@ fn shown(permits: &[Permit]) -> String {
 fn an_answer_that_nothing_asked_for_closes() {
     let profile = Played::new("").session.profile;
     let answers: [fn(&mut Session) -> Step; 4] = [
-        |session| session.decided(Err(Reply::new(250, "", ""))),
+        |session| session.decided(Answer::Refused(Reply::new(250, "", ""))),
         |session| session.offered(Reply::new(250, "", "")),
-        Session::received,
+        |session| session.received(Ok(Vec::new())),
         |session| session.delivered(Reply::new(250, "", "")),
     ];
     for answer in answers {
@@ -231,7 +237,22 @@ fn a_client_that_vanishes_abandons_what_was_permitted() {
         "half a mess",
     ] {
         played.send(line);
+        played.run();
+    }
+    assert_eq!(shown(&played.session.disconnected()), "c@d.example");
+}
+
+#[test]
+fn a_session_that_only_makes_noise_is_ended() {
+    let mut played = Played::new("");
+    for _ in 0..=IDLE_COMMANDS {
+        played.send("NOOP");
     }
     played.run();
-    assert_eq!(shown(&played.session.disconnected()), "c@d.example");
+    assert_eq!(
+        played.happened.len(),
+        IDLE_COMMANDS + 3,
+        "greeting, answers, farewell"
+    );
+    assert_eq!(played.happened.back().map(String::as_str), Some("closed"));
 }

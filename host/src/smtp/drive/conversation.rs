@@ -1,0 +1,294 @@
+//! A session on a stream: reads, hands lines to the pure [`Session`], does what it asks
+//! for, and writes.
+//!
+//! Replies to pipelined commands leave in one flush, when there is nothing left to
+//! read. A line has to be complete within the time for a command, however its octets
+//! trickle in, and content has to keep a minimum rate.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::Service;
+use crate::smtp::data::{ContentFault, Data, Progress};
+use crate::smtp::envelope::Envelope;
+use crate::smtp::line::{Front, front};
+use crate::smtp::reply::{self, Reply};
+use crate::smtp::session::{Session, Step};
+use crate::transaction::{Abandoned, Client, Transaction};
+
+/// How much is read at once: a TLS record is at most 16 KiB, and most command groups
+/// are far smaller.
+const READ: usize = 8 * 1024;
+
+/// How much content must come within the time for content (three minutes, unless set
+/// otherwise): 364 octets a second, a fifth of a modem's rate.
+const CONTENT_PIECE: usize = 64 * 1024;
+
+/// How long a client may take to see our last reply before the socket is closed.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Most that is read and thrown away meanwhile.
+const LINGER_OCTETS: usize = 256 * 1024;
+
+/// Why a conversation ended.
+pub(super) enum End {
+    /// Over, with this reply.
+    Closed(Reply),
+    /// The client is to shake hands.
+    StartTls,
+}
+
+/// A session on a stream, in clear or TLS.
+pub(super) struct Conversation<S> {
+    stream: S,
+    service: Service,
+    session: Session,
+    client: Client,
+    transaction: Transaction,
+    input: BytesMut,
+    output: Vec<u8>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
+    pub(super) fn new(stream: S, service: Service, session: Session, client: Client) -> Self {
+        let transaction = Transaction::new(Arc::clone(&service.host.snapshot));
+        let (input, output) = (BytesMut::new(), Vec::new());
+        Self {
+            stream,
+            service,
+            session,
+            client,
+            transaction,
+            input,
+            output,
+        }
+    }
+
+    /// What goes on in TLS. Buffered input is dropped: it came in clear.
+    pub(super) fn into_parts(self) -> (S, Service, Session, Client) {
+        (self.stream, self.service, self.session, self.client)
+    }
+
+    /// A client must wait for the greeting (RFC 5321, section 3.1); one that does not
+    /// is no mail server.
+    pub(super) async fn greet(&mut self, greeting: &Reply) -> io::Result<()> {
+        let patience = self.service.listener.greeting_delay;
+        let Ok(read) = timeout(patience, self.stream.read_buf(&mut self.input)).await else {
+            self.say(greeting);
+            return Ok(());
+        };
+        if read? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.say(&reply::early());
+        self.finish().await?;
+        Err(io::Error::other("the client did not wait for the greeting"))
+    }
+
+    /// Runs until the session is over or is to go on in TLS.
+    pub(super) async fn run(&mut self) -> io::Result<End> {
+        let ended = self.converse().await;
+        let (permits, why) = match &ended {
+            Ok(End::StartTls) => (self.session.take_abandoned(), Abandoned::ByClient),
+            Ok(End::Closed(reply)) if reply.is_positive() => {
+                (self.session.take_abandoned(), Abandoned::ByClient)
+            }
+            Ok(End::Closed(reply)) => (self.session.take_abandoned(), Abandoned::Closed(reply)),
+            Err(error) => (self.session.disconnected(), Abandoned::Lost(error)),
+        };
+        self.transaction
+            .abandoned(&self.service.host, permits, &why)
+            .await;
+        ended
+    }
+
+    async fn converse(&mut self) -> io::Result<End> {
+        let mut deadline = self.command_deadline();
+        loop {
+            let step = match front(&self.input) {
+                Front::Line(line, length) => {
+                    let step = self.session.command(line, self.input.len() > length);
+                    self.input.advance(length);
+                    step
+                }
+                Front::Fault(fault) => self.session.bad_line(fault),
+                Front::More => match self.next_input(deadline).await? {
+                    Some(reply) => self.session.close(reply),
+                    None => continue,
+                },
+            };
+            if let Some(end) = self.perform(step).await? {
+                return Ok(end);
+            }
+            let permits = self.session.take_abandoned();
+            self.transaction
+                .abandoned(&self.service.host, permits, &Abandoned::ByClient)
+                .await;
+            deadline = self.command_deadline();
+        }
+    }
+
+    fn command_deadline(&self) -> Instant {
+        Instant::now() + self.service.host.limits.command_timeout
+    }
+
+    /// Reads more; a reply instead when the session is to be closed.
+    async fn next_input(&mut self, deadline: Instant) -> io::Result<Option<Reply>> {
+        self.flush().await?;
+        self.input.reserve(READ);
+        tokio::select! {
+            biased;
+            () = self.service.shutdown.draining() => Ok(Some(reply::shutting_down())),
+            read = timeout_at(deadline, self.stream.read_buf(&mut self.input)) => match read {
+                Ok(Ok(0)) => Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(Ok(_)) => Ok(None),
+                Ok(Err(error)) => Err(error),
+                Err(_) => Ok(Some(reply::timeout())),
+            },
+        }
+    }
+
+    /// Does what the session asks for until it wants input again.
+    async fn perform(&mut self, mut step: Step) -> io::Result<Option<End>> {
+        loop {
+            step = match step {
+                Step::Reply(reply) => {
+                    self.say(&reply);
+                    return Ok(None);
+                }
+                Step::Begin(reply) => {
+                    self.transaction
+                        .begin(Arc::clone(&self.service.host.snapshot));
+                    self.say(&reply);
+                    return Ok(None);
+                }
+                Step::Refuse(permits, reply) => {
+                    self.transaction
+                        .refused(&self.service.host, permits, &reply)
+                        .await;
+                    self.say(&reply);
+                    return Ok(None);
+                }
+                Step::Decide(mail, recipient) => {
+                    let (host, offer) = (&self.service.host, self.service.listener.tls_offer());
+                    let client = &self.client;
+                    let answer = self
+                        .transaction
+                        .decide(host, client, &mail, recipient, offer)
+                        .await;
+                    self.session.decided(answer)
+                }
+                Step::Offer(permit) => {
+                    let reply = self.transaction.offer(&self.service.host, &permit).await;
+                    self.session.offered(reply)
+                }
+                Step::Receive(reply) => {
+                    self.say(&reply);
+                    match self.receive().await? {
+                        Ok(content) => self.session.received(content),
+                        Err(reply) => self.session.close(reply),
+                    }
+                }
+                Step::Deliver(envelope, content) => {
+                    let reply = self.deliver(envelope, content).await;
+                    self.session.delivered(reply)
+                }
+                Step::StartTls(reply) => {
+                    self.say(&reply);
+                    self.flush().await?;
+                    return Ok(Some(End::StartTls));
+                }
+                Step::Close(reply) => {
+                    self.say(&reply);
+                    self.finish().await?;
+                    return Ok(Some(End::Closed(reply)));
+                }
+            };
+        }
+    }
+
+    /// Reads content to its end, whatever is wrong with it; a reply instead when the
+    /// session is to be closed.
+    async fn receive(&mut self) -> io::Result<Result<Result<Vec<u8>, ContentFault>, Reply>> {
+        self.flush().await?;
+        let limits = &self.service.host.limits;
+        let mut data = Data::new(limits.message_size);
+        let mut due = (Instant::now() + limits.data_timeout, CONTENT_PIECE);
+        loop {
+            match data.push(&self.input) {
+                Progress::End(length) => {
+                    self.input.advance(length);
+                    return Ok(Ok(data.finish()));
+                }
+                Progress::More => self.input.clear(),
+            }
+            self.input.reserve(READ);
+            let read = tokio::select! {
+                read = timeout_at(due.0, self.stream.read_buf(&mut self.input)) => read,
+                () = self.service.shutdown.cut_off() => return Ok(Err(reply::shutting_down())),
+            };
+            match read {
+                Ok(Ok(0)) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(Ok(octets)) if octets >= due.1 => {
+                    due = (Instant::now() + limits.data_timeout, CONTENT_PIECE);
+                }
+                Ok(Ok(octets)) => due.1 -= octets,
+                Ok(Err(error)) => return Err(error),
+                Err(_) => return Ok(Err(reply::timeout())),
+            }
+        }
+    }
+
+    async fn deliver(&mut self, envelope: Envelope, content: Vec<u8>) -> Reply {
+        let (host, client) = (&self.service.host, &self.client);
+        self.transaction
+            .deliver(host, client, envelope, content)
+            .await
+    }
+
+    fn say(&mut self, reply: &Reply) {
+        reply.write(&mut self.output);
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        let write = async {
+            self.stream.write_all(&self.output).await?;
+            self.stream.flush().await
+        };
+        timeout(self.service.host.limits.command_timeout, write)
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        self.output.clear();
+        Ok(())
+    }
+
+    /// Closes so that the last reply arrives: what the client still sends is read and
+    /// thrown away for a moment, since a close with unread input is a reset.
+    async fn finish(&mut self) -> io::Result<()> {
+        self.flush().await?;
+        let drain = async {
+            self.stream.shutdown().await?;
+            let mut thrown_away = 0;
+            while thrown_away < LINGER_OCTETS {
+                self.input.clear();
+                self.input.reserve(READ);
+                match self.stream.read_buf(&mut self.input).await? {
+                    0 => break,
+                    read => thrown_away += read,
+                }
+            }
+            io::Result::Ok(())
+        };
+        // Neither a reset nor a client that stays is of interest any more.
+        let _ = timeout(LINGER, drain).await;
+        Ok(())
+    }
+}

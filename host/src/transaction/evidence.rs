@@ -1,0 +1,196 @@
+//! What is kept of a transaction: verdicts, outcomes, refused relaying.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::Client;
+use super::ask::Answered;
+use crate::address::Mailbox;
+use crate::decision::{Decision, Permit, Refusal, Resolved, TlsOffer, Verdict as Judged, judge};
+use crate::deliver::Delivered;
+use crate::engine::LogLevel;
+use crate::facts::{Connection, Facts, ReceiptId, unix_seconds};
+use crate::host::Host;
+use crate::receipt::{
+    DefaultOf, Event, Outcome, OutcomeEvent, RelayEvent, VerdictEvent, timestamp,
+};
+use crate::smtp::envelope::Mail;
+use crate::smtp::reply::{self, Reply};
+use crate::tenant::Tenant;
+
+/// How long a reply may wait for its outcome's receipt. The message is delivered by
+/// then: a client that gives up waiting would send it again.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// All that a verdict is drawn from.
+pub(super) struct Conclusion<'a> {
+    pub(super) tenant: &'a Tenant,
+    pub(super) host_default: &'a Resolved,
+    pub(super) facts: Arc<Facts>,
+    pub(super) answered: Answered,
+    pub(super) offer: TlsOffer,
+    pub(super) started: Instant,
+}
+
+impl Conclusion<'_> {
+    /// From the policy's answer to the verdict, with all the evidence but the reply;
+    /// and the line that a refusal carries.
+    pub(super) fn draw(
+        self,
+        node: &str,
+    ) -> (VerdictEvent, Result<Permit, Refusal>, Option<String>) {
+        let (resolved, default_of) = self.resolve();
+        let judged = match &resolved {
+            Some(resolved) => judge(resolved, &self.facts, self.offer),
+            None => Err(Refusal::PolicyFailed),
+        };
+        let Self {
+            tenant,
+            facts,
+            answered,
+            started,
+            ..
+        } = self;
+        let lists = tenant
+            .lists
+            .iter()
+            .map(|(name, list)| (name.to_owned(), list.digest()));
+        let refusal = judged.as_ref().err().cloned();
+        let event = VerdictEvent {
+            id: facts.id,
+            time: timestamp(facts.now),
+            node: node.to_owned(),
+            policy: answered.policy,
+            trust: tenant.trust.digest(),
+            lists: lists.collect(),
+            decision: answered.decision,
+            reason: answered.reason,
+            failure: answered.failure.map(|(record, _)| record),
+            resolved,
+            default_of,
+            verdict: refusal.map_or(Judged::Accepted, Judged::Refused),
+            reply: String::new(),
+            micros: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            fuel: answered.fuel,
+            log: answered.log,
+            log_dropped: answered.log_dropped,
+            facts,
+        };
+        (event, judged, answered.contact)
+    }
+
+    /// What the answer comes to, and whose default that is; none means to defer.
+    fn resolve(&self) -> (Option<Resolved>, Option<DefaultOf>) {
+        if let Some((_, on_failure)) = &self.answered.failure {
+            return (on_failure.decision(), None);
+        }
+        let (default, of) = match &self.tenant.default {
+            Some(default) => (default, DefaultOf::Tenant),
+            None => (self.host_default, DefaultOf::Host),
+        };
+        let decision = self.answered.decision.clone();
+        let default_of = (decision == Decision::Default).then_some(of);
+        (Some(decision.resolve(default)), default_of)
+    }
+}
+
+/// Keeps a verdict, and logs it with what the policy had to say.
+pub(super) async fn verdict(host: &Host, mut event: VerdictEvent, reply: &Reply) {
+    event.reply = reply.to_string();
+    let span = tracing::info_span!(
+        "recipient",
+        receipt.id = %event.id,
+        tenant.id = %event.facts.tenant,
+        policy.id = event.policy.as_ref().map(|policy| policy.name.as_str()),
+        client.addr = %event.facts.connection.client,
+    );
+    span.in_scope(|| log(&event));
+    host.journal.record(Event::Verdict(Box::new(event))).await;
+}
+
+/// A policy may write 32 lines for each decision, as often as there is mail: warnings
+/// are for the host's log, the rest for those who look for it.
+fn log(event: &VerdictEvent) {
+    for line in &event.log {
+        match line.level {
+            LogLevel::Warn => tracing::warn!(target: "portcullis::policy", "{}", line.text),
+            LogLevel::Info | LogLevel::Debug => {
+                tracing::debug!(target: "portcullis::policy", "{}", line.text);
+            }
+        }
+    }
+    if let Some(failure) = &event.failure {
+        tracing::warn!(target: "portcullis::policy", code = failure.code, "{}", failure.detail);
+    }
+    tracing::info!(reply = event.reply, "decided");
+}
+
+/// Keeps what became of a message for every recipient who has it.
+pub(super) async fn delivered(
+    host: &Host,
+    permits: &[Permit],
+    delivered: &[Delivered],
+    reply: &Reply,
+) {
+    for permit in permits {
+        let place = delivered
+            .iter()
+            .find(|place| place.tenant == *permit.tenant());
+        let detail = place
+            .map(|place| place.path.display().to_string())
+            .unwrap_or_default();
+        outcome(host, permit, Outcome::Delivered, Some(reply), detail).await;
+    }
+}
+
+/// Keeps what became of a message for one recipient.
+pub(super) async fn outcome(
+    host: &Host,
+    permit: &Permit,
+    outcome: Outcome,
+    reply: Option<&Reply>,
+    detail: String,
+) {
+    let event = Event::Outcome(OutcomeEvent {
+        id: permit.receipt(),
+        time: timestamp(unix_seconds(SystemTime::now())),
+        tenant: permit.tenant().clone(),
+        outcome,
+        reply: reply.map(ToString::to_string).unwrap_or_default(),
+        detail,
+    });
+    if tokio::time::timeout(PATIENCE, host.journal.record(event))
+        .await
+        .is_err()
+    {
+        tracing::error!(receipt.id = %permit.receipt(), ?outcome, "an outcome could not be recorded in time");
+    }
+}
+
+/// Refuses a recipient whom nobody here owns: the host is never an open relay.
+pub(super) async fn relaying(
+    host: &Host,
+    client: &Client,
+    mail: &Mail,
+    recipient: Mailbox,
+    now: SystemTime,
+) -> Reply {
+    let Some(unrecorded) = host.relay_receipts.admit(now) else {
+        return reply::relaying_denied(None);
+    };
+    let id = ReceiptId::new(now);
+    let reply = reply::relaying_denied(Some(id));
+    let event = RelayEvent {
+        id,
+        time: timestamp(unix_seconds(now)),
+        node: host.hostname.clone(),
+        connection: Connection::clone(&client.connection),
+        helo: mail.helo.clone(),
+        sender: mail.sender.clone(),
+        recipient,
+        reply: reply.to_string(),
+        unrecorded,
+    };
+    host.journal.record(Event::Relay(Box::new(event))).await;
+    reply
+}
