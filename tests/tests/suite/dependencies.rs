@@ -6,6 +6,7 @@ use std::fs;
 use std::process::Command;
 
 use portcullis_tests::program::workspace;
+use portcullis_tests::tool::text;
 use serde_json::Value;
 
 #[test]
@@ -68,19 +69,23 @@ fn licence_expressions_are_understood() {
 }
 
 fn metadata() -> Value {
+    let version = said(Command::new("rustc").arg("-vV"));
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .args(["metadata", "--format-version", "1", "--locked", "--offline"])
-        .args(["--filter-platform", "x86_64-unknown-linux-gnu"])
-        .current_dir(workspace())
-        .output()
-        .expect("the cargo that built this test is there");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
+    // What is built here has been fetched; what is built elsewhere may not have been.
+    let metadata = said(
+        Command::new(cargo)
+            .args(["metadata", "--format-version", "1", "--locked", "--offline"])
+            .args(["--filter-platform", host.unwrap_or_default()]),
     );
-    serde_json::from_slice(&output.stdout).expect("metadata is JSON")
+    serde_json::from_str(&metadata).expect("metadata is JSON")
+}
+
+fn said(command: &mut Command) -> String {
+    let output = command.current_dir(workspace()).output();
+    let output = output.expect("the toolchain that built this test is there");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    text(&output.stdout)
 }
 
 /// The texts of an array of a TOML file that is written as ours is.
