@@ -61,7 +61,7 @@ impl Maildirs {
         let maildir = self.maildir(permit.tenant());
         let path = maildir.0.clone();
         let opened = tokio::time::timeout(PATIENCE, blocking(move || maildir.open())).await;
-        opened.unwrap_or_else(|_| Err(DeliveryError::Timeout { path }))
+        opened.unwrap_or(Err(DeliveryError::Timeout { path }))
     }
 
     /// Delivers to all tenants or to none. On success it is on disk.
