@@ -153,6 +153,17 @@ impl Client {
         lines.join("\n")
     }
 
+    /// Takes a reply in clear if one comes within this time.
+    pub fn reply_within(&mut self, patience: Duration) -> Option<String> {
+        let Stream::Clear(socket) = &self.stream else {
+            unreachable!("only a socket can be waited for");
+        };
+        socket.set_read_timeout(Some(patience)).expect("a time");
+        let arrived = socket.peek(&mut [0]);
+        socket.set_read_timeout(Some(PATIENCE)).expect("a time");
+        arrived.is_ok().then(|| self.reply())
+    }
+
     /// Sends a command and takes its reply.
     pub fn say(&mut self, command: &str) -> String {
         self.send(format!("{command}\r\n"));

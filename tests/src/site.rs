@@ -28,6 +28,7 @@ pub struct Site {
     directory: TempDir,
     listeners: String,
     settings: String,
+    keys: String,
 }
 
 /// A running host. It is killed when it goes out of scope.
@@ -59,6 +60,7 @@ impl Default for Site {
             directory,
             listeners: String::new(),
             settings: String::new(),
+            keys: String::new(),
         }
     }
 }
@@ -81,6 +83,13 @@ impl Site {
     pub fn settings(mut self, toml: &str) -> Self {
         self.settings.push_str(toml);
         self.settings.push('\n');
+        self
+    }
+
+    /// Adds a key of `portcullis.toml` that stands in no table.
+    pub fn key(mut self, toml: &str) -> Self {
+        self.keys.push_str(toml);
+        self.keys.push('\n');
         self
     }
 
@@ -108,10 +117,15 @@ impl Site {
     /// Writes `portcullis.toml` and gives its path.
     pub fn write(&self) -> PathBuf {
         let config = self.path("portcullis.toml");
-        let (listeners, settings) = (&self.listeners, &self.settings);
+        let Self {
+            keys,
+            listeners,
+            settings,
+            ..
+        } = self;
         let data = self.path("data");
         let toml = format!(
-            "hostname = \"mx.host.example\"\ndata_dir = {data:?}\n\n{listeners}\n{settings}"
+            "hostname = \"mx.host.example\"\ndata_dir = {data:?}\n{keys}\n{listeners}\n{settings}"
         );
         fs::write(&config, toml).expect("the test's directory can be written");
         config

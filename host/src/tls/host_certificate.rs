@@ -4,7 +4,7 @@
 //! more. It is made once and kept, so that a sender that remembers keys sees the same
 //! one after a restart.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -146,7 +146,7 @@ fn make(hostname: &str, now: SystemTime) -> Result<String, rcgen::Error> {
 /// Written beside its place, then renamed: there is never half a file. The temporary
 /// file has mode 0600 from the start.
 fn store(directory: &Path, path: &Path, text: &str) -> std::io::Result<()> {
-    fs::create_dir_all(directory)?;
+    crate::directory::make(directory)?;
     let mut file = tempfile::NamedTempFile::new_in(directory)?;
     file.write_all(text.as_bytes())?;
     file.as_file().sync_all()?;

@@ -1,6 +1,7 @@
 //! 250 means kept: the order of system calls, storage that fails, and hosts that end.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use portcullis_tests::client::Client;
@@ -84,11 +85,11 @@ fn a_maildir_that_cannot_be_written() {
 }
 
 #[test]
-fn a_maildir_that_is_broken_from_the_start_takes_no_recipient() {
+fn a_maildir_that_is_broken_takes_no_recipient() {
     let host = site().start();
-    let mail = host.site().path("data/mail");
-    fs::create_dir_all(&mail).expect("the test's directory can be written");
-    fs::write(mail.join("acme"), "in the way").expect("the test's directory can be written");
+    let maildir = host.site().path("data/mail/acme");
+    fs::remove_dir_all(&maildir).expect("the host has made it");
+    fs::write(&maildir, "in the way").expect("the test's directory can be written");
     let mut client = Client::connect(host.address("smtp"));
     client.ehlo();
     client.expect(&format!("MAIL FROM:<{SENDER}>"), "250");
@@ -137,6 +138,53 @@ fn a_message_under_way_is_finished_when_the_host_is_asked_to_end() {
         ended.site.receipt("ann@acme.example")["outcome"]["outcome"],
         "delivered"
     );
+}
+
+#[test]
+fn a_message_that_does_not_end_is_cut_off_and_recorded() {
+    let host = site().start();
+    let mut idle = Client::connect(host.address("smtp"));
+    let mut stalled = Client::connect(host.address("smtp"));
+    stalled.ehlo();
+    stalled.expect(&format!("MAIL FROM:<{SENDER}>"), "250");
+    stalled.expect("RCPT TO:<ann@acme.example>", "250");
+    stalled.expect("DATA", "354");
+    stalled.send("Subject: half\r\n");
+    host.terminate();
+    assert!(
+        idle.reply().starts_with("421 4.3.2 "),
+        "the signal has arrived"
+    );
+    host.terminate();
+    let told = stalled.reply();
+    assert!(told.starts_with("421 4.3.2 "), "{told}");
+    let ended = host.wait();
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.log);
+    assert_eq!(copies(&ended.site), (0, 0));
+    let outcome = &ended.site.receipt("ann@acme.example")["outcome"];
+    assert_eq!(outcome["outcome"], "abandoned", "{outcome}");
+    assert_eq!(outcome["reply"], told.as_str(), "{outcome}");
+}
+
+#[test]
+fn mail_and_receipts_are_not_for_every_user() {
+    let host = site().start();
+    deliver(&host, &BOTH);
+    let ended = host.stop();
+    let mut looked_at = 0;
+    let mut directories = vec![ended.site.path("data")];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(&directory).expect("the host has made it") {
+            let path = entry.expect("an entry").path();
+            let mode = path.metadata().expect("it is there").permissions().mode();
+            assert_eq!(mode & 0o007, 0, "{} has mode {mode:o}", path.display());
+            looked_at += 1;
+            if path.is_dir() {
+                directories.push(path);
+            }
+        }
+    }
+    assert!(looked_at > 10, "only {looked_at} files and directories");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! and that the host serves the next client as if nothing had been.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use portcullis_tests::client::{Client, Tls};
 use portcullis_tests::site::{Ended, Host, Site};
@@ -75,6 +76,68 @@ fn unknown_commands_until_it_is_enough() {
 }
 
 #[test]
+fn a_first_line_that_continues_the_hosts_own_fields() {
+    let host = site().start();
+    let mut client = Client::connect(host.address("smtp"));
+    client.ehlo();
+    let forged = "\t dkim=pass header.d=bank.example\r\nSubject: x\r\n\r\n";
+    let reply = client.deliver("a@sender.example", &["ann@acme.example"], forged);
+    assert!(reply.starts_with("250"), "{reply}");
+    client.quit();
+    let mail = host.stop().site.mail("acme");
+    let text = String::from_utf8_lossy(&mail[0]).into_owned();
+    let (header, body) = text.split_once("\r\n\r\n").expect("a header and a body");
+    assert!(
+        header.ends_with("x-tls=none (received in clear)"),
+        "{header}"
+    );
+    assert!(body.starts_with(forged), "{body}");
+}
+
+#[test]
+fn the_postmaster_without_a_domain() {
+    let host = site().key("postmaster = \"ann@acme.example\"").start();
+    let mut client = Client::connect(host.address("smtp"));
+    client.ehlo();
+    let reply = client.deliver("a@sender.example", &["PostMaster"], "Help.\r\n");
+    assert!(reply.starts_with("250"), "{reply}");
+    client.quit();
+    let ended = host.stop();
+    assert_eq!(ended.site.mail("acme").len(), 1);
+    ended.site.receipt("ann@acme.example");
+}
+
+#[test]
+fn content_that_does_not_wait_for_the_answer() {
+    let host = site().start();
+    let mut client = Client::connect(host.address("smtp"));
+    client.ehlo();
+    client.send("MAIL FROM:<a@sender.example>\r\nRCPT TO:<x@foreign.example>\r\nDATA\r\nMAIL FROM:<evil@sender.example>\r\n");
+    let replies: Vec<String> = (0..3).map(|_| client.reply()[..3].to_owned()).collect();
+    assert_eq!(replies, ["250", "550", "554"]);
+    assert!(client.is_closed());
+    still_sound(host, 0);
+}
+
+#[test]
+fn a_line_that_trickles_in() {
+    let host = site().settings("[limits]\ncommand_timeout_s = 1").start();
+    let mut client = Client::connect(host.address("smtp"));
+    // An octet well within the time for a command, and again, and again.
+    let told = loop {
+        if client.try_send(b"N").is_err() {
+            break None;
+        }
+        if let Some(told) = client.reply_within(Duration::from_millis(300)) {
+            break Some(told);
+        }
+    };
+    let told = told.expect("the host says goodbye before it hangs up");
+    assert!(told.starts_with("421 4.4.2 "), "{told}");
+    still_sound(host, 0);
+}
+
+#[test]
 fn commands_behind_starttls() {
     let host = site().start();
     let mut client = Client::connect(host.address("smtp"));
@@ -82,7 +145,7 @@ fn commands_behind_starttls() {
     client.send("STARTTLS\r\nMAIL FROM:<evil@sender.example>\r\n");
     assert_eq!(
         client.reply(),
-        "554 5.5.1 Commands pipelined behind STARTTLS"
+        "554 5.5.1 Wait for the reply before you send more; closing connection"
     );
     assert!(client.is_closed());
     still_sound(host, 0);
