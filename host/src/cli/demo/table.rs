@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::scenes::Scene;
+use crate::address::Mailbox;
 use crate::cli::receipts::{connection, decision};
 use crate::facts::ClientCertificate;
 use crate::receipt::VerdictEvent;
@@ -14,19 +15,17 @@ pub(super) struct Row {
     pub(super) receipt: Receipt,
 }
 
-const HEAD: [&str; 7] = [
+const HEAD: [&str; 5] = [
     "scene",
-    "sender",
-    "recipient",
     "connection",
     "certificate",
     "decided by",
     "decision",
 ];
 
-/// The table: two lines for each row, the second with the reply and the reason.
+/// The table: below each row who wrote to whom, what the client was told, and why.
 pub(super) fn table(rows: &[Row]) -> String {
-    let cells: Vec<[String; 7]> = rows.iter().map(cells).collect();
+    let cells: Vec<[String; 5]> = rows.iter().map(cells).collect();
     let widths: Vec<usize> = (0..HEAD.len())
         .map(|column| {
             let longest = cells.iter().map(|row| row[column].chars().count()).max();
@@ -34,18 +33,22 @@ pub(super) fn table(rows: &[Row]) -> String {
         })
         .collect();
     let line = |cells: &[String]| {
-        let padded: Vec<_> = cells
+        let padded = cells
             .iter()
             .zip(&widths)
-            .map(|(cell, width)| format!("{cell:width$}"))
-            .collect();
-        padded.join("  ").trim_end().to_owned()
+            .map(|(cell, width)| format!("{cell:width$}"));
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     let mut text = format!("{}\n", line(&HEAD.map(str::to_owned)));
     for (row, cells) in rows.iter().zip(&cells) {
         let (reply, reason) = told(&row.receipt);
+        let (sender, recipient) = addresses(&row.receipt);
         // Writing to a String cannot fail.
-        let _ = write!(text, "{}\n    {reply}\n", line(cells));
+        let _ = write!(
+            text,
+            "{}\n    {sender} -> {recipient}: {reply}\n",
+            line(cells)
+        );
         if !reason.is_empty() {
             let _ = writeln!(text, "    because {reason}");
         }
@@ -62,34 +65,33 @@ pub(super) fn table(rows: &[Row]) -> String {
     text
 }
 
-fn cells(row: &Row) -> [String; 7] {
+fn cells(row: &Row) -> [String; 5] {
     let scene = row.scene.title.to_owned();
     match &row.receipt {
-        Receipt::Decided(v, _) => [
-            scene,
-            v.facts
-                .sender
-                .as_ref()
-                .map_or("<>".into(), ToString::to_string),
-            v.facts.recipient.to_string(),
-            how(v),
-            certificate(v),
-            by(v),
-            decision(v),
-        ],
-        Receipt::Relay(r) => [
-            scene,
-            r.sender.as_ref().map_or("<>".into(), ToString::to_string),
-            r.recipient.to_string(),
-            r.connection
-                .tls
-                .as_ref()
-                .map_or("clear".into(), |tls| tls.version.to_string()),
-            "-".into(),
-            "the host".into(),
-            "relaying refused".into(),
-        ],
+        Receipt::Decided(v, _) => [scene, how(v), certificate(v), by(v), decision(v)],
+        Receipt::Relay(r) => {
+            let tls = r.connection.tls.as_ref();
+            let how = tls.map_or("clear".into(), |tls| tls.version.to_string());
+            [
+                scene,
+                how,
+                "-".into(),
+                "the host".into(),
+                "relaying refused".into(),
+            ]
+        }
     }
+}
+
+fn addresses(receipt: &Receipt) -> (String, &Mailbox) {
+    let (sender, recipient) = match receipt {
+        Receipt::Decided(verdict, _) => (&verdict.facts.sender, &verdict.facts.recipient),
+        Receipt::Relay(relay) => (&relay.sender, &relay.recipient),
+    };
+    (
+        sender.as_ref().map_or("<>".into(), ToString::to_string),
+        recipient,
+    )
 }
 
 fn told(receipt: &Receipt) -> (&str, &str) {
@@ -121,18 +123,11 @@ fn certificate(verdict: &VerdictEvent) -> String {
         .map(|tls| &tls.client_certificate)
     {
         None | Some(ClientCertificate::None | ClientCertificate::NotAsked) => "-".into(),
-        Some(ClientCertificate::Given(certificate)) => {
-            let state = facts
-                .trust
-                .as_ref()
-                .map_or("not judged", |trust| trust.client.state.as_str());
-            format!(
-                "{} {state}",
-                certificate
-                    .dns_names
-                    .first()
-                    .map_or("(no name)", String::as_str)
-            )
+        Some(ClientCertificate::Given(_)) => {
+            let trust = facts.trust.as_ref();
+            trust
+                .map_or("not judged", |trust| trust.client.state.as_str())
+                .into()
         }
     }
 }
@@ -141,8 +136,8 @@ fn by(verdict: &VerdictEvent) -> String {
     match &verdict.policy {
         None => "no policy".into(),
         Some(policy) => match &policy.module {
-            Some(module) => format!("{} (module {:.8})", policy.name, module.digest.to_string()),
-            None => format!("{} (constant)", policy.name),
+            Some(module) => format!("{} ({:.8})", policy.name, module.digest.to_string()),
+            None => policy.name.clone(),
         },
     }
 }
