@@ -22,7 +22,11 @@ pub(super) async fn check(path: &Path) -> anyhow::Result<()> {
         faults.sort();
         return Err(all(&faults));
     }
-    println!("ok: {listeners} listeners, {tenants} tenants");
+    println!(
+        "ok: {}, {}",
+        counted(listeners, "listener"),
+        counted(tenants, "tenant")
+    );
     Ok(())
 }
 
@@ -59,9 +63,10 @@ pub(super) fn all(faults: &[Fault]) -> anyhow::Error {
     for fault in faults {
         eprintln!("{fault}");
     }
-    anyhow::anyhow!(
-        "{} {}",
-        faults.len(),
-        if faults.len() == 1 { "fault" } else { "faults" }
-    )
+    anyhow::anyhow!(counted(faults.len(), "fault"))
+}
+
+fn counted(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
 }

@@ -59,7 +59,7 @@ fn what_only_loading_shows_has_its_place_too() {
 fn a_sound_configuration_is_ok() {
     let site = Site::new().tenant("acme", "domains = [\"acme.example\"]");
     let ran = site.run("check").expect_code(0);
-    assert_eq!(ran.stdout, "ok: 1 listeners, 1 tenants\n");
+    assert_eq!(ran.stdout, "ok: 1 listener, 1 tenant\n");
     assert_eq!(ran.stderr, "");
 }
 
