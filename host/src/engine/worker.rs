@@ -11,8 +11,11 @@
 //! The order is in the argument, as JSON; the input is on standard input; a `Report`
 //! and after it the artefact are on standard output.
 
+use std::fs;
 use std::io::{self, Read, Write};
+use std::os::fd::RawFd;
 use std::panic;
+use std::path::Path;
 use std::pin::pin;
 use std::process::ExitCode;
 use std::task::{Context, Poll, Waker};
@@ -151,6 +154,7 @@ fn work() -> io::Result<()> {
 
 /// Limits this process, before it has read anything that could harm it.
 fn limit(order: &Order) -> io::Result<()> {
+    close_inherited()?;
     let at_most = |resource, value| {
         let limit = Rlimit {
             current: Some(value),
@@ -166,6 +170,30 @@ fn limit(order: &Order) -> io::Result<()> {
     at_most(Resource::As, order.address_space)?;
     // Not worth failing for.
     let _ = rustix::process::nice(NICENESS);
+    Ok(())
+}
+
+/// Closes every descriptor but the three streams. The host's own close themselves, but
+/// whoever started the host may have left it others, such as sockets, and a limit on the
+/// number of open files does not close them.
+#[expect(
+    unsafe_code,
+    reason = "there is no safe way to close a descriptor that nothing here owns"
+)]
+fn close_inherited() -> io::Result<()> {
+    let open = Path::new("/proc/self/fd");
+    let mut inherited = Vec::new();
+    for entry in fs::read_dir(open)? {
+        let number = entry?.file_name().to_str().and_then(|n| n.parse().ok());
+        inherited.extend(number.filter(|number: &RawFd| *number > 2));
+    }
+    // Among them is the one that the directory was read by, which is closed already.
+    inherited.retain(|number| open.join(number.to_string()).is_symlink());
+    for number in inherited {
+        // SAFETY: this process has one thread and has opened nothing yet, so no object
+        // owns a descriptor above the streams.
+        unsafe { rustix::io::close(number) }
+    }
     Ok(())
 }
 

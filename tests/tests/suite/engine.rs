@@ -3,8 +3,11 @@
 mod guest;
 
 use std::fs;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,6 +97,31 @@ async fn a_rust_policy_is_admitted_in_every_form() {
             assert!(ran.fuel < 1_000_000, "{form}: {} units of fuel", ran.fuel);
         }
     }
+}
+
+/// The worker waits for its input here, and has closed a socket that was left to it.
+#[test]
+fn a_worker_keeps_nothing_that_it_inherits() {
+    let (mut ours, theirs) = UnixStream::pair().expect("a pair of sockets");
+    let order = r#"{"job":"check","memory":8388608,"address_space":1073741824,"processor_seconds":5,"input":1000}"#;
+    // The shell passes the socket on as a descriptor beyond the limit on open files.
+    let mut worker = Command::new("bash")
+        .args(["-c", "exec 40>&2 2>/dev/null; exec \"$0\" \"$@\""])
+        .arg(program::portcullis())
+        .args(["compile-worker", order])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(OwnedFd::from(theirs))
+        .spawn()
+        .expect("a worker");
+    ours.set_read_timeout(Some(Duration::from_secs(20)))
+        .expect("a timeout");
+    let end = ours.read(&mut [0]);
+    assert!(matches!(end, Ok(0)), "the socket is still open: {end:?}");
+    let ended = worker.try_wait().expect("a child");
+    assert_eq!(ended, None, "it closed the socket by ending");
+    drop(worker.stdin.take());
+    worker.wait().expect("a child");
 }
 
 #[tokio::test]
