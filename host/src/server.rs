@@ -19,7 +19,7 @@ use crate::listen::{Bound, accept};
 use crate::receipt::journal::{Journal, JournalError, Writer};
 use crate::smtp::listener::{Listener, ListenerTls};
 use crate::smtp::session::Profile;
-use crate::tenant;
+use crate::tenant::{self, Loaded};
 use crate::tls::{self, HostCertificateError, Identity, IdentityError, NoIdentity, TlsServer};
 
 /// A running host.
@@ -98,9 +98,12 @@ impl Server {
     pub async fn start(config: &Config) -> Result<Self, StartError> {
         make_directory(&config.data_dir)?;
         let engine = Engine::new(config.engine.clone())?;
-        let snapshot = tenant::load(config, &engine)
+        let Loaded { snapshot, refused } = tenant::load(config, &engine)
             .await
             .map_err(StartError::Faults)?;
+        for fault in refused {
+            tracing::error!(%fault, "a module is not loaded, and every policy that asks it fails");
+        }
         let tls = tls_or_none(config);
         let bound = bind_all(config, tls.as_ref()).await?;
         let (journal, receipts) =
