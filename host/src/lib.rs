@@ -12,6 +12,7 @@ pub mod config;
 
 pub mod address;
 pub mod digest;
+pub mod unicode;
 
 pub mod listen;
 pub mod smtp;

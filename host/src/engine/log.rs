@@ -2,6 +2,7 @@
 //! characters that could forge a line or move a terminal's cursor.
 
 use super::outcome::{LogLevel, LogLine};
+use crate::unicode::is_misleading;
 
 /// Lines kept of one decision, as documented in the interface.
 const LINES: usize = 32;
@@ -33,15 +34,16 @@ impl Log {
     }
 }
 
-/// What is kept of a text: its beginning, at most [`BYTES`], escapes counted.
+/// What is kept of a text: its beginning, at most [`BYTES`], escapes counted. What is
+/// kept of that is the same.
 pub(super) fn kept(text: &str) -> String {
     let mut kept = String::with_capacity(text.len().min(BYTES));
     for c in text.chars() {
         let before = kept.len();
-        if is_plain(c) {
-            kept.push(c);
-        } else {
+        if is_misleading(c) {
             kept.extend(c.escape_default());
+        } else {
+            kept.push(c);
         }
         if kept.len() > BYTES {
             kept.truncate(before);
@@ -49,13 +51,6 @@ pub(super) fn kept(text: &str) -> String {
         }
     }
     kept
-}
-
-/// Not a control character, nor one of those that reorder or break lines.
-fn is_plain(c: char) -> bool {
-    !c.is_control()
-        && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}'
-            | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -69,8 +64,10 @@ mod tests {
             ("two\r\nlines", "two\\r\\nlines"),
             ("\u{1b}[31m", "\\u{1b}[31m"),
             ("\u{202e}gpj", "\\u{202e}gpj"),
+            ("a\u{200b}b\u{feff}", "a\\u{200b}b\\u{feff}"),
         ] {
             assert_eq!(kept(text), expected);
+            assert_eq!(kept(&kept(text)), expected, "twice");
         }
         assert_eq!(kept(&"x".repeat(5_000)).len(), BYTES);
         assert_eq!(kept(&"ü".repeat(5_000)).len(), BYTES);

@@ -18,6 +18,7 @@ pub use super::outline::Malformed;
 use super::outline::{Oid, Outline, content, elements};
 use crate::digest::Digest;
 use crate::facts::Certificate;
+use crate::unicode::is_misleading;
 
 /// Most bytes of a chain that a client may send. A mail server's chain is 3 to 6 KB;
 /// sessions are cached with their chain, so this bounds the cache as well.
@@ -71,7 +72,7 @@ pub(super) fn distinguished_name(der: &[u8]) -> String {
 pub(super) fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for character in text.chars() {
-        if misleads(character) {
+        if is_misleading(character) {
             let mut bytes = [0; 4];
             for byte in character.encode_utf8(&mut bytes).bytes() {
                 safe.push_str(&format!("\\{byte:02x}"));
@@ -81,13 +82,6 @@ pub(super) fn escaped(text: &str) -> String {
         }
     }
     safe
-}
-
-fn misleads(character: char) -> bool {
-    character.is_control()
-        || matches!(character,
-            '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// The extended key usages, by their dotted numbers; none without the extension.

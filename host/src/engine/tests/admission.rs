@@ -67,6 +67,31 @@ fn bad_uploads_are_refused_in_words() {
     }
 }
 
+/// The name is at 16, and a wrong import is quoted by the tool that finds it.
+#[test]
+fn what_an_upload_says_cannot_move_a_cursor() {
+    for (name, fields, expected) in [
+        (
+            "a control character in the name",
+            "(data (i32.const 16) \"\\1b[2J\")",
+            "a name with characters that control or hide text: \\u{1b}[2J-made",
+        ),
+        (
+            "an override in the name",
+            "(data (i32.const 16) \"\\e2\\80\\ae\")",
+            "a name with characters that control or hide text: \\u{202e}d-made",
+        ),
+    ] {
+        let refusal = refusal(&guest_with(fields, ""));
+        assert!(refusal.contains(expected), "{name}: {refusal}");
+    }
+    let long = worker::Report::Refused("\u{1b}\n".repeat(10_000));
+    let worker::Report::Refused(reason) = long.bounded() else {
+        unreachable!("a refusal stays one");
+    };
+    assert!(reason.starts_with("\\u{1b}\\n") && reason.len() <= 1_000);
+}
+
 #[test]
 fn bombs_are_refused_by_the_scan() {
     let nested = |loops: usize, locals: usize| {
