@@ -17,15 +17,24 @@ pub(super) struct Log {
 }
 
 impl Log {
+    /// When all lines are taken, a warning takes the place of the last: the text of a
+    /// panic comes at the very end.
     pub(super) fn write(&mut self, level: LogLevel, text: &str) {
-        if self.lines.len() < LINES {
-            self.lines.push(LogLine {
-                level,
-                text: kept(text),
-            });
-        } else {
+        if self.lines.len() >= LINES {
             self.dropped += 1;
+            if level != LogLevel::Warn {
+                return;
+            }
+            self.lines.pop();
         }
+        let text = kept(text);
+        self.lines.push(LogLine { level, text });
+    }
+
+    /// The newest line, if it is a warning: after a trap, the text of the panic.
+    pub(super) fn last_words(&self) -> Option<&str> {
+        let last = self.lines.last()?;
+        (last.level == LogLevel::Warn).then_some(last.text.as_str())
     }
 
     /// The lines, and how many were over the limit.
@@ -81,7 +90,10 @@ mod tests {
         for _ in 0..40 {
             log.write(LogLevel::Info, "line");
         }
+        assert_eq!(log.last_words(), None);
+        log.write(LogLevel::Warn, "the end");
+        assert_eq!(log.last_words(), Some("the end"));
         let (lines, dropped) = log.finish();
-        assert_eq!((lines.len(), dropped), (32, 8));
+        assert_eq!((lines.len(), dropped), (32, 9));
     }
 }

@@ -73,7 +73,8 @@ impl Linked {
             let about = policy.portcullis_policy_about();
             about.call_describe(&mut store).await
         };
-        let manifest = described.await.map_err(|error| failure(error, limits))?;
+        let described = described.await;
+        let manifest = described.map_err(|error| explained(error, limits, &store))?;
         Ok(convert::manifest(manifest))
     }
 
@@ -89,7 +90,8 @@ impl Linked {
             let about = policy.portcullis_policy_about();
             about.call_check_settings(&mut store, settings).await
         };
-        let faults = checked.await.map_err(|error| failure(error, limits))?;
+        let checked = checked.await;
+        let faults = checked.map_err(|error| explained(error, limits, &store))?;
         Ok(faults.err().unwrap_or_default())
     }
 
@@ -136,6 +138,15 @@ impl Linked {
             Ok(UpdateDeadline::YieldCustom(1, others_first))
         });
         store
+    }
+}
+
+/// The same where there is no receipt for the log to stand in: a trap says nothing, and
+/// the text of the panic before it does.
+fn explained(error: wasmtime::Error, limits: Limits, store: &Store<Call>) -> Failure {
+    match (failure(error, limits), store.data().log.last_words()) {
+        (Failure::Trap(trap), Some(words)) => Failure::Trap(kept(&format!("{trap}: {words}"))),
+        (failure, _) => failure,
     }
 }
 
