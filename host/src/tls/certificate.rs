@@ -15,7 +15,7 @@ use x509_cert::name::Name;
 use x509_cert::spki::SubjectPublicKeyInfoRef;
 
 pub use super::outline::Malformed;
-use super::outline::{Oid, Outline, content, elements};
+use super::outline::{Oid, Outline, all_elements, content, elements};
 use crate::digest::Digest;
 use crate::facts::Certificate;
 use crate::unicode::is_misleading;
@@ -85,13 +85,16 @@ pub(super) fn escaped(text: &str) -> String {
 }
 
 /// The extended key usages, by their dotted numbers; none without the extension.
-pub(super) fn key_purposes(outline: &Outline<'_>) -> Option<Vec<Oid>> {
-    let usages = content(outline.extension(EXTENDED_KEY_USAGE)?, Tag::Sequence).ok()?;
-    Some(
-        elements(usages)
-            .filter_map(|usage| Oid::from_der(usage).ok())
-            .collect(),
-    )
+///
+/// # Errors
+/// When they cannot be read, which is not the same as being good for everything.
+pub(super) fn key_purposes(outline: &Outline<'_>) -> Result<Option<Vec<Oid>>, Malformed> {
+    let Some(extension) = outline.extension(EXTENDED_KEY_USAGE)? else {
+        return Ok(None);
+    };
+    let usages = all_elements(content(extension, Tag::Sequence)?)?;
+    let purposes: Result<_, _> = usages.into_iter().map(Oid::from_der).collect();
+    Ok(Some(purposes?))
 }
 
 /// What a public key is.
@@ -160,6 +163,8 @@ fn common_name(subject: &[u8]) -> Option<String> {
 
 fn extended_key_usages(outline: &Outline<'_>) -> Vec<String> {
     key_purposes(outline)
+        .ok()
+        .flatten()
         .unwrap_or_default()
         .into_iter()
         .map(|oid| match oid.to_string().as_str() {
@@ -219,6 +224,8 @@ impl AlternativeNames {
         let mut names = Self::default();
         let sequence = outline
             .extension(ALTERNATIVE_NAME)
+            .ok()
+            .flatten()
             .and_then(|extension| content(extension, Tag::Sequence).ok());
         elements(sequence.unwrap_or_default()).for_each(|name| names.add(name));
         names
