@@ -197,7 +197,9 @@ impl Engine {
         };
         let checked = module.program.linked.check(&text, self.limits()).await;
         let faults = checked.map_err(|failure| AdmissionError::Refused(failure.to_string()))?;
-        Ok(faults.iter().map(|fault| own_fault(fault)).collect())
+        // The path, where there is one, stands within the module's message.
+        let faults = faults.iter().take(module::FAULTS);
+        Ok(faults.map(|fault| SettingsFault::new("", fault)).collect())
     }
 
     /// What is loaded, or else in the cache.
@@ -257,12 +259,5 @@ impl Engine {
     /// The map is whole whatever happened to the thread that held it.
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, Weak<Program>>> {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn own_fault(message: &str) -> SettingsFault {
-    SettingsFault {
-        path: String::new(),
-        message: log::kept(message),
     }
 }

@@ -20,7 +20,7 @@ use crate::listen::{Bound, Sessions, accept};
 use crate::receipt::journal::{Journal, JournalError, Writer};
 use crate::smtp::listener::{Listener, ListenerTls};
 use crate::smtp::profile::Profile;
-use crate::tenant;
+use crate::tenant::{self, Loaded};
 use crate::tls::{self, HostCertificateError, Identity, IdentityError, NoIdentity, TlsServer};
 
 /// How long sessions that are cut off may take for their last reply, and then the disk
@@ -103,9 +103,12 @@ impl Server {
     pub async fn start(config: &Config) -> Result<Self, StartError> {
         make_directory(&config.data_dir)?;
         let engine = Engine::new(config.engine.clone())?;
-        let snapshot = tenant::load(config, &engine)
+        let Loaded { snapshot, refused } = tenant::load(config, &engine)
             .await
             .map_err(StartError::Faults)?;
+        for fault in refused {
+            tracing::error!(%fault, "a module is not loaded, and every policy that asks it fails");
+        }
         let tls = tls_or_none(config);
         let maildirs = Maildirs::new(&config.maildirs, config.hostname.as_str());
         maildirs.prepare(snapshot.tenants().iter().map(|tenant| &tenant.id));

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-pub use load::{faults, load};
+pub use load::{Loaded, faults, load};
 
 use crate::address::{Domain, Mailbox};
 use crate::decision::Resolved;
@@ -49,7 +49,7 @@ pub struct Tenant {
     pub lists: Arc<Lists>,
     /// Its policies, in the order of its file.
     pub policies: Vec<Policy>,
-    /// Every module that a policy names, and perhaps more.
+    /// Every module that was admitted; a policy whose module is not among them fails.
     modules: BTreeMap<Name, Arc<Module>>,
     /// Digests of the policies, which every receipt names.
     revisions: BTreeMap<Name, Digest>,
@@ -114,8 +114,7 @@ impl Tenant {
         known.unwrap_or_else(|| policy.digest())
     }
 
-    /// The module that a policy of this tenant asks; none for a consultation that is
-    /// not from one of its policies.
+    /// The module that a policy of this tenant asks; none where it was refused.
     pub fn module(&self, consultation: &Consultation) -> Option<&Arc<Module>> {
         self.modules.get(&consultation.module)
     }

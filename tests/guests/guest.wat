@@ -11,6 +11,7 @@
   (import "portcullis:policy/facts@0.1.0" "[method]message.tls" (func $tls (param i32 i32)))
   (import "portcullis:policy/facts@0.1.0" "[method]tls.version" (func $tls-version (param i32) (result i32)))
   (import "portcullis:policy/lists@0.1.0" "contains" (func $contains (param i32 i32 i32 i32) (result i32)))
+  (import "portcullis:policy/lists@0.1.0" "lookup" (func $lookup (param i32 i32 i32 i32 i32)))
   (import "portcullis:policy/log@0.1.0" "write" (func $log (param i32 i32 i32)))
   (import "portcullis:policy/demands@0.1.0" "[constructor]requirements" (func $set (result i32)))
   (import "portcullis:policy/demands@0.1.0" "[method]requirements.at-least" (func $at-least (param i32 i32)))

@@ -8,6 +8,11 @@ pub(super) const BYTES_PER_CALL: usize = 1 << 20;
 /// Text that a guest may hand to the host in one decision, all calls together: the
 /// answer is a kilobyte, and thirty-two log lines are thirty-two.
 const TEXT: usize = 1 << 20;
+/// Text that the host may hand to a guest in one decision: a certificate's names are 16
+/// KiB at most, and nobody needs all facts a hundred times.
+const TOLD: usize = 4 << 20;
+/// Facts that a guest may ask for: a policy that reads each of them once asks for sixty.
+const FACTS: u32 = 10_000;
 /// Lookups in lists: a policy asks for a sender, a domain and its parents.
 const LOOKUPS: u32 = 1_000;
 /// Requirements, as documented in the interface.
@@ -24,6 +29,8 @@ pub(super) const HANDLES: usize = 256;
 #[derive(Debug)]
 pub(super) struct Budget {
     text: usize,
+    told: usize,
+    facts: u32,
     lookups: u32,
     requirements: u32,
     pins: u32,
@@ -36,6 +43,8 @@ impl Budget {
     pub(super) fn new(memory: usize) -> Self {
         Self {
             text: TEXT,
+            told: TOLD,
+            facts: FACTS,
             lookups: LOOKUPS,
             requirements: REQUIREMENTS,
             pins: PINS,
@@ -44,12 +53,30 @@ impl Budget {
         }
     }
 
+    /// Text from the guest.
     pub(super) fn text(&mut self, text: &str) -> Result<(), Failure> {
         match self.text.checked_sub(text.len()) {
             Some(left) => self.text = left,
             None => return Err(too_much(format_args!("over {TEXT} bytes of text"))),
         }
         Ok(())
+    }
+
+    /// Text for the guest, from facts or lists, of this many bytes.
+    pub(super) fn told(&mut self, bytes: usize) -> Result<(), Failure> {
+        match self.told.checked_sub(bytes) {
+            Some(left) => self.told = left,
+            None => {
+                return Err(too_much(format_args!(
+                    "to be told over {TOLD} bytes of text"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn fact(&mut self) -> Result<(), Failure> {
+        take(&mut self.facts, FACTS, "facts")
     }
 
     pub(super) fn lookup(&mut self) -> Result<(), Failure> {

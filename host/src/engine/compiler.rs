@@ -238,9 +238,9 @@ async fn converse(child: &mut Child, input: &[u8]) -> io::Result<Vec<u8>> {
 fn split(mut output: Vec<u8>) -> Option<(Report, Vec<u8>)> {
     let (length, rest) = output.split_first_chunk::<4>()?;
     let length = u32::from_be_bytes(*length) as usize;
-    let report = serde_json::from_slice(rest.get(..length)?).ok()?;
+    let report: Report = serde_json::from_slice(rest.get(..length)?).ok()?;
     output.drain(..4 + length);
-    Some((report, output))
+    Some((report.bounded(), output))
 }
 
 fn internal(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> AdmissionError {

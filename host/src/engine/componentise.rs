@@ -47,8 +47,7 @@ pub(super) enum InterfaceError {
 
 /// The finished component.
 pub(super) fn componentise(scanned: Scanned) -> Result<Vec<u8>, InterfaceError> {
-    check_exports(&scanned.exports)?;
-    check_imports(&scanned.imports)?;
+    check(&scanned.imports, &scanned.exports)?;
     match scanned.kind {
         Kind::Component => Ok(scanned.bytes),
         Kind::Module => ComponentEncoder::default()
@@ -56,6 +55,13 @@ pub(super) fn componentise(scanned: Scanned) -> Result<Vec<u8>, InterfaceError> 
             .and_then(|encoder| encoder.validate(true).encode())
             .map_err(|error| InterfaceError::Encode(format!("{error:#}"))),
     }
+}
+
+/// Imports first: what a stranger imports says more of what it is than that it exports
+/// nothing of ours.
+fn check(imports: &[String], exports: &[String]) -> Result<(), InterfaceError> {
+    check_imports(imports)?;
+    check_exports(exports)
 }
 
 fn check_imports(imports: &[String]) -> Result<(), InterfaceError> {
@@ -145,9 +151,9 @@ fn shown(name: &str) -> String {
 mod tests {
     use super::*;
 
-    fn check(imports: &[&str], exports: &[&str]) -> String {
+    fn checked(imports: &[&str], exports: &[&str]) -> String {
         let owned = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
-        match check_exports(&owned(exports)).and_then(|()| check_imports(&owned(imports))) {
+        match check(&owned(imports), &owned(exports)) {
             Ok(()) => "fits".to_owned(),
             Err(error) => error.to_string(),
         }
@@ -172,6 +178,11 @@ mod tests {
                 &["wasi:clocks/wall-clock@0.2.0"],
                 &whole,
                 "this module imports `wasi:clocks/wall-clock@0.2.0`, and a policy may import only portcullis:policy/*: no clock, randomness, files, network or environment; build for wasm32-unknown-unknown, not for wasi",
+            ),
+            (
+                &["env"],
+                &["_start"],
+                "this module imports `env`, and a policy may import only portcullis:policy/*: no clock, randomness, files, network or environment",
             ),
             (
                 &["portcullis:policy/facts@0.3.0"],
@@ -199,7 +210,7 @@ mod tests {
                 "this module exports nothing of portcullis:policy/about: a policy exports secure-receipt and about",
             ),
         ] {
-            assert_eq!(check(imports, exports), expected);
+            assert_eq!(checked(imports, exports), expected);
         }
     }
 }

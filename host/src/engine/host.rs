@@ -60,23 +60,39 @@ impl Call {
         self.sets.get_mut(place).map(std::mem::take)
     }
 
-    fn facts(&self) -> Result<&Facts> {
-        match &self.question {
-            Some(question) => Ok(&question.facts),
-            None => Err(ended(Failure::TooMuch(
-                "facts outside of a decision".to_owned(),
-            ))),
-        }
+    /// Tells a fact of the message, and counts it.
+    fn tell<T: Told>(&mut self, read: impl FnOnce(&Facts) -> T) -> Result<T> {
+        self.tell_some(|facts| Ok(read(facts)))
     }
 
-    fn tls(&self) -> Result<&crate::facts::Tls> {
-        let tls = self.facts()?.connection.tls.as_ref();
-        tls.ok_or_else(|| ended(Failure::Host("a handle to no TLS session".to_owned())))
+    /// Tells a fact of the TLS session.
+    fn tell_tls<T: Told>(&mut self, read: impl FnOnce(&crate::facts::Tls) -> T) -> Result<T> {
+        self.tell_some(|facts| match &facts.connection.tls {
+            Some(tls) => Ok(read(tls)),
+            None => Err(Failure::Host("a handle to no TLS session".to_owned())),
+        })
     }
 
-    fn certificate(&self) -> Result<&crate::facts::Certificate> {
-        let certificate = self.facts()?.certificate();
-        certificate.ok_or_else(|| ended(Failure::Host("a handle to no certificate".to_owned())))
+    /// Tells a fact of the client's certificate.
+    fn tell_certificate<T: Told>(
+        &mut self,
+        read: impl FnOnce(&crate::facts::Certificate) -> T,
+    ) -> Result<T> {
+        self.tell_some(|facts| match facts.certificate() {
+            Some(certificate) => Ok(read(certificate)),
+            None => Err(Failure::Host("a handle to no certificate".to_owned())),
+        })
+    }
+
+    fn tell_some<T: Told>(&mut self, read: impl FnOnce(&Facts) -> Result<T, Failure>) -> Result<T> {
+        self.budget.fact().map_err(ended)?;
+        let Some(question) = &self.question else {
+            let what = "facts outside of a decision".to_owned();
+            return Err(ended(Failure::TooMuch(what)));
+        };
+        let told = read(&question.facts).map_err(ended)?;
+        self.budget.told(told.bytes()).map_err(ended)?;
+        Ok(told)
     }
 
     /// Adds a requirement to a set.
@@ -104,6 +120,39 @@ impl Call {
             Some(list) => Ok(list.get(key)),
             None => Err(ended(Failure::UnknownList(super::log::kept(name)))),
         }
+    }
+}
+
+/// What a guest is told, which costs the host the text in it.
+trait Told {
+    /// How much text it is.
+    fn bytes(&self) -> usize {
+        0
+    }
+}
+
+impl Told for bool {}
+impl Told for u16 {}
+impl Told for u32 {}
+impl Told for u64 {}
+impl Told for i64 {}
+impl<R> Told for Resource<R> {}
+
+impl Told for String {
+    fn bytes(&self) -> usize {
+        self.len()
+    }
+}
+
+impl<T: Told> Told for Option<T> {
+    fn bytes(&self) -> usize {
+        self.as_ref().map_or(0, Told::bytes)
+    }
+}
+
+impl<T: Told> Told for Vec<T> {
+    fn bytes(&self) -> usize {
+        self.iter().map(Told::bytes).sum()
     }
 }
 
@@ -174,7 +223,9 @@ impl lists::Host for Call {
     }
 
     fn lookup(&mut self, name: String, key: String) -> Result<Option<String>> {
-        Ok(Call::lookup(self, &name, &key)?.map(str::to_owned))
+        let value = Call::lookup(self, &name, &key)?.map(str::to_owned);
+        self.budget.told(value.bytes()).map_err(ended)?;
+        Ok(value)
     }
 }
 

@@ -2,6 +2,7 @@
 //! characters that could forge a line or move a terminal's cursor.
 
 use super::outcome::{LogLevel, LogLine};
+use crate::unicode::is_misleading;
 
 /// Lines kept of one decision, as documented in the interface.
 const LINES: usize = 32;
@@ -16,15 +17,24 @@ pub(super) struct Log {
 }
 
 impl Log {
+    /// When all lines are taken, a warning takes the place of the last: the text of a
+    /// panic comes at the very end.
     pub(super) fn write(&mut self, level: LogLevel, text: &str) {
-        if self.lines.len() < LINES {
-            self.lines.push(LogLine {
-                level,
-                text: kept(text),
-            });
-        } else {
+        if self.lines.len() >= LINES {
             self.dropped += 1;
+            if level != LogLevel::Warn {
+                return;
+            }
+            self.lines.pop();
         }
+        let text = kept(text);
+        self.lines.push(LogLine { level, text });
+    }
+
+    /// The newest line, if it is a warning: after a trap, the text of the panic.
+    pub(super) fn last_words(&self) -> Option<&str> {
+        let last = self.lines.last()?;
+        (last.level == LogLevel::Warn).then_some(last.text.as_str())
     }
 
     /// The lines, and how many were over the limit.
@@ -33,15 +43,16 @@ impl Log {
     }
 }
 
-/// What is kept of a text: its beginning, at most [`BYTES`], escapes counted.
+/// What is kept of a text: its beginning, at most [`BYTES`], escapes counted. What is
+/// kept of that is the same.
 pub(super) fn kept(text: &str) -> String {
     let mut kept = String::with_capacity(text.len().min(BYTES));
     for c in text.chars() {
         let before = kept.len();
-        if is_plain(c) {
-            kept.push(c);
-        } else {
+        if is_misleading(c) {
             kept.extend(c.escape_default());
+        } else {
+            kept.push(c);
         }
         if kept.len() > BYTES {
             kept.truncate(before);
@@ -49,13 +60,6 @@ pub(super) fn kept(text: &str) -> String {
         }
     }
     kept
-}
-
-/// Not a control character, nor one of those that reorder or break lines.
-fn is_plain(c: char) -> bool {
-    !c.is_control()
-        && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}'
-            | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -69,8 +73,10 @@ mod tests {
             ("two\r\nlines", "two\\r\\nlines"),
             ("\u{1b}[31m", "\\u{1b}[31m"),
             ("\u{202e}gpj", "\\u{202e}gpj"),
+            ("a\u{200b}b\u{feff}", "a\\u{200b}b\\u{feff}"),
         ] {
             assert_eq!(kept(text), expected);
+            assert_eq!(kept(&kept(text)), expected, "twice");
         }
         assert_eq!(kept(&"x".repeat(5_000)).len(), BYTES);
         assert_eq!(kept(&"ü".repeat(5_000)).len(), BYTES);
@@ -84,7 +90,10 @@ mod tests {
         for _ in 0..40 {
             log.write(LogLevel::Info, "line");
         }
+        assert_eq!(log.last_words(), None);
+        log.write(LogLevel::Warn, "the end");
+        assert_eq!(log.last_words(), Some("the end"));
         let (lines, dropped) = log.finish();
-        assert_eq!((lines.len(), dropped), (32, 8));
+        assert_eq!((lines.len(), dropped), (32, 9));
     }
 }

@@ -86,6 +86,12 @@ pub enum Failure {
         /// All it had.
         limit: Duration,
     },
+    /// It was not done in time, though it did not run for long: the host is busy.
+    #[error("the policy had no answer within {} ms on a busy host", limit.as_millis())]
+    Overdue {
+        /// How long it was waited for.
+        limit: Duration,
+    },
     /// It asked for more memory, or a larger table, than it may have.
     #[error("the policy asked for {asked} {what}, and may have {limit}")]
     Memory {
@@ -129,7 +135,7 @@ impl Failure {
             Self::Error(_) => "error",
             Self::Trap(_) => "trap",
             Self::OutOfFuel { .. } => "out-of-fuel",
-            Self::Deadline { .. } => "deadline",
+            Self::Deadline { .. } | Self::Overdue { .. } => "deadline",
             Self::Memory { .. } => "memory",
             Self::TooMuch(_) => "too-much",
             Self::UnknownList(_) => "unknown-list",
@@ -152,6 +158,7 @@ impl Failure {
             Self::Error(_)
             | Self::UnknownList(_)
             | Self::BadRequirement(_)
+            | Self::Overdue { .. }
             | Self::Unavailable { .. }
             | Self::Quarantined { .. }
             | Self::Host(_) => false,

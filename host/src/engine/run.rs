@@ -1,13 +1,13 @@
 //! One run of a module: **a fresh store and instance per decision**, so that nothing
 //! leaks from one message to the next.
 //!
-//! Fuel bounds instructions, ticks bound time, [`Budget`] bounds the rest; all are set
-//! before instantiation, which runs code of the guest too.
+//! Fuel bounds instructions, ticks bound the time that a guest runs, a timeout the time
+//! that its caller waits, [`Budget`] bounds the rest; all are set before instantiation, which runs code of the guest too.
 
 use std::time::{Duration, Instant};
 
 use wasmtime::component::{Component, HasSelf, Linker};
-use wasmtime::{Store, Trap, UpdateDeadline};
+use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
 
 use super::bindings::{Policy, PolicyPre};
 use super::budget::{BYTES_PER_CALL, Budget, HANDLES};
@@ -20,6 +20,10 @@ use crate::digest::Digest;
 
 /// The period of the ticker: a run that lasts longer yields its thread this often.
 pub(super) const TICK: Duration = Duration::from_millis(10);
+
+/// The whole time of a run in multiples of its running time: on a host where a guest
+/// gets less than a tenth of a core, clients should hear 451 and come back.
+const PATIENCE: u32 = 10;
 
 /// A compiled and linked module.
 pub(super) struct Program {
@@ -53,7 +57,7 @@ impl Linked {
     pub(super) async fn decide(&self, settings: &str, question: Question, limits: Limits) -> Ran {
         let started = Instant::now();
         let mut store = self.store(Some(question), limits);
-        let result = self.ask(&mut store, settings, limits).await;
+        let result = in_time(limits, self.ask(&mut store, settings, limits)).await;
         let left = store.get_fuel().unwrap_or(limits.fuel);
         let (log, log_dropped) = store.into_data().log.finish();
         Ran {
@@ -68,12 +72,10 @@ impl Linked {
     /// Asks what the module says of itself.
     pub(super) async fn describe(&self, limits: Limits) -> Result<Manifest, Failure> {
         let mut store = self.store(None, limits);
-        let described = async {
-            let policy = self.0.instantiate_async(&mut store).await?;
-            let about = policy.portcullis_policy_about();
-            about.call_describe(&mut store).await
-        };
-        let manifest = described.await.map_err(|error| failure(error, limits))?;
+        let policy = self.instance(&mut store, limits).await?;
+        let about = policy.portcullis_policy_about();
+        let described = about.call_describe(&mut store).await;
+        let manifest = described.map_err(|error| explained(error, limits, &store))?;
         Ok(convert::manifest(manifest))
     }
 
@@ -85,12 +87,12 @@ impl Linked {
     ) -> Result<Vec<String>, Failure> {
         let mut store = self.store(None, limits);
         let checked = async {
-            let policy = self.0.instantiate_async(&mut store).await?;
+            let policy = self.instance(&mut store, limits).await?;
             let about = policy.portcullis_policy_about();
-            about.call_check_settings(&mut store, settings).await
+            let checked = about.call_check_settings(&mut store, settings).await;
+            checked.map_err(|error| explained(error, limits, &store))
         };
-        let faults = checked.await.map_err(|error| failure(error, limits))?;
-        Ok(faults.err().unwrap_or_default())
+        Ok(in_time(limits, checked).await?.err().unwrap_or_default())
     }
 
     async fn ask(
@@ -99,17 +101,27 @@ impl Linked {
         settings: &str,
         limits: Limits,
     ) -> Result<Answer, Failure> {
-        let answered = async {
-            let policy = self.0.instantiate_async(&mut *store).await?;
-            let decide = policy.portcullis_policy_secure_receipt();
-            decide
-                .call_decide(&mut *store, Call::message(), settings)
-                .await
-        };
-        match answered.await.map_err(|error| failure(error, limits))? {
+        let policy = self.instance(store, limits).await?;
+        let decide = policy.portcullis_policy_secure_receipt();
+        let answered = decide
+            .call_decide(&mut *store, Call::message(), settings)
+            .await;
+        match answered.map_err(|error| failure(error, limits))? {
             Ok(answer) => convert::answer(&answer, store.data_mut()),
             Err(text) => Err(Failure::Error(kept(&text))),
         }
+    }
+
+    /// What goes wrong here without the guest's doing is the host's.
+    async fn instance(&self, store: &mut Store<Call>, limits: Limits) -> Result<Policy, Failure> {
+        let instance = self.0.instantiate_async(&mut *store).await;
+        instance.map_err(|error| {
+            if error.is::<Trap>() || error.is::<Failure>() {
+                failure(error, limits)
+            } else {
+                host_failure(&error)
+            }
+        })
     }
 
     fn store(&self, question: Option<Question>, limits: Limits) -> Store<Call> {
@@ -139,6 +151,15 @@ impl Linked {
     }
 }
 
+/// The same where there is no receipt for the log to stand in: a trap says nothing, and
+/// the text of the panic before it does.
+fn explained(error: wasmtime::Error, limits: Limits, store: &Store<Call>) -> Failure {
+    match (failure(error, limits), store.data().log.last_words()) {
+        (Failure::Trap(trap), Some(words)) => Failure::Trap(kept(&format!("{trap}: {words}"))),
+        (failure, _) => failure,
+    }
+}
+
 /// What ended a guest, in the administrator's words.
 fn failure(error: wasmtime::Error, limits: Limits) -> Failure {
     match error.downcast_ref::<Trap>() {
@@ -152,10 +173,34 @@ fn failure(error: wasmtime::Error, limits: Limits) -> Failure {
     }
     match error.downcast::<Failure>() {
         Ok(failure) => failure,
-        // wasmtime keeps the type of this one to itself.
-        Err(error) if format!("{error:#}").contains("fuel allocated for hostcalls") => {
-            Failure::TooMuch(format!("over {BYTES_PER_CALL} bytes in one call"))
-        }
-        Err(error) => Failure::Trap(kept(&format!("{error:#}"))),
+        Err(error) if error.is::<PoolConcurrencyLimitError>() => host_failure(&error),
+        Err(error) => untyped(&format!("{error:#}")),
     }
+}
+
+/// wasmtime keeps the types of these to itself: two limits, and what breaks the rules
+/// of the component model.
+fn untyped(text: &str) -> Failure {
+    if text.contains("fuel allocated for hostcalls") {
+        Failure::TooMuch(format!("over {BYTES_PER_CALL} bytes in one call"))
+    } else if text.contains("store handle limit exceeded") {
+        Failure::TooMuch(format!("more than {HANDLES} handles at one time"))
+    } else {
+        Failure::Trap(kept(text))
+    }
+}
+
+fn host_failure(error: &wasmtime::Error) -> Failure {
+    Failure::Host(kept(&format!("{error:#}")))
+}
+
+/// Bounds the time from question to answer, of which a busy host may give a guest
+/// little: its ticks count only while it runs.
+async fn in_time<T>(
+    limits: Limits,
+    run: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let limit = limits.deadline.saturating_mul(PATIENCE);
+    let done = tokio::time::timeout(limit, run).await;
+    done.unwrap_or(Err(Failure::Overdue { limit }))
 }

@@ -7,10 +7,7 @@ use jsonschema::{PatternOptions, Retrieve, Uri, Validator};
 use serde_json::Value;
 
 use super::log::kept;
-use super::module::SettingsFault;
-
-/// Faults reported of one document: enough to mend it.
-const FAULTS: usize = 20;
+use super::module::{FAULTS, SettingsFault};
 
 /// Not a schema.
 #[derive(Debug, thiserror::Error)]
@@ -38,10 +35,7 @@ pub(super) fn faults(schema: &Validator, settings: &Value) -> Vec<SettingsFault>
     schema
         .iter_errors(settings)
         .take(FAULTS)
-        .map(|error| SettingsFault {
-            path: error.instance_path().to_string(),
-            message: kept(&error.to_string()),
-        })
+        .map(|error| SettingsFault::new(error.instance_path().as_str(), &error.to_string()))
         .collect()
 }
 

@@ -12,7 +12,8 @@ pub struct EngineSettings {
     /// without end costs about 10 ms.
     pub fuel: u64,
     /// Longest time one decision may run; expect up to twice this much, since time is
-    /// measured in ticks of 10 ms and a bulk operation is looked at once. Default
+    /// measured in ticks of 10 ms and a bulk operation is looked at once. Only while it
+    /// runs, that is: on a busy host it is given up after ten times as long. Default
     /// 100 ms: ten times what the fuel lasts for, so that it is fuel which decides, the
     /// same on every node, and time only what fuel does not see (work of the host).
     pub deadline: Duration,

@@ -11,8 +11,11 @@
 //! The order is in the argument, as JSON; the input is on standard input; a `Report`
 //! and after it the artefact are on standard output.
 
+use std::fs;
 use std::io::{self, Read, Write};
+use std::os::fd::RawFd;
 use std::panic;
+use std::path::Path;
 use std::pin::pin;
 use std::process::ExitCode;
 use std::task::{Context, Poll, Waker};
@@ -24,7 +27,8 @@ use wasmtime::component::Component;
 
 use super::Failure;
 use super::componentise::{InterfaceError, componentise};
-use super::module::{Manifest, SettingsFault};
+use super::log::kept;
+use super::module::{FAULTS, Manifest, ManifestError, SettingsFault};
 use super::run::{Limits, Linked};
 use super::scan::{ScanError, scan};
 use super::schema::{self, SchemaError};
@@ -84,6 +88,29 @@ pub(super) enum Report {
     Checked(Vec<SettingsFault>),
 }
 
+impl Report {
+    /// Much of a report is in the words of an upload: names, messages of tools that
+    /// quote it, a schema's own. All of it passes here twice, before the worker sends it
+    /// and after the host has it, since a worker may have been broken.
+    pub(super) fn bounded(self) -> Self {
+        match self {
+            Self::Compiled(manifest) => match manifest.check() {
+                Ok(()) => Self::Compiled(manifest),
+                Err(error) => Self::Refused(error.to_string()),
+            },
+            Self::Refused(reason) => Self::Refused(kept(&reason)),
+            Self::Checked(faults) => {
+                let faults = faults.iter().take(FAULTS);
+                Self::Checked(
+                    faults
+                        .map(|f| SettingsFault::new(&f.path, &f.message))
+                        .collect(),
+                )
+            }
+        }
+    }
+}
+
 /// An admitted upload.
 pub(super) struct Artefact {
     pub(super) manifest: Manifest,
@@ -104,12 +131,8 @@ pub(super) enum Refused {
     Link(String),
     #[error("asked to describe itself, {0}")]
     Describe(#[from] Failure),
-    #[error("its manifest has a {what} of {found} bytes: {allowed}")]
-    Manifest {
-        what: &'static str,
-        found: usize,
-        allowed: &'static str,
-    },
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
     #[error(transparent)]
     Schema(#[from] SchemaError),
 }
@@ -120,7 +143,7 @@ pub fn main() -> ExitCode {
     panic::set_hook(Box::new(|_| {}));
     let done = panic::catch_unwind(work).unwrap_or_else(|_| {
         let reason = "the compiler failed on this module: please report it to the operator";
-        report(&Report::Refused(reason.to_owned()), &[])
+        report(Report::Refused(reason.to_owned()), &[])
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -139,18 +162,19 @@ fn work() -> io::Result<()> {
         .read_to_end(&mut input)?;
     match order.job {
         Job::Compile(effort) => match compile(&input, order.memory, effort) {
-            Ok(artefact) => report(&Report::Compiled(artefact.manifest), &artefact.code),
-            Err(refused) => report(&Report::Refused(refused.to_string()), &[]),
+            Ok(artefact) => report(Report::Compiled(artefact.manifest), &artefact.code),
+            Err(refused) => report(Report::Refused(refused.to_string()), &[]),
         },
         Job::Check => match check(&input) {
-            Ok(faults) => report(&Report::Checked(faults), &[]),
-            Err(error) => report(&Report::Refused(error.to_string()), &[]),
+            Ok(faults) => report(Report::Checked(faults), &[]),
+            Err(error) => report(Report::Refused(error.to_string()), &[]),
         },
     }
 }
 
 /// Limits this process, before it has read anything that could harm it.
 fn limit(order: &Order) -> io::Result<()> {
+    close_inherited()?;
     let at_most = |resource, value| {
         let limit = Rlimit {
             current: Some(value),
@@ -169,8 +193,32 @@ fn limit(order: &Order) -> io::Result<()> {
     Ok(())
 }
 
-fn report(report: &Report, artefact: &[u8]) -> io::Result<()> {
-    let report = serde_json::to_vec(report)?;
+/// Closes every descriptor but the three streams. The host's own close themselves, but
+/// whoever started the host may have left it others, such as sockets, and a limit on the
+/// number of open files does not close them.
+#[expect(
+    unsafe_code,
+    reason = "there is no safe way to close a descriptor that nothing here owns"
+)]
+fn close_inherited() -> io::Result<()> {
+    let open = Path::new("/proc/self/fd");
+    let mut inherited = Vec::new();
+    for entry in fs::read_dir(open)? {
+        let number = entry?.file_name().to_str().and_then(|n| n.parse().ok());
+        inherited.extend(number.filter(|number: &RawFd| *number > 2));
+    }
+    // Among them is the one that the directory was read by, which is closed already.
+    inherited.retain(|number| open.join(number.to_string()).is_symlink());
+    for number in inherited {
+        // SAFETY: this process has one thread and has opened nothing yet, so no object
+        // owns a descriptor above the streams.
+        unsafe { rustix::io::close(number) }
+    }
+    Ok(())
+}
+
+fn report(report: Report, artefact: &[u8]) -> io::Result<()> {
+    let report = serde_json::to_vec(&report.bounded())?;
     let length = u32::try_from(report.len()).map_err(io::Error::other)?;
     let mut out = io::stdout().lock();
     out.write_all(&length.to_be_bytes())?;
@@ -194,7 +242,7 @@ pub(super) fn compile(bytes: &[u8], memory: usize, effort: Effort) -> Result<Art
     let component = Component::from_binary(&engine, &component).map_err(failed)?;
     let linked = Linked::new(&component).map_err(|error| Refused::Link(format!("{error:#}")))?;
     let manifest = describe(&linked, memory)?;
-    check_manifest(&manifest)?;
+    manifest.check()?;
     schema::compile(&manifest.settings_schema)?;
     Ok(Artefact {
         manifest,
@@ -214,39 +262,4 @@ fn describe(linked: &Linked, memory: usize) -> Result<Manifest, Refused> {
         Poll::Ready(manifest) => Ok(manifest?),
         Poll::Pending => Err(Refused::Compile("it waits for something".to_owned())),
     }
-}
-
-/// What goes into receipts, lists and pages is bounded.
-fn check_manifest(manifest: &Manifest) -> Result<(), Refused> {
-    let allowed = [
-        ("name", manifest.name.len(), 1..=100, "1 to 100 are allowed"),
-        (
-            "version",
-            manifest.version.len(),
-            1..=50,
-            "1 to 50 are allowed",
-        ),
-        (
-            "description",
-            manifest.description.len(),
-            0..=1_000,
-            "up to 1,000 are allowed",
-        ),
-        (
-            "settings schema",
-            manifest.settings_schema.len(),
-            1..=65_536,
-            "1 to 65,536 are allowed",
-        ),
-    ];
-    for (what, found, range, allowed) in allowed {
-        if !range.contains(&found) {
-            return Err(Refused::Manifest {
-                what,
-                found,
-                allowed,
-            });
-        }
-    }
-    Ok(())
 }

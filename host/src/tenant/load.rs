@@ -3,6 +3,10 @@
 //!
 //! **Every fault is reported**, as the configuration reports its own; a configuration
 //! with faults gives no snapshot, so what was loaded before stays in force.
+//!
+//! **A module that is refused is its tenant's trouble alone**: it is left out, and the
+//! policies that name it fail as they have chosen to. What was admitted yesterday may be
+//! refused after an upgrade of the host, which must not take everybody's mail with it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -19,41 +23,60 @@ use crate::policy::{Choice, Name};
 use crate::tls::pem::{self, PemError};
 use crate::tls::{PublicRoots, TrustError, TrustSettings, TrustStore};
 
+/// A snapshot, and what is missing from it.
+#[derive(Debug)]
+pub struct Loaded {
+    /// All tenants.
+    pub snapshot: Snapshot,
+    /// Modules that were refused and left out, by file and line.
+    pub refused: Vec<Fault>,
+}
+
 /// Loads all tenants.
 ///
 /// # Errors
-/// Every fault, by file and line.
-pub async fn load(config: &Config, engine: &Engine) -> Result<Snapshot, Vec<Fault>> {
-    let (tenants, faults) = load_all(config, engine).await;
-    if faults.is_empty() {
-        Ok(Snapshot::new(tenants, config.default.clone()))
+/// Every fault, by file and line, unless all of them are modules that were refused.
+pub async fn load(config: &Config, engine: &Engine) -> Result<Loaded, Vec<Fault>> {
+    let loader = load_all(config, engine).await;
+    if loader.faults.is_empty() {
+        Ok(Loaded {
+            snapshot: Snapshot::new(loader.tenants, config.default.clone()),
+            refused: sorted(loader.refused),
+        })
     } else {
-        Err(faults)
+        Err(loader.all_faults())
     }
 }
 
 /// What only loading shows to be wrong, also with what could be read of a
 /// configuration that has other faults.
 pub async fn faults(config: &Config, engine: &Engine) -> Vec<Fault> {
-    load_all(config, engine).await.1
+    load_all(config, engine).await.all_faults()
 }
 
-async fn load_all(config: &Config, engine: &Engine) -> (Vec<Arc<Tenant>>, Vec<Fault>) {
+async fn load_all<'a>(config: &Config, engine: &'a Engine) -> Loader<'a> {
     let mut loader = Loader {
         engine,
         module_size: config.engine.module_size as u64,
         public_roots: None,
         checked: HashMap::new(),
+        tenants: Vec::new(),
         faults: Vec::new(),
+        refused: Vec::new(),
     };
     loader.public_roots = loader.public_roots(config).await;
-    let mut tenants = Vec::new();
     for tenant in &config.tenants {
-        tenants.extend(loader.tenant(tenant).await.map(Arc::new));
+        let tenant = loader.tenant(tenant).await;
+        loader.tenants.extend(tenant.map(Arc::new));
     }
-    loader.faults.sort();
-    loader.faults.dedup();
-    (tenants, loader.faults)
+    loader
+}
+
+/// By file and line, each once.
+fn sorted(mut faults: Vec<Fault>) -> Vec<Fault> {
+    faults.sort();
+    faults.dedup();
+    faults
 }
 
 struct Loader<'a> {
@@ -64,10 +87,19 @@ struct Loader<'a> {
     /// What modules said of settings, by the digests of both: each check starts a
     /// process, and many policies have the same settings.
     checked: HashMap<(Digest, Digest), Vec<SettingsFault>>,
+    /// Those that could be loaded.
+    tenants: Vec<Arc<Tenant>>,
+    /// What stands in the way of a snapshot.
     faults: Vec<Fault>,
+    /// What a snapshot goes without.
+    refused: Vec<Fault>,
 }
 
 impl Loader<'_> {
+    fn all_faults(self) -> Vec<Fault> {
+        sorted([self.faults, self.refused].concat())
+    }
+
     async fn public_roots(&mut self, config: &Config) -> Option<Arc<PublicRoots>> {
         let Some(named) = config.tls.public_roots.clone() else {
             return Some(PublicRoots::bundled());
@@ -84,9 +116,9 @@ impl Loader<'_> {
     /// `None` has been reported.
     async fn tenant(&mut self, config: &TenantConfig) -> Option<Tenant> {
         let trust = self.trust(config).await;
-        let modules = self.modules(config).await;
+        let mut modules = self.modules(config).await;
         for policy in &config.policies {
-            self.check_settings(policy, &modules).await;
+            self.check_settings(policy, &mut modules).await;
         }
         Some(Tenant {
             id: config.id.clone(),
@@ -126,35 +158,37 @@ impl Loader<'_> {
     async fn modules(&mut self, config: &TenantConfig) -> BTreeMap<Name, Arc<Module>> {
         let mut modules = BTreeMap::new();
         for module in &config.modules {
-            match self.module(&config.id, module).await {
-                Ok(admitted) => {
-                    modules.insert(module.name.clone(), admitted);
-                }
-                Err(fault) => self.faults.push(fault),
+            if let Some(admitted) = self.module(&config.id, module).await {
+                modules.insert(module.name.clone(), admitted);
             }
         }
         modules
     }
 
-    async fn module(&self, tenant: &TenantId, named: &ModuleConfig) -> Result<Arc<Module>, Fault> {
+    /// `None` has been reported.
+    async fn module(&mut self, tenant: &TenantId, named: &ModuleConfig) -> Option<Arc<Module>> {
         let at = &named.path.at;
         let (path, limit) = (named.path.value.clone(), self.module_size);
-        let bytes = in_background(move || config::read(&path, limit))
-            .await
-            .map_err(|error| match error {
-                ReadError::TooLarge { .. } => at.fault(format_args!(
-                    "{error}: build it with optimisation, and strip it"
-                )),
-                error => at.fault(error),
-            })?;
-        self.engine
-            .admit(tenant, &bytes)
-            .await
-            .map_err(|error| at.fault(error))
+        match in_background(move || config::read(&path, limit)).await {
+            Ok(bytes) => match self.engine.admit(tenant, &bytes).await {
+                Ok(module) => return Some(module),
+                Err(error) => self.refused.push(at.fault(error)),
+            },
+            Err(error @ ReadError::TooLarge { .. }) => self.refused.push(at.fault(format_args!(
+                "{error}: build it with optimisation, and strip it"
+            ))),
+            Err(error) => self.faults.push(at.fault(error)),
+        }
+        None
     }
 
-    /// Nothing to check without settings, or without the module, which was reported.
-    async fn check_settings(&mut self, read: &PolicyConfig, modules: &BTreeMap<Name, Arc<Module>>) {
+    /// Nothing to check without settings, or without the module, which was reported. A
+    /// module that cannot be asked about its settings is not to be asked about mail.
+    async fn check_settings(
+        &mut self,
+        read: &PolicyConfig,
+        modules: &mut BTreeMap<Name, Arc<Module>>,
+    ) {
         let (Choice::Module(consultation), Some(settings)) = (&read.policy.option, &read.settings)
         else {
             return;
@@ -167,7 +201,10 @@ impl Loader<'_> {
             Ok(found) => self
                 .faults
                 .extend(found.iter().map(|f| settings.fault(&f.path, &f.message))),
-            Err(error) => self.faults.push(settings.at.fault(error)),
+            Err(error) => {
+                self.refused.push(settings.at.fault(error));
+                modules.remove(&consultation.module);
+            }
         }
     }
 

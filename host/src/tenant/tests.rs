@@ -6,6 +6,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::{Config, Fault};
 use crate::engine::{Engine, EngineSettings};
+use crate::policy::Choice;
 
 /// A host's files, and an engine without a compile worker.
 struct Bench {
@@ -36,12 +37,22 @@ impl Bench {
     }
 
     async fn load(&self) -> Result<Snapshot, String> {
+        let loaded = self.load_what_can_be().await?;
+        assert!(loaded.refused.is_empty(), "{:?}", loaded.refused);
+        Ok(loaded.snapshot)
+    }
+
+    async fn load_what_can_be(&self) -> Result<Loaded, String> {
         let config = self.config().expect("no fault before loading");
+        load(&config, &self.engine)
+            .await
+            .map_err(|faults| self.shown(&faults))
+    }
+
+    fn shown(&self, faults: &[Fault]) -> String {
         let prefix = format!("{}/", self.directory.path().display());
-        load(&config, &self.engine).await.map_err(|faults| {
-            let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
-            lines.join("\n").replace(&prefix, "")
-        })
+        let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        lines.join("\n").replace(&prefix, "")
     }
 }
 
@@ -148,20 +159,39 @@ async fn public_roots_that_cannot_be_used_are_reported_once() {
     );
 }
 
+/// One is too large, and the other needs a compile worker.
 #[tokio::test]
-async fn a_module_that_is_refused_is_reported_at_its_path() {
+async fn a_module_that_is_refused_is_left_out_and_reported_at_its_path() {
     let bench = Bench::new();
     bench.write("portcullis.toml", "[engine]\nmodule_size = 65536");
-    bench.write("tenants/m.wasm", &"x".repeat(65_537));
+    bench.write("tenants/large.wasm", &"x".repeat(65_537));
+    bench.write("tenants/small.wasm", "x");
     bench.write(
         "tenants/a.toml",
-        "domains = [\"a.example\"]\n[[module]]\nname = \"m\"\npath = \"m.wasm\"\n\
-         [[policy]]\nname = \"p\"\noption = \"module\"\nmodule = \"m\"\n",
+        "domains = [\"a.example\"]\n[[module]]\nname = \"large\"\npath = \"large.wasm\"\n\
+         [[module]]\nname = \"small\"\npath = \"small.wasm\"\n\
+         [[policy]]\nname = \"p\"\noption = \"module\"\nmodule = \"large\"\n",
     );
+    bench.write("tenants/b.toml", "domains = [\"b.example\"]");
+    let loaded = bench.load_what_can_be().await.expect("a snapshot");
+    let refused = bench.shown(&loaded.refused);
+    let [large, small] = refused.lines().collect::<Vec<_>>()[..] else {
+        unreachable!("two modules are refused: {refused}");
+    };
     assert_eq!(
-        bench.load().await.err().unwrap_or_default(),
-        "tenants/a.toml:4: module[0].path: \"tenants/m.wasm\" has 65537 bytes, over the limit of 65536: build it with optimisation, and strip it"
+        large,
+        "tenants/a.toml:4: module[0].path: \"tenants/large.wasm\" has 65537 bytes, over the limit of 65536: build it with optimisation, and strip it"
     );
+    assert!(small.starts_with("tenants/a.toml:7: module[1].path: "));
+    let [a, b] = loaded.snapshot.tenants() else {
+        unreachable!("both tenants are loaded");
+    };
+    let Choice::Module(consultation) = &a.policies[0].option else {
+        unreachable!("the policy asks a module");
+    };
+    assert!(a.module(consultation).is_none() && b.policies.is_empty());
+    let checked = faults(&bench.config().expect("sound"), &bench.engine).await;
+    assert_eq!(bench.shown(&checked), refused, "`check` reports them too");
 }
 
 #[tokio::test]

@@ -15,9 +15,10 @@ use x509_cert::name::Name;
 use x509_cert::spki::SubjectPublicKeyInfoRef;
 
 pub use super::outline::Malformed;
-use super::outline::{Oid, Outline, content, elements};
+use super::outline::{Oid, Outline, all_elements, content, elements};
 use crate::digest::Digest;
 use crate::facts::Certificate;
+use crate::unicode::is_misleading;
 
 /// Most bytes of a chain that a client may send. A mail server's chain is 3 to 6 KB;
 /// sessions are cached with their chain, so this bounds the cache as well.
@@ -71,7 +72,7 @@ pub(super) fn distinguished_name(der: &[u8]) -> String {
 pub(super) fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for character in text.chars() {
-        if misleads(character) {
+        if is_misleading(character) {
             let mut bytes = [0; 4];
             for byte in character.encode_utf8(&mut bytes).bytes() {
                 safe.push_str(&format!("\\{byte:02x}"));
@@ -83,21 +84,17 @@ pub(super) fn escaped(text: &str) -> String {
     safe
 }
 
-fn misleads(character: char) -> bool {
-    character.is_control()
-        || matches!(character,
-            '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}')
-}
-
 /// The extended key usages, by their dotted numbers; none without the extension.
-pub(super) fn key_purposes(outline: &Outline<'_>) -> Option<Vec<Oid>> {
-    let usages = content(outline.extension(EXTENDED_KEY_USAGE)?, Tag::Sequence).ok()?;
-    Some(
-        elements(usages)
-            .filter_map(|usage| Oid::from_der(usage).ok())
-            .collect(),
-    )
+///
+/// # Errors
+/// When they cannot be read, which is not the same as being good for everything.
+pub(super) fn key_purposes(outline: &Outline<'_>) -> Result<Option<Vec<Oid>>, Malformed> {
+    let Some(extension) = outline.extension(EXTENDED_KEY_USAGE)? else {
+        return Ok(None);
+    };
+    let usages = all_elements(content(extension, Tag::Sequence)?)?;
+    let purposes: Result<_, _> = usages.into_iter().map(Oid::from_der).collect();
+    Ok(Some(purposes?))
 }
 
 /// What a public key is.
@@ -166,6 +163,8 @@ fn common_name(subject: &[u8]) -> Option<String> {
 
 fn extended_key_usages(outline: &Outline<'_>) -> Vec<String> {
     key_purposes(outline)
+        .ok()
+        .flatten()
         .unwrap_or_default()
         .into_iter()
         .map(|oid| match oid.to_string().as_str() {
@@ -225,6 +224,8 @@ impl AlternativeNames {
         let mut names = Self::default();
         let sequence = outline
             .extension(ALTERNATIVE_NAME)
+            .ok()
+            .flatten()
             .and_then(|extension| content(extension, Tag::Sequence).ok());
         elements(sequence.unwrap_or_default()).for_each(|name| names.add(name));
         names

@@ -95,15 +95,27 @@ impl<'a> Outline<'a> {
         Digest::of(self.spki)
     }
 
-    /// Content of the first extension of this kind that can be read.
-    pub(super) fn extension(&self, kind: Oid) -> Option<&'a [u8]> {
-        elements(self.extensions).find_map(|extension| {
-            let mut fields = elements(content(extension, Tag::Sequence).ok()?);
-            let found = Oid::from_der(fields.next()?).ok()?;
+    /// Content of the extension of this kind; none where there is none.
+    ///
+    /// # Errors
+    /// When an extension cannot be read, since that might be the one, and when there
+    /// are two of a kind (RFC 5280, section 4.2, forbids it): what is malformed never
+    /// counts as absent.
+    pub(super) fn extension(&self, kind: Oid) -> Result<Option<&'a [u8]>, Malformed> {
+        let mut found = None;
+        for extension in all_elements(self.extensions)? {
+            let fields = all_elements(content(extension, Tag::Sequence)?)?;
             // Between the two stands the criticality, unless it is the default.
-            let value = content(fields.last()?, Tag::OctetString).ok()?;
-            (found == kind).then_some(value)
-        })
+            let ([id, value] | [id, _, value]) = fields[..] else {
+                return Err(Malformed);
+            };
+            let is_it = content(id, Tag::ObjectIdentifier)? == kind.as_bytes();
+            let value = content(value, Tag::OctetString)?;
+            if is_it && found.replace(value).is_some() {
+                return Err(Malformed);
+            }
+        }
+        Ok(found)
     }
 }
 
@@ -137,6 +149,16 @@ pub(super) fn elements(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
         let reader = reader.as_mut().filter(|reader| !reader.is_finished())?;
         reader.tlv_bytes().ok()
     })
+}
+
+/// The same where all of them must be readable.
+pub(super) fn all_elements(bytes: &[u8]) -> Result<Vec<&[u8]>, Malformed> {
+    let mut reader = SliceReader::new(bytes)?;
+    let mut all = Vec::new();
+    while !reader.is_finished() {
+        all.push(reader.tlv_bytes()?);
+    }
+    Ok(all)
 }
 
 /// The content of an element, which must have this tag.

@@ -14,11 +14,13 @@
 //!    the end entity's names as well) and revocation.
 //! 4. **Self-signed**: subject and issuer are the same and its own key verifies the
 //!    signature, in date, for its purposes, without critical extensions that nobody
-//!    knows. Counts as trusted only where the tenant accepts that.
+//!    knows, and rule 3 found nothing else wrong than that nobody vouches for it.
+//!    Counts as trusted only where the tenant accepts that.
 //! 5. **Untrusted**, with the reason ([`Distrust`]).
 //!
 //! Purposes: a certificate with extended key usages must have the one it is judged
-//! for; one without them is good for any (RFC 5280, section 4.2.1.12).
+//! for; one without them is good for any (RFC 5280, section 4.2.1.12), and one whose
+//! extensions cannot be read for none.
 //!
 //! Revocation lists: looked at for every certificate of a path, by the newest list of
 //! its issuer. A certificate whose issuer has none is taken as not revoked. A list
@@ -170,7 +172,7 @@ impl TrustStore {
             Ok(anchor) => return Ok(trust(TrustState::Trusted, &anchor)),
             Err(why) => why,
         };
-        if why == Distrust::UnknownCriticalExtension || !self.is_self_signed(&question.outline) {
+        if !question.leaves_alone(why) || !self.is_self_signed(&question.outline) {
             return Err(why);
         }
         question.check_dates_and_purpose()?;
@@ -234,6 +236,31 @@ struct Question<'a> {
 }
 
 impl Question<'_> {
+    /// Whether this reason, for which there is no path, leaves the certificate to be
+    /// judged by itself: that nobody vouches for it, or what a path would have had to be
+    /// made of. Whatever else is found wrong, revocation above all, stands.
+    fn leaves_alone(&self, why: Distrust) -> bool {
+        match why {
+            Distrust::UnknownIssuer
+            | Distrust::BadSignature
+            | Distrust::UnsupportedSignature
+            | Distrust::IssuerNotAuthority
+            | Distrust::AuthorityAsEndEntity
+            | Distrust::Version1
+            | Distrust::Version2 => true,
+            // One of an issuer's, where the certificate itself has none.
+            Distrust::UnknownCriticalExtension => EndEntityCert::try_from(self.end_entity).is_ok(),
+            Distrust::Expired
+            | Distrust::NotYetValid
+            | Distrust::Revoked
+            | Distrust::RevocationListUnusable
+            | Distrust::NameConstraint
+            | Distrust::NotForThisPurpose
+            | Distrust::TooComplex
+            | Distrust::Malformed => false,
+        }
+    }
+
     fn pinned_detail(&self) -> &'static str {
         match self.check_dates() {
             Ok(()) => "pinned",
@@ -255,7 +282,7 @@ impl Question<'_> {
 
     fn check_dates_and_purpose(&self) -> Result<(), Distrust> {
         self.check_dates()?;
-        match key_purposes(&self.outline) {
+        match key_purposes(&self.outline).map_err(|_| Distrust::Malformed)? {
             Some(purposes) if !purposes.contains(&self.purpose.oid()) => {
                 Err(Distrust::NotForThisPurpose)
             }

@@ -1,10 +1,13 @@
 //! The engine with its compile worker, a process of the real binary.
 
-mod guest;
+pub(crate) mod guest;
 
 use std::fs;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -96,6 +99,36 @@ async fn a_rust_policy_is_admitted_in_every_form() {
     }
 }
 
+/// The worker waits for its input here, and has closed a socket that was left to it.
+#[test]
+fn a_worker_keeps_nothing_that_it_inherits() {
+    let (mut ours, theirs) = UnixStream::pair().expect("a pair of sockets");
+    let order = r#"{"job":"check","memory":8388608,"address_space":1073741824,"processor_seconds":5,"input":1000}"#;
+    // The shell passes the socket on as a descriptor beyond the limit on open files.
+    let mut worker = Command::new("bash")
+        .args(["-c", "exec 40>&2 2>/dev/null; exec \"$0\" \"$@\""])
+        .arg(program::portcullis())
+        .args(["compile-worker", order])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(OwnedFd::from(theirs))
+        .spawn()
+        .expect("a worker");
+    ours.set_read_timeout(Some(Duration::from_secs(20)))
+        .expect("a timeout");
+    let end = ours.read(&mut [0]);
+    assert!(matches!(end, Ok(0)), "the socket is still open: {end:?}");
+    let ended = worker.try_wait().expect("a child");
+    assert_eq!(ended, None, "it closed the socket by ending");
+    let mut input = worker.stdin.take().expect("a pipe");
+    let check = br#"{"schema":"{}","settings":"{}"}"#;
+    input.write_all(check).expect("it reads");
+    drop(input);
+    let ended = worker.wait_with_output().expect("a child");
+    let said = String::from_utf8_lossy(&ended.stdout);
+    assert!(said.contains(r#"{"checked":[]}"#), "{said}");
+}
+
 #[tokio::test]
 async fn settings_are_held_against_the_schema() {
     let bench = Bench::new();
@@ -159,8 +192,8 @@ async fn refusals_come_back_in_words() {
     }
 }
 
-/// Nested loops in which many variables change, as many times over as the scan lets
-/// pass: far beyond what any compiler does in a second.
+/// Nested loops in which many variables change, as many as the scan lets pass: three
+/// such functions are more than can be optimised in a second.
 fn bomb(functions: usize) -> Vec<u8> {
     let mut changes = String::new();
     for local in 0..1_000 {
@@ -173,6 +206,23 @@ fn bomb(functions: usize) -> Vec<u8> {
         "(br_if 0 (i64.eqz (local.get 1))))".repeat(60)
     );
     guest::guest(&function.repeat(functions))
+}
+
+/// The same in a few kilobytes: a type is written once, and each call of two bytes
+/// makes as many values as the type says. 1.1 million of them are beyond the time of
+/// [`tight`] by half even where nothing is optimised.
+pub(crate) fn small_bomb() -> Vec<u8> {
+    let values = "i64 ".repeat(1_000);
+    let bytes = guest::guest(&format!(
+        "(type $from (func (result {values})))
+         (type $through (func (param {values}) (result {values})))
+         (func $values (type $from) unreachable)
+         (func $change (type $through) unreachable)
+         (func (call $values) {} unreachable)",
+        "(call $change)".repeat(1_100)
+    ));
+    assert!(bytes.len() < 10_000, "{} bytes", bytes.len());
+    bytes
 }
 
 /// Set in the process in which one test is alone, so that the memory it measures is
@@ -200,12 +250,11 @@ async fn a_compile_bomb_beside_a_policy_at_work() {
     }
     let bench = Bench::with(tight);
     let other = bench.admit(&guest::guest("")).await.expect("admitted");
-    let before = peak_memory();
+    let before = peak_memory("self");
     let engine = Arc::clone(&bench.engine);
     let bomb = tokio::spawn(async move {
-        let bytes = bomb(40);
-        assert!(bytes.len() < 1 << 20);
-        engine.admit(&tenant("evil"), &bytes).await.map(|_| ())
+        let admitted = engine.admit(&tenant("evil"), &small_bomb()).await;
+        admitted.map(|_| ())
     });
     let (facts, lists) = (guest::facts("a@b.example"), guest::lists());
     let mut decisions = 0_u64;
@@ -217,18 +266,18 @@ async fn a_compile_bomb_beside_a_policy_at_work() {
     }
     match bomb.await.expect("no panic") {
         Err(AdmissionError::Refused(reason)) => {
-            assert!(reason.contains("cannot be compiled"), "{reason}");
+            assert!(reason.contains("even without optimisation"), "{reason}");
         }
         other => assert_eq!(format!("{other:?}"), "refused"),
     }
     assert!(decisions > 100, "{decisions} decisions meanwhile");
-    let grown = peak_memory().saturating_sub(before);
+    let grown = peak_memory("self").saturating_sub(before);
     assert!(grown < 50 << 10, "this process grew by {grown} KiB");
 }
 
-/// The most memory that this process ever held, in KiB.
-fn peak_memory() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").expect("a status");
+/// The most memory that a process ever held, in KiB.
+pub(crate) fn peak_memory(process: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("a status");
     let line = status.lines().find(|line| line.starts_with("VmHWM:"));
     line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok())
         .expect("a number of KiB")

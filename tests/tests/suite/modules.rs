@@ -10,6 +10,8 @@ use portcullis_tests::program::{stock_policy, workspace};
 use portcullis_tests::site::{Host, Site};
 use serde_json::Value;
 
+use crate::engine::{peak_memory, small_bomb};
+
 /// How a client connects.
 #[derive(Clone, Copy, Debug)]
 enum How {
@@ -235,8 +237,57 @@ fn a_failing_policy_touches_its_own_tenant_only() {
     assert_eq!((site.mail("acme").len(), site.mail("broken").len()), (1, 0));
 }
 
-/// A host that starts with a module it cannot trust says which, where and why, and does
-/// not start.
+/// A module that passes the scan and that no compiler is done with in time costs a
+/// process of its own: the host starts all the same, and only its tenant's mail waits.
+#[test]
+fn a_compile_bomb_holds_up_its_own_tenant_only() {
+    let bomb = "domains = [\"bomb.example\"]\n[[module]]\nname = \"m\"\npath = \"../bomb.wasm\"\n\
+                [[policy]]\nname = \"all\"\noption = \"module\"\nmodule = \"m\"\n";
+    let site = || {
+        Site::new()
+            .settings("[engine]\ncompile_time_s = 1")
+            .tenant("acme", "domains = [\"acme.example\"]")
+    };
+    let deliver = |host: &Host| {
+        let mut client = Client::connect(host.address("smtp"));
+        client.ehlo();
+        client.expect("MAIL FROM:<amy@sender.example>", "250");
+        client.expect("RCPT TO:<a@acme.example>", "250");
+        client
+    };
+    let finish = |mut client: Client| {
+        client.expect("DATA", "354");
+        client.send("Subject: not held up\r\n\r\n");
+        client.expect(".", "250");
+        client.quit();
+    };
+
+    let without = site().start();
+    finish(deliver(&without));
+    let usual = peak_memory(&without.pid().to_string());
+    drop(without);
+
+    let host = site()
+        .file("bomb.wasm", small_bomb())
+        .tenant("bomb", bomb)
+        .start();
+    let mut client = deliver(&host);
+    client.expect("RCPT TO:<a@bomb.example>", "451 4.3.0");
+    finish(client);
+    let grown = peak_memory(&host.pid().to_string()).saturating_sub(usual);
+    assert!(grown < 50 << 10, "the host grew by {grown} KiB");
+
+    let ended = host.stop();
+    assert_eq!(ended.site.mail("acme").len(), 1);
+    let verdict = &ended.site.receipt("a@bomb.example")["verdict"];
+    assert_eq!(verdict["failure"]["code"], "host", "{verdict:#}");
+    let place = "tenants/bomb.toml:4: module[0].path: this module cannot be compiled";
+    let line = ended.log.lines().find(|line| line.contains(place));
+    assert!(line.is_some_and(|l| l.contains("ERROR")), "{}", ended.log);
+}
+
+/// Every module that is refused is named with its place and why. Here settings that do
+/// not fit are at fault as well, without which the host would start.
 #[test]
 fn bad_modules_are_refused_with_their_place() {
     let tenant = |id: &str| {

@@ -67,6 +67,55 @@ fn bad_uploads_are_refused_in_words() {
     }
 }
 
+/// What a panic of the SDK's does: a warning, then a trap.
+#[tokio::test]
+async fn a_panic_outside_of_a_decision_keeps_its_text() {
+    let panic = "(call $log (i32.const 2) (i32.const 16) (i32.const 9)) unreachable)";
+    let panicking = |export: &str, constant: &str| {
+        let text = include_str!("../../../../tests/guests/guest.wat")
+            .replace("{body}", "")
+            .replace("{fields}", "");
+        let whole = text.replace(constant, panic);
+        assert_ne!(whole, text, "{export} is there");
+        from_text(&whole)
+    };
+    let refusal = refusal(&panicking("describe", "(i32.const 128))"));
+    assert!(refusal.starts_with("asked to describe itself, the policy trapped: "));
+    assert!(refusal.ends_with(": hand-made"), "{refusal}");
+
+    let bench = Bench::new();
+    let module = bench.module(&panicking("check-settings", "(i32.const 512))"));
+    let limits = bench.engine.limits();
+    let failure = module.program.linked.check("{}", limits).await;
+    let failure = failure.expect_err("a panic").to_string();
+    assert!(failure.ends_with(": hand-made"), "{failure}");
+}
+
+/// The name is at 16.
+#[test]
+fn what_an_upload_says_cannot_move_a_cursor() {
+    for (name, fields, expected) in [
+        (
+            "a control character in the name",
+            "(data (i32.const 16) \"\\1b[2J\")",
+            "a name with characters that control or hide text: \\u{1b}[2J-made",
+        ),
+        (
+            "an override in the name",
+            "(data (i32.const 16) \"\\e2\\80\\ae\")",
+            "a name with characters that control or hide text: \\u{202e}d-made",
+        ),
+    ] {
+        let refusal = refusal(&guest_with(fields, ""));
+        assert!(refusal.contains(expected), "{name}: {refusal}");
+    }
+    let long = worker::Report::Refused("\u{1b}\n".repeat(10_000));
+    let worker::Report::Refused(reason) = long.bounded() else {
+        unreachable!("a refusal stays one");
+    };
+    assert!(reason.starts_with("\\u{1b}\\n") && reason.len() <= 1_000);
+}
+
 #[test]
 fn bombs_are_refused_by_the_scan() {
     let nested = |loops: usize, locals: usize| {

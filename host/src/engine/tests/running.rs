@@ -1,11 +1,13 @@
 //! What a guest may do, and what becomes of one that does more.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::guest::{Bench, facts, guest, guest_with, lists};
 use crate::decision::{Decision, Requirement};
 use crate::engine::{EngineSettings, Failure, LogLevel, Ran};
 use crate::facts::TlsVersion;
+use crate::lists::{List, Lists};
 
 async fn run(body: &str) -> Ran {
     let bench = Bench::new();
@@ -212,8 +214,14 @@ async fn whatever_goes_wrong_is_a_failure() {
         (
             "handles",
             times(1_000, "(call $tls (local.get $message) (i32.const 1024))"),
-            "trap",
-            "handle",
+            "too-much",
+            "more than 256 handles",
+        ),
+        (
+            "facts",
+            format!("{TLS}{}", times(10_000, VERSION)),
+            "too-much",
+            "more than 10000 facts",
         ),
         (
             "unknown list",
@@ -242,6 +250,46 @@ async fn whatever_goes_wrong_is_a_failure() {
         let failure = bench.run(&module).await.result.expect_err(name);
         assert_eq!(failure.code(), code, "{name}: {failure}");
         assert!(failure.to_string().contains(words), "{name}: {failure}");
+    }
+}
+
+/// The TLS session, kept for [`VERSION`] to ask for.
+const TLS: &str = "(call $tls (local.get $message) (i32.const 1024))
+    (local.set $set (i32.load (i32.const 1028)))";
+const VERSION: &str = "(drop (call $tls-version (local.get $set)))";
+
+/// The sender is 21 bytes, so 9,000 of them are well below the limit on text.
+#[tokio::test]
+async fn many_facts_are_not_too_many() {
+    let sender = "(call $sender (local.get $message) (i32.const 1024))
+        (global.set $heap (i32.const 4096))";
+    for body in [
+        times(9_000, sender),
+        format!("{TLS}{}", times(9_000, VERSION)),
+    ] {
+        run(&body).await.result.expect("an answer");
+    }
+}
+
+#[tokio::test]
+async fn what_a_guest_is_told_is_bounded() {
+    let lookup = "(call $lookup (i32.const 1024) (i32.const 4) (i32.const 1024) (i32.const 4) (i32.const 1040))
+        (global.set $heap (i32.const 4096))";
+    let list = List::new([("long".to_owned(), "x".repeat(10_000))].into());
+    let lists: Arc<Lists> = Arc::new([("long".to_owned(), list)].into_iter().collect());
+    let bench = Bench::new();
+    for (times_asked, is_fine) in [(400, true), (500, false)] {
+        let body = format!("{}{}", text("long"), times(times_asked, lookup));
+        let module = bench.module(&guest(&body));
+        let ran = bench.engine.decide(&module, "{}", &facts(), &lists).await;
+        let told = ran
+            .result
+            .map_or_else(|failure| failure.to_string(), |_| String::new());
+        assert_eq!(told.is_empty(), is_fine, "{told}");
+        assert!(
+            is_fine || told.ends_with("told over 4194304 bytes of text"),
+            "{told}"
+        );
     }
 }
 
@@ -328,6 +376,54 @@ async fn a_slow_guest_yields() {
         }
     }
     assert_eq!(finished, ["fast", "slow"]);
+}
+
+/// Another task takes the thread for longer than the guest is waited for.
+#[tokio::test]
+async fn a_busy_host_gives_up_and_blames_nobody() {
+    let bench = Bench::with(|settings| slow(settings, 30));
+    let module = bench.module(&guest(SLOW));
+    let busy = async {
+        loop {
+            let began = Instant::now();
+            while began.elapsed() < Duration::from_millis(400) {
+                std::hint::spin_loop();
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let ran = tokio::select! {
+        ran = bench.run(&module) => ran,
+        () = busy => unreachable!("it never ends"),
+    };
+    let failure = ran.result.expect_err("too late");
+    let limit = Duration::from_millis(300);
+    assert_eq!(failure, Failure::Overdue { limit });
+    assert_eq!(failure.code(), "deadline");
+    assert!(!failure.is_breakdown());
+}
+
+/// Two questions at once past the shares, which keep to the number of instances.
+#[tokio::test]
+async fn what_the_host_lacks_is_not_the_guests_doing() {
+    let bench = Bench::with(|settings| {
+        slow(settings, 100);
+        settings.instances = 1;
+    });
+    let module = bench.module(&guest(SLOW));
+    let ask = || {
+        let question = crate::engine::Question {
+            facts: facts(),
+            lists: lists(),
+        };
+        let linked = &module.program.linked;
+        linked.decide("{}", question, bench.engine.limits())
+    };
+    let (first, second) = tokio::join!(ask(), ask());
+    assert_eq!(first.result.expect_err("slow").code(), "deadline");
+    let failure = second.result.expect_err("no instance");
+    assert_eq!(failure.code(), "host", "{failure}");
+    assert!(!failure.is_breakdown());
 }
 
 #[tokio::test]

@@ -110,3 +110,35 @@ impl Distrust {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Distrust::*;
+
+    /// Policies compare with these words, so the interface lists them.
+    #[test]
+    fn every_word_is_in_the_interface() {
+        let wit = include_str!("../../../../wit/facts.wit").replace("///", "");
+        let wit = wit.split_whitespace().collect::<Vec<_>>().join(" ");
+        for why in [
+            UnknownIssuer,
+            Expired,
+            NotYetValid,
+            Revoked,
+            RevocationListUnusable,
+            BadSignature,
+            UnsupportedSignature,
+            NameConstraint,
+            NotForThisPurpose,
+            UnknownCriticalExtension,
+            Version1,
+            Version2,
+            AuthorityAsEndEntity,
+            IssuerNotAuthority,
+            TooComplex,
+            Malformed,
+        ] {
+            assert!(wit.contains(&format!("{:?}", why.as_str())), "{why:?}");
+        }
+    }
+}

@@ -236,6 +236,66 @@ fn self_signed() {
     }
 }
 
+/// What `openssl req -x509` makes is no end entity to webpki, so its purposes are read
+/// by us: what cannot be read is no absence.
+#[test]
+fn malformed_purposes_are_good_for_nothing() {
+    let usage = |content: &[u8]| {
+        let usage = rcgen::CustomExtension::from_oid_content(&[2, 5, 29, 37], content.to_vec());
+        made::self_signed(|p| {
+            p.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            p.custom_extensions.push(usage);
+        })
+    };
+    let settings = TrustSettings::default();
+    let server = b"\x06\x08\x2b\x06\x01\x05\x05\x07\x03\x01";
+    let sound = usage(&made::element(0x30, &[server]));
+    let wrong = ("untrusted", "not for this purpose");
+    check("sound", &settings, &sound, wrong, SELF_SIGNED);
+    for (what, content) in [
+        ("no sequence", server.to_vec()),
+        ("cut", made::element(0x30, &[&server[..6]])),
+        (
+            "no object identifier",
+            made::element(0x30, &[b"\x02\x01\x01"]),
+        ),
+        ("nothing", Vec::new()),
+    ] {
+        let malformed = ("untrusted", "malformed");
+        check_both(what, &settings, &usage(&content), malformed);
+    }
+}
+
+/// What stands beside a self-signed certificate is not its fault, and no excuse.
+#[test]
+fn self_signed_with_company() {
+    let strange = Authority::with("mx.partner.example", made::unknown_critical_extension);
+    let namesake = Authority::new("mx.partner.example");
+    for (what, settings, company) in [
+        (
+            "an issuer with an unknown critical extension",
+            TrustSettings::default(),
+            strange.der(),
+        ),
+        (
+            "an anchor of the same name",
+            under(&[&namesake]),
+            namesake.der(),
+        ),
+        (
+            "an issuer that is none",
+            TrustSettings::default(),
+            made::self_signed(|_| {}).chain[0].clone(),
+        ),
+    ] {
+        let mut leaf = made::self_signed(|p| {
+            p.distinguished_name = made::named("mx.partner.example");
+        });
+        leaf.chain.push(company);
+        check_both(what, &settings, &leaf, SELF_SIGNED);
+    }
+}
+
 #[test]
 fn only_accept_accepts_self_signed() {
     let leaf = made::self_signed_authority();
