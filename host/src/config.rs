@@ -37,7 +37,8 @@ use crate::digest::Fingerprint;
 use crate::engine::EngineSettings;
 use crate::facts::TenantId;
 use crate::lists::Lists;
-use crate::policy::{Name, OnFailure, Policy};
+use crate::name::Name;
+use crate::policy::{OnFailure, Policy};
 use crate::tls::SelfSigned;
 
 /// Largest PEM file that is read, in bytes: revocation lists of large authorities have

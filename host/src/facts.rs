@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::Mailbox;
 use crate::digest::{Digest, Fingerprint};
+use crate::name::{Name, NameError};
 
 /// Everything a policy may know about one recipient of one message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -390,60 +391,29 @@ impl fmt::Display for ReceiptId {
     }
 }
 
-/// Id of a tenant: lower-case letters, digits and hyphens, at most 63; names its
-/// file, its maildir and its metrics.
+/// Id of a tenant: a name, which its file, its maildir and its metrics have.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct TenantId(Arc<str>);
-
-/// Not a tenant's id.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{0:?} is not a tenant id: use 1 to 63 of a-z, 0-9 and '-', beginning with a letter or digit"
-)]
-pub struct TenantIdError(String);
+#[serde(transparent)]
+pub struct TenantId(Name);
 
 impl TenantId {
     /// The id as text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
     }
 }
 
 impl FromStr for TenantId {
-    type Err = TenantIdError;
+    type Err = NameError;
 
-    fn from_str(text: &str) -> Result<Self, TenantIdError> {
-        let sound = (1..=63).contains(&text.len())
-            && !text.starts_with('-')
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if sound {
-            Ok(Self(text.into()))
-        } else {
-            Err(TenantIdError(text.to_owned()))
-        }
-    }
-}
-
-impl TryFrom<String> for TenantId {
-    type Error = TenantIdError;
-
-    fn try_from(text: String) -> Result<Self, TenantIdError> {
-        text.parse()
-    }
-}
-
-impl From<TenantId> for String {
-    fn from(id: TenantId) -> Self {
-        id.to_string()
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        text.parse().map(Self)
     }
 }
 
 impl fmt::Display for TenantId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        self.0.fmt(f)
     }
 }
 

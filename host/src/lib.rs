@@ -13,6 +13,7 @@ pub mod config;
 pub mod address;
 pub mod digest;
 pub mod directory;
+pub mod name;
 pub mod unicode;
 
 pub mod listen;

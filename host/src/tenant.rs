@@ -18,7 +18,8 @@ use crate::digest::Digest;
 use crate::engine::Module;
 use crate::facts::{Direction, TenantId};
 use crate::lists::Lists;
-use crate::policy::{Consultation, Name, OnFailure, Policy, Question, select};
+use crate::name::Name;
+use crate::policy::{Consultation, OnFailure, Policy, Question, select};
 use crate::tls::TrustStore;
 
 /// All tenants at one moment.

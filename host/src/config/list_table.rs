@@ -11,7 +11,8 @@ use super::fault::Position;
 use super::reader::{Table, Value, joined, shown};
 use super::{PolicyConfig, keys};
 use crate::lists::{List, MAX_ENTRIES};
-use crate::policy::{Name, Who, is_group_key};
+use crate::name::Name;
+use crate::policy::{Who, is_group_key};
 
 /// Largest file of a list in bytes: the most entries, each of an address and as much
 /// again of value.

@@ -13,9 +13,8 @@ use super::{ModuleConfig, PolicyConfig, keys};
 use crate::address::Domain;
 use crate::decision::{Decision, Requirement, Requirements};
 use crate::facts::TlsVersion;
-use crate::policy::{
-    Choice, Consultation, Directions, MAX_NARRATIVE, Name, OnFailure, Policy, Who,
-};
+use crate::name::Name;
+use crate::policy::{Choice, Consultation, Directions, MAX_NARRATIVE, OnFailure, Policy, Who};
 
 /// What policies refer to.
 pub(super) struct Surroundings<'a> {

@@ -15,7 +15,8 @@ use crate::address::Domain;
 use crate::decision::{Requirements, Resolved};
 use crate::digest::Fingerprint;
 use crate::facts::TenantId;
-use crate::policy::{Name, OnFailure};
+use crate::name::Name;
+use crate::policy::OnFailure;
 use crate::tls::SelfSigned;
 
 /// Longest contact line in characters: a reply line has 512 octets (RFC 5321, section

@@ -276,7 +276,7 @@ fn files_that_cannot_be_tenants() {
     files.write("tenants/backup.toml~", "?");
     assert_eq!(
         files.read().err().unwrap_or_default(),
-        "tenants/Acme.toml: \"Acme\" is not a tenant id: use 1 to 63 of a-z, 0-9 and '-', beginning with a letter or digit, and name the file so\n\
+        "tenants/Acme.toml: \"Acme\" is not a name: use 1 to 63 of a-z, 0-9 and '-', beginning with a letter or digit, and name the file so\n\
          tenants/binary.toml:2: not UTF-8: save the file in that encoding\n\
          tenants/directory.toml: \"tenants/directory.toml\" is not a file\n\
          tenants/none.toml:1: domains: a tenant needs at least one domain"

@@ -5,8 +5,9 @@
 
 use std::cmp::Reverse;
 
+use super::Policy;
 use super::scope::{Extent, Matched};
-use super::{Name, Policy};
+use crate::name::Name;
 
 /// How a policy that matches stands against others; the greatest goes first. The order
 /// of the fields is the order of the rules, so a rule that goes before all others

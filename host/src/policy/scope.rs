@@ -14,10 +14,11 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Name, NameError, Policy, Question};
+use super::{Policy, Question};
 use crate::address::{AddressError, Domain, MAX_DOMAIN, MAX_LOCAL_PART, Mailbox};
 use crate::facts::Direction;
 use crate::lists::{List, Lists};
+use crate::name::{Name, NameError};
 
 /// The words that mean a group of addresses by themselves.
 const WORDS: [(&str, Who); 3] = [

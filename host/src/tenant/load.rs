@@ -19,7 +19,8 @@ use crate::config::{
 use crate::digest::Digest;
 use crate::engine::{AdmissionError, Engine, Module, SettingsFault};
 use crate::facts::TenantId;
-use crate::policy::{Choice, Name};
+use crate::name::Name;
+use crate::policy::Choice;
 use crate::tls::pem::{self, PemError};
 use crate::tls::{PublicRoots, TrustError, TrustSettings, TrustStore};
 

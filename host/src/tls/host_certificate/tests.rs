@@ -1,5 +1,7 @@
 use std::os::unix::fs::PermissionsExt;
 
+use std::fs;
+
 use super::*;
 use crate::tls::certificate::describe;
 
