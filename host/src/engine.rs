@@ -187,7 +187,11 @@ impl Engine {
     ) -> Result<Vec<SettingsFault>, AdmissionError> {
         let schema = &module.program.manifest.settings_schema;
         let text = settings.to_string();
-        let faults = self.compiler.check_settings(schema, &text).await?;
+        let faults = {
+            // A check is a worker too, and a tenant has one at a time.
+            let _one_at_a_time = module.share.compiling.lock().await;
+            self.compiler.check_settings(schema, &text).await?
+        };
         if !faults.is_empty() {
             return Ok(faults);
         }

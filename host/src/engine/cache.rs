@@ -13,11 +13,12 @@
 //! manifest and the artefact, each with its length: neither can be exchanged for
 //! another's.
 
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, DirBuilder, DirEntry, File, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lc_rs::{constant_time, hmac, rand};
 use tempfile::NamedTempFile;
@@ -31,6 +32,12 @@ use crate::digest::Digest;
 const MAGIC: &[u8; 8] = b"PCULLIS\x01";
 /// Bytes of the code.
 const TAG: usize = 32;
+/// How the names of compiled modules end.
+const EXTENSION: &str = ".module";
+/// How the names of files begin that are being written.
+const TEMPORARY: &str = ".new-";
+/// Longer than any file takes to be written.
+const WRITING: Duration = Duration::from_secs(600);
 /// The key's file.
 const KEY: &str = "cache.key";
 /// Bytes of the key: as many as the digest has (RFC 2104, section 3).
@@ -95,6 +102,18 @@ pub enum CacheError {
         /// Its mode.
         mode: u32,
     },
+    /// Somebody else's.
+    #[error(
+        "the cache of compiled modules at {path} belongs to user {owner}, and this host runs as {user}: whoever owns it could put code into the host"
+    )]
+    Owner {
+        /// Which one.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// Who we are.
+        user: u32,
+    },
     /// Not a key.
     #[error("{path} is not a key of {KEY_LENGTH} bytes: remove it, and modules are compiled again")]
     Key {
@@ -114,14 +133,20 @@ struct Store {
 }
 
 impl Cache {
-    /// Opens it, making directory and key on first use.
+    /// Opens it, making directory and key on first use, and removes what nobody will
+    /// read again.
     pub(super) fn open(directory: &Path, compatibility: Digest) -> Result<Self, CacheError> {
         prepare(directory)?;
-        Ok(Self(Arc::new(Store {
+        let store = Store {
             directory: directory.to_owned(),
             key: key(directory)?,
             compatibility,
-        })))
+        };
+        if let Err(error) = store.sweep() {
+            // It costs room on the disk and nothing else.
+            tracing::warn!(path = %directory.display(), %error, "the cache cannot be cleaned up");
+        }
+        Ok(Self(Arc::new(store)))
     }
 
     /// A compiled module, if it is there and verifies.
@@ -149,11 +174,29 @@ impl Cache {
 }
 
 impl Store {
-    /// One file per module and engine, so that an upgrade and its undoing both find
-    /// their own.
     fn path(&self, module: Digest) -> PathBuf {
+        self.directory.join(format!("{module}{}", self.suffix()))
+    }
+
+    /// How the names of this engine's files end: one of another is as good as none.
+    fn suffix(&self) -> String {
         let engine: String = self.compatibility.to_string().chars().take(16).collect();
-        self.directory.join(format!("{module}-{engine}.module"))
+        format!("-{engine}{EXTENSION}")
+    }
+
+    /// Removes modules of other engines, and files that a crash left half written.
+    fn sweep(&self) -> io::Result<()> {
+        let suffix = self.suffix();
+        for entry in fs::read_dir(&self.directory)? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let foreign = name.ends_with(EXTENSION) && !name.ends_with(&suffix);
+            let half_written = name.starts_with(TEMPORARY) && is_old(&entry)?;
+            if foreign || half_written {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     fn read(&self, module: Digest) -> io::Result<Compiled> {
@@ -178,7 +221,7 @@ impl Store {
         let manifest = serde_json::to_vec(compiled.manifest())?;
         let length = u32::try_from(manifest.len()).map_err(io::Error::other)?;
         let tag = self.tag(module, &manifest, compiled.artefact());
-        let mut file = NamedTempFile::new_in(&self.directory)?;
+        let mut file = temporary(&self.directory)?;
         for part in [
             MAGIC.as_slice(),
             tag.as_ref(),
@@ -206,6 +249,12 @@ impl Store {
     }
 }
 
+/// Another host that starts at this moment may be writing one.
+fn is_old(entry: &DirEntry) -> io::Result<bool> {
+    let modified = entry.metadata()?.modified()?;
+    Ok(modified.elapsed().is_ok_and(|age| age > WRITING))
+}
+
 fn take<'a>(rest: &mut &'a [u8], length: usize) -> io::Result<&'a [u8]> {
     let (taken, left) = rest
         .split_at_checked(length)
@@ -226,10 +275,15 @@ fn prepare(directory: &Path) -> Result<(), CacheError> {
     let mut builder = DirBuilder::new();
     builder.recursive(true).mode(0o700);
     builder.create(directory).map_err(fault)?;
-    let mode = fs::metadata(directory).map_err(fault)?.mode() & 0o7777;
+    let metadata = fs::metadata(directory).map_err(fault)?;
+    let path = directory.to_owned();
+    let mode = metadata.mode() & 0o7777;
     if mode & 0o077 != 0 {
-        let path = directory.to_owned();
         return Err(CacheError::Mode { path, mode });
+    }
+    let (owner, user) = (metadata.uid(), rustix::process::geteuid().as_raw());
+    if owner != user {
+        return Err(CacheError::Owner { path, owner, user });
     }
     Ok(())
 }
@@ -251,10 +305,16 @@ fn key(directory: &Path) -> Result<hmac::Key, CacheError> {
     Ok(hmac::Key::new(hmac::HMAC_SHA256, &key))
 }
 
+fn temporary(directory: &Path) -> io::Result<NamedTempFile> {
+    tempfile::Builder::new()
+        .prefix(TEMPORARY)
+        .tempfile_in(directory)
+}
+
 fn make_key(directory: &Path, path: &Path) -> io::Result<()> {
     let mut key = [0; KEY_LENGTH];
     rand::fill(&mut key).map_err(|_| io::Error::other("the system gives no random bytes"))?;
-    let mut file = NamedTempFile::new_in(directory)?;
+    let mut file = temporary(directory)?;
     file.as_file()
         .set_permissions(Permissions::from_mode(0o600))?;
     file.write_all(&key)?;

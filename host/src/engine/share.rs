@@ -14,7 +14,8 @@ use crate::facts::TenantId;
 #[derive(Debug)]
 pub(super) struct Share {
     running: Semaphore,
-    /// Held while a module of this tenant is compiled: one at a time.
+    /// Held while a worker compiles a module or checks settings of this tenant: one at
+    /// a time.
     pub(super) compiling: AsyncMutex<()>,
 }
 

@@ -74,10 +74,12 @@ pub(super) fn config(memory: usize, instances: u32, effort: Effort) -> Config {
     config
 }
 
-/// Identifies what an artefact must have been compiled with to load into this engine.
+/// Identifies what an artefact must have been compiled with to load into this engine,
+/// and the rules it was admitted by.
 pub(super) fn compatibility(engine: &wasmtime::Engine) -> Digest {
     let mut bytes = Encoding(Vec::new());
     engine.precompile_compatibility_hash().hash(&mut bytes);
+    super::scan::ADMISSION.hash(&mut bytes);
     Digest::of(&bytes.0)
 }
 

@@ -49,7 +49,7 @@ pub enum Then {
     #[default]
     Refuse,
     /// A trusted certificate within the sender's domain.
-    Trusted,
+    Within,
     /// TLS, with or without a certificate.
     Tls,
     /// TLS where the client uses it.
@@ -92,7 +92,7 @@ impl Pins {
             Then::Refuse => {
                 Answer::enforced(self.requirements(), format!("{expired} still required"))
             }
-            Then::Trusted => Answer::enforced(
+            Then::Within => Answer::enforced(
                 tls.certificate_within(sender),
                 format!("{expired} the certificate must be within {sender}"),
             ),

@@ -82,7 +82,7 @@ fn the_settings_say_what_holds_after_the_expiry() {
             Answer::enforced(pinned(&["aa", "bb"]), format!("{expired}: still required")),
         ),
         (
-            "trusted",
+            "within",
             Answer::enforced(
                 Requirements::tls().certificate_within(partner),
                 format!("{expired}: the certificate must be within dated.example"),

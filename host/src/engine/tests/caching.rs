@@ -1,12 +1,14 @@
 //! Compiled modules on disk: only what this host wrote is ever loaded.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::time::{Duration, SystemTime};
 
 use super::guest::{Bench, guest};
 use crate::digest::Digest;
-use crate::engine::{Engine, EngineError, EngineSettings};
+use crate::engine::{AdmissionError, Engine, EngineError, EngineSettings};
 
 /// Stores two modules; returns where they are.
 async fn store(bench: &Bench) -> [(Digest, PathBuf); 2] {
@@ -91,13 +93,79 @@ fn an_open_directory_is_refused() {
     let directory = tempfile::tempdir().expect("a directory");
     let open = fs::Permissions::from_mode(0o755);
     fs::set_permissions(directory.path(), open).expect("changed");
-    let mut settings = EngineSettings::new(directory.path().to_owned());
+    let error = refusal(directory.path());
+    assert!(error.contains("mode 755"), "{error}");
+}
+
+/// Whoever may not give a directory away finds one of root's.
+#[test]
+fn a_directory_of_somebody_else_is_refused() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let private = fs::Permissions::from_mode(0o700);
+    fs::set_permissions(directory.path(), private).expect("changed");
+    let error = match chown(directory.path(), Some(1), None) {
+        Ok(()) => refusal(directory.path()),
+        Err(_) => refusal(Path::new("/root")),
+    };
+    assert!(error.contains("belongs to user"), "{error}");
+}
+
+fn refusal(cache: &Path) -> String {
+    let mut settings = EngineSettings::new(cache.to_owned());
     settings.instances = 1;
     match Engine::new(settings) {
-        Err(EngineError::Cache(error)) => {
-            assert!(error.to_string().contains("mode 755"), "{error}");
-        }
-        Err(error) => assert_eq!(error.to_string(), "a fault of the cache"),
-        Ok(_) => assert_eq!("opened", "refused"),
+        Err(EngineError::Cache(error)) => error.to_string(),
+        Err(error) => format!("not a fault of the cache: {error}"),
+        Ok(_) => "opened".to_owned(),
     }
+}
+
+#[tokio::test]
+async fn a_start_removes_what_nobody_reads() {
+    let bench = Bench::new();
+    let [(digest, path), _] = store(&bench).await;
+    let cache = bench.engine.settings.cache.clone();
+    let write = |name: &str, age: u64| {
+        let file = fs::File::create(cache.join(name)).expect("a file");
+        let then = SystemTime::now() - Duration::from_secs(age);
+        file.set_modified(then).expect("changed");
+    };
+    let other = format!("{digest}-0123456789abcdef.module");
+    write(&other, 0);
+    write(".new-crashed", 3_600);
+    write(".new-now", 0);
+    write("notes", 3_600);
+    let settings = bench.engine.settings.clone();
+    let again = Engine::new(settings).expect("an engine");
+    for (name, is_kept) in [
+        (other.as_str(), false),
+        (".new-crashed", false),
+        (".new-now", true),
+        ("notes", true),
+        ("cache.key", true),
+    ] {
+        assert_eq!(cache.join(name).exists(), is_kept, "{name}");
+    }
+    assert!(path.exists() && again.find(digest).await.is_some());
+}
+
+#[tokio::test]
+async fn a_tenant_has_one_worker_at_a_time() {
+    let bench = Bench::new();
+    let module = bench.module(&guest(""));
+    let settings = serde_json::json!({});
+    let compiling = module.share.compiling.lock().await;
+    let mut check = pin!(bench.engine.check_settings(&module, &settings));
+    tokio::select! {
+        biased;
+        checked = &mut check => unreachable!("{checked:?} while a module is compiled"),
+        () = tokio::task::yield_now() => {}
+    }
+    drop(compiling);
+    // This engine has no worker to check with.
+    let checked = check.await;
+    assert!(
+        matches!(checked, Err(AdmissionError::Internal(_))),
+        "{checked:?}"
+    );
 }
