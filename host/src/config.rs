@@ -37,7 +37,7 @@ use crate::digest::Fingerprint;
 use crate::engine::EngineSettings;
 use crate::facts::TenantId;
 use crate::lists::Lists;
-use crate::policy::{Name, OnFailure, Policy};
+use crate::policy::{Name, Policy};
 use crate::tls::SelfSigned;
 
 /// Largest PEM file that is read, in bytes: revocation lists of large authorities have
@@ -153,8 +153,6 @@ pub struct TenantConfig {
     pub contact: Option<String>,
     /// What Default means; none leaves it to the host.
     pub default: Option<Resolved>,
-    /// What a failing module means, where the policy does not say.
-    pub on_failure: OnFailure,
     /// Whom it trusts.
     pub trust: TrustConfig,
     /// Its lists.

@@ -138,7 +138,6 @@ fn tenant(
         id: id?,
         domains,
         contact,
-        on_failure,
         modules,
         policies,
     })
