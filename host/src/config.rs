@@ -38,7 +38,7 @@ use crate::engine::EngineSettings;
 use crate::facts::TenantId;
 use crate::lists::Lists;
 use crate::name::Name;
-use crate::policy::{OnFailure, Policy};
+use crate::policy::Policy;
 use crate::tls::SelfSigned;
 
 /// Largest PEM file that is read, in bytes: revocation lists of large authorities have
@@ -156,8 +156,6 @@ pub struct TenantConfig {
     pub contact: Option<String>,
     /// What Default means; none leaves it to the host.
     pub default: Option<Resolved>,
-    /// What a failing module means, where the policy does not say.
-    pub on_failure: OnFailure,
     /// Whom it trusts.
     pub trust: TrustConfig,
     /// Its lists.

@@ -243,7 +243,6 @@ impl Engine {
         let program = Arc::new(Program {
             digest,
             manifest: compiled.manifest().clone(),
-            size: compiled.artefact().len(),
             linked: Linked::new(&component)?,
         });
         let mut loaded = self.lock();

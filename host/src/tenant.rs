@@ -19,7 +19,7 @@ use crate::engine::Module;
 use crate::facts::{Direction, TenantId};
 use crate::lists::Lists;
 use crate::name::Name;
-use crate::policy::{Consultation, OnFailure, Policy, Question, select};
+use crate::policy::{Consultation, Policy, Question, select};
 use crate::tls::TrustStore;
 
 /// All tenants at one moment.
@@ -41,9 +41,6 @@ pub struct Tenant {
     pub contact: Option<String>,
     /// What Default means; none leaves it to the host ([`Snapshot::default`]).
     pub default: Option<Resolved>,
-    /// What a failing module means where the policy does not say; policies have taken
-    /// it over already.
-    pub on_failure: OnFailure,
     /// Whom it trusts.
     pub trust: Arc<TrustStore>,
     /// Its lists.

@@ -139,7 +139,6 @@ fn tenant(
         id: id?,
         domains,
         contact,
-        on_failure,
         modules,
         policies,
     })

@@ -4,7 +4,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::decision::{Decision, Requirement};
-use crate::policy::{Choice, Consultation, Who};
+use crate::policy::{Choice, Consultation, OnFailure, Who};
 
 /// Files in a directory of their own.
 pub(super) struct Files(TempDir);
@@ -358,7 +358,10 @@ require = { tls = "1.3", certificate = "trusted" }
         tenant.policies[0].policy.option,
         Choice::Module(consultation)
     );
-    assert_eq!(tenant.policies[0].policy.on_failure, OnFailure::Enforced);
+    assert_eq!(
+        tenant.policies[0].policy.on_failure,
+        crate::policy::OnFailure::Enforced
+    );
     let constant = &tenant.policies[1].policy;
     assert_eq!(
         constant.from,

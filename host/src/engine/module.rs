@@ -127,16 +127,6 @@ impl Module {
     pub fn manifest(&self) -> &Manifest {
         &self.program.manifest
     }
-
-    /// The tenant it was admitted for.
-    pub fn tenant(&self) -> &TenantId {
-        &self.tenant
-    }
-
-    /// Size of the compiled code in bytes.
-    pub fn compiled_size(&self) -> usize {
-        self.program.size
-    }
 }
 
 impl fmt::Debug for Module {

@@ -29,8 +29,6 @@ const PATIENCE: u32 = 10;
 pub(super) struct Program {
     pub(super) digest: Digest,
     pub(super) manifest: Manifest,
-    /// Of the compiled code, in bytes.
-    pub(super) size: usize,
     pub(super) linked: Linked,
 }
 

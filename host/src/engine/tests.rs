@@ -6,3 +6,4 @@ mod caching;
 mod guest;
 mod kept;
 mod running;
+mod slow;

@@ -126,7 +126,6 @@ impl Loader<'_> {
             domains: config.domains.clone(),
             contact: config.contact.clone(),
             default: config.default.clone(),
-            on_failure: config.on_failure,
             trust: Arc::new(trust?),
             lists: Arc::new(config.lists.clone()),
             policies: config
