@@ -4,7 +4,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::decision::{Decision, Requirement};
-use crate::policy::{Choice, Consultation, OnFailure, Who};
+use crate::policy::{Choice, Consultation, Who};
 
 /// Files in a directory of their own.
 pub(super) struct Files(TempDir);

@@ -167,7 +167,7 @@ fn modern_tls() {
 /// The module of interface 0.1.0 that is kept for ever: it reads every fact and fails
 /// when asked to.
 #[test]
-fn the_kept_module_runs_and_its_failures_are_in_the_receipts() {
+fn the_kept_module_runs_and_its_failures_are_in_receipts_and_log() {
     let kept = workspace().join("tests/fixtures/policy-0.1.0.wasm");
     let kept = fs::read(kept).expect("it is kept");
     let module = "domains = [\"acme.example\"]\n\
@@ -191,7 +191,17 @@ fn the_kept_module_runs_and_its_failures_are_in_the_receipts() {
         client.expect(&format!("RCPT TO:<{recipient}@acme.example>"), reply);
     }
     client.quit();
-    let site = host.stop().site;
+    let ended = host.stop();
+    let panicked = ended
+        .log
+        .lines()
+        .find(|line| line.contains("the policy panicked at"));
+    assert!(
+        panicked.is_some_and(|line| line.contains("as the recipient says")),
+        "{}",
+        ended.log
+    );
+    let site = ended.site;
     let verdict = |local: &str| site.receipt(&format!("{local}@acme.example"))["verdict"].clone();
     assert!(text(&verdict("list")["reason"]).contains("value"));
     assert!(
