@@ -68,13 +68,16 @@ pub fn read(directory: &Path, filter: &Filter) -> Result<Found, ReadError> {
             path: path.clone(),
             source,
         };
-        for line in BufReader::new(File::open(&path).map_err(fault)?).split(b'\n') {
-            let line = line.map_err(fault)?;
+        let mut file = BufReader::new(File::open(&path).map_err(fault)?);
+        let mut line = Vec::new();
+        while file.read_until(b'\n', &mut line).map_err(fault)? > 0 {
             match serde_json::from_slice(&line) {
                 Ok(event) => found.take(event, filter, &mut places),
-                Err(_) if line.is_empty() => {}
+                // The host is at this line just now, or is to end it when it starts.
+                Err(_) if !line.ends_with(b"\n") => {}
                 Err(_) => found.unreadable += 1,
             }
+            line.clear();
         }
     }
     Ok(found)
@@ -188,5 +191,25 @@ fn is_address(wanted: Option<&str>, found: &str) -> bool {
         Some(domain) => found
             .rsplit_once('@')
             .is_some_and(|(_, found)| found.eq_ignore_ascii_case(domain)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_under_way_is_not_yet_unreadable() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("2026-01-01.jsonl");
+        for (text, unreadable) in [("{\"event\":", 0), ("{\"event\":\n", 1), ("", 0)] {
+            fs::write(&path, text).expect("written");
+            let found = read(directory.path(), &Filter::default()).expect("read");
+            assert_eq!(
+                (found.unreadable, found.receipts.len()),
+                (unreadable, 0),
+                "{text:?}"
+            );
+        }
     }
 }
