@@ -22,6 +22,19 @@ pub fn is_misleading(character: char) -> bool {
             | '\u{feff}')
 }
 
+/// The text with its misleading characters escaped, for a terminal.
+pub fn shown(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_misleading(character) {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,5 +52,11 @@ mod tests {
         ] {
             assert!(!is_misleading(character), "{character:?}");
         }
+    }
+
+    #[test]
+    fn a_terminal_is_not_misled() {
+        assert_eq!(shown("a\u{1b}[31m\u{202e}b\n"), "a\\u{1b}[31m\\u{202e}b\\n");
+        assert_eq!(shown("Grüße"), "Grüße");
     }
 }

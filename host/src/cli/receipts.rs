@@ -1,5 +1,7 @@
 //! `portcullis receipts`: one line for each, or all of one.
 
+mod detail;
+
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -11,6 +13,7 @@ use crate::decision::{Resolved, Verdict};
 use crate::facts::ReceiptId;
 use crate::receipt::VerdictEvent;
 use crate::receipt::read::{Filter, Receipt, read};
+use crate::unicode;
 
 /// Which receipts, and how to show them.
 #[derive(clap::Args)]
@@ -72,8 +75,8 @@ pub(super) fn receipts(arguments: &ReceiptsArguments) -> anyhow::Result<()> {
     for receipt in found.receipts.iter().skip(skip) {
         match (arguments.json, &arguments.id) {
             (true, _) => writeln!(out, "{}", as_json(receipt))?,
-            (false, Some(_)) => writeln!(out, "{:#}", as_json(receipt))?,
-            (false, None) => writeln!(out, "{}", as_line(receipt))?,
+            (false, Some(_)) => write!(out, "{}", detail::detail(receipt))?,
+            (false, None) => writeln!(out, "{}", unicode::shown(&as_line(receipt)))?,
         }
     }
     out.flush().context("standard output")?;

@@ -1,0 +1,151 @@
+//! One receipt in full, for people: what was decided, on what, and why.
+
+use std::fmt::{Display, Write};
+
+use super::{connection, decision, sender};
+use crate::facts::{Certificate, Facts, Judgement};
+use crate::receipt::read::Receipt;
+use crate::receipt::{OutcomeEvent, PolicyUsed, RelayEvent, VerdictEvent, timestamp};
+use crate::unicode;
+
+/// The receipt, a fact a line. What is left out is in `--json`.
+pub(super) fn detail(receipt: &Receipt) -> String {
+    let mut lines = Lines(String::new());
+    match receipt {
+        Receipt::Decided(verdict, outcome) => decided(&mut lines, verdict, outcome.as_ref()),
+        Receipt::Relay(relay) => refused_relaying(&mut lines, relay),
+    }
+    lines.0
+}
+
+struct Lines(String);
+
+impl Lines {
+    fn put(&mut self, name: &str, value: impl Display) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.0, "{name:<12} {}", unicode::shown(&value.to_string()));
+    }
+
+    fn put_some(&mut self, name: &str, value: Option<impl Display>) {
+        if let Some(value) = value {
+            self.put(name, value);
+        }
+    }
+}
+
+fn decided(lines: &mut Lines, verdict: &VerdictEvent, outcome: Option<&OutcomeEvent>) {
+    let facts = &verdict.facts;
+    lines.put("receipt", verdict.id);
+    lines.put(
+        "time",
+        format_args!("{}, on {}", verdict.time, verdict.node),
+    );
+    lines.put("tenant", &facts.tenant);
+    lines.put("from", sender(facts.sender.as_ref()));
+    lines.put("to", &facts.recipient);
+    seen(lines, verdict);
+    lines.put_some("certificate", facts.certificate().map(|c| shown(c, facts)));
+    lines.put(
+        "policy",
+        verdict.policy.as_ref().map_or("none matches".into(), used),
+    );
+    lines.put("decision", decision(verdict));
+    lines.put("because", &verdict.reason);
+    lines.put_some(
+        "failure",
+        verdict
+            .failure
+            .as_ref()
+            .map(|f| format!("{}: {}", f.code, f.detail)),
+    );
+    lines.put("reply", &verdict.reply);
+    lines.put_some("outcome", outcome.map(came_to));
+    for line in &verdict.log {
+        let level = format!("{:?}", line.level).to_lowercase();
+        lines.put("log", format_args!("{level}: {}", line.text));
+    }
+    let fuel = verdict
+        .fuel
+        .map(|fuel| format!(", {fuel} units of fuel"))
+        .unwrap_or_default();
+    lines.put(
+        "cost",
+        format_args!("{} microseconds{fuel}", verdict.micros),
+    );
+}
+
+fn seen(lines: &mut Lines, verdict: &VerdictEvent) {
+    let (facts, from) = (&verdict.facts, &verdict.facts.connection);
+    let (verb, name) = (facts.helo.verb.as_str(), &facts.helo.name);
+    lines.put(
+        "client",
+        format_args!("{} on {}, {verb} {name}", from.client, from.listener),
+    );
+    let tls = from.tls.as_ref();
+    let how = tls.map(|tls| {
+        let group = tls
+            .key_exchange
+            .as_deref()
+            .unwrap_or("unknown key exchange");
+        format!("{}, {}, {group}", connection(verdict), tls.cipher_suite)
+    });
+    let offered = if from.starttls_offered {
+        "offered"
+    } else {
+        "not offered"
+    };
+    lines.put(
+        "connection",
+        how.unwrap_or_else(|| format!("clear, STARTTLS was {offered}")),
+    );
+}
+
+fn shown(certificate: &Certificate, facts: &Facts) -> String {
+    let trust = facts.trust.as_ref().map_or("not judged", Judgement::detail);
+    let trusted = facts
+        .trusted_certificate()
+        .map_or("not trusted", |_| "trusted");
+    let until = timestamp(u64::try_from(certificate.not_after).unwrap_or(0));
+    format!(
+        "{} for {}, until {until}, {trusted}: {trust}; its key is {}",
+        certificate.subject,
+        certificate.dns_names.join(", "),
+        certificate.spki_sha256
+    )
+}
+
+fn used(policy: &PolicyUsed) -> String {
+    match &policy.module {
+        Some(module) => format!(
+            "{} ({}), module {} ({}), settings {}",
+            policy.name, policy.revision, module.name, module.digest, module.settings
+        ),
+        None => format!("{} ({})", policy.name, policy.revision),
+    }
+}
+
+fn came_to(outcome: &OutcomeEvent) -> String {
+    let what = format!("{:?}", outcome.outcome).to_lowercase();
+    let parts = [what.as_str(), &outcome.detail, &outcome.reply];
+    parts
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join(": ")
+}
+
+fn refused_relaying(lines: &mut Lines, relay: &RelayEvent) {
+    lines.put("receipt", relay.id);
+    lines.put("time", format_args!("{}, on {}", relay.time, relay.node));
+    lines.put("from", sender(relay.sender.as_ref()));
+    lines.put("to", &relay.recipient);
+    lines.put(
+        "client",
+        format_args!(
+            "{} on {}",
+            relay.connection.client, relay.connection.listener
+        ),
+    );
+    lines.put("because", "no tenant has the recipient's domain");
+    lines.put("reply", &relay.reply);
+}
