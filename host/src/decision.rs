@@ -177,16 +177,6 @@ impl Requirements {
     pub fn iter(&self) -> impl Iterator<Item = &Requirement> {
         self.0.iter()
     }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// TLS alone.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
 
 impl FromIterator<Requirement> for Requirements {
