@@ -226,6 +226,22 @@ mod tests {
     }
 
     #[test]
+    fn each_day_has_a_file_and_old_ones_go() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut days = Days::new(directory.path().to_owned(), 1);
+        for day in ["2026-02-28", "2026-03-01", "2026-03-02"] {
+            let file = days.open(day).expect("opened");
+            file.write_all(day.as_bytes()).expect("written");
+        }
+        days.sync();
+        let read = |day: &str| fs::read_to_string(directory.path().join(format!("{day}.jsonl")));
+        assert!(read("2026-02-28").is_err(), "two days old");
+        for day in ["2026-03-01", "2026-03-02"] {
+            assert_eq!(read(day).expect("it is there"), day);
+        }
+    }
+
+    #[test]
     fn old_files_are_removed() {
         let directory = tempfile::tempdir().expect("a directory");
         for name in [
