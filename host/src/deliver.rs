@@ -7,6 +7,7 @@
 
 mod header;
 mod maildir;
+mod parcel;
 mod trace;
 
 use std::io;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 pub use maildir::Maildirs;
 
 use crate::address::Mailbox;
+use crate::content::Content;
 use crate::decision::Permit;
 use crate::facts::{Connection, Helo, Judgement, MailParameters, TenantId};
 
@@ -32,8 +34,8 @@ pub struct Message {
     pub parameters: MailParameters,
     /// When its end was read, in seconds since 1970.
     pub received: u64,
-    /// The content as it came, dots unstuffed.
-    pub content: Vec<u8>,
+    /// What it says.
+    pub content: Arc<Content>,
 }
 
 /// The part of a message that one tenant gets.

@@ -2,7 +2,7 @@
 //!
 //! The modules stand in the order in which a message meets them. A connection is taken
 //! by [`listen`] and spoken to by [`smtp`] over [`tls`]; what the host saw are its
-//! [`facts`]. A [`transaction`] finds for each recipient the [`tenant`] who owns it and
+//! [`facts`], what it took is [`content`]. A [`transaction`] finds for each recipient the [`tenant`] who owns it and
 //! the [`policy`] that applies; [`engine`] runs those that are WebAssembly;
 //! [`decision`] turns the answer into a verdict; [`deliver`] hands accepted mail on;
 //! [`receipt`] keeps the evidence. One pass: a later module never calls back into an
@@ -19,6 +19,8 @@ pub mod unicode;
 pub mod listen;
 pub mod smtp;
 pub mod tls;
+
+pub mod content;
 
 pub mod facts;
 

@@ -20,6 +20,7 @@ use judgements::Judgements;
 use rustls_pki_types::CertificateDer;
 
 use crate::address::Mailbox;
+use crate::content::Content;
 use crate::decision::{Permit, TlsOffer};
 use crate::deliver::{Consignment, Delivered, DeliveryError, Message};
 use crate::facts::{Connection, Direction, Facts, ReceiptId, Stage, TenantId, unix_seconds};
@@ -151,7 +152,7 @@ impl Transaction {
         host: &Host,
         client: &Client,
         envelope: Envelope,
-        content: Vec<u8>,
+        content: Content,
     ) -> Reply {
         let receipt = envelope.permits.first().map(Permit::receipt);
         let message = message(client, &envelope.mail, content);
@@ -243,14 +244,14 @@ impl Transaction {
     }
 }
 
-fn message(client: &Client, mail: &Mail, content: Vec<u8>) -> Message {
+fn message(client: &Client, mail: &Mail, content: Content) -> Message {
     Message {
         connection: Arc::clone(&client.connection),
         helo: mail.helo.clone(),
         sender: mail.sender.clone(),
         parameters: mail.parameters.clone(),
         received: unix_seconds(SystemTime::now()),
-        content,
+        content: Arc::new(content),
     }
 }
 

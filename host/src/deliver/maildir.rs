@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::parcel::Parcel;
 use super::{Consignment, Delivered, DeliveryError, Message, header, trace};
+use crate::content::Content;
 use crate::decision::Permit;
 use crate::directory;
 use crate::facts::TenantId;
@@ -25,6 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Mail is for the host and its group: whoever reads it is put into that group.
 const FILE_MODE: u32 = 0o640;
+
+/// How much of a long message is copied at once.
+const PIECE: usize = 256 * 1024;
 
 /// The maildirs of all tenants.
 #[derive(Clone, Debug)]
@@ -79,7 +84,7 @@ impl Maildirs {
         message: &Message,
         consignments: &[Consignment],
     ) -> Result<Vec<Delivered>, DeliveryError> {
-        let scan = header::scan(&message.content, &self.hostname);
+        let scan = header::scan(message.content.front(), &self.hostname);
         if scan.received > header::MAX_RECEIVED {
             return Err(DeliveryError::Loop {
                 found: scan.received,
@@ -114,8 +119,9 @@ impl Maildirs {
             renamed: false,
         };
         let fields = trace::fields(&self.hostname, message, consignment);
+        let parcel = Parcel::new(fields, Arc::clone(&message.content), scan);
         let temporary = staged.temporary();
-        write_synced(&temporary, &pieces(&fields, &message.content, scan))
+        write_synced(&temporary, &parcel)
             .map_err(|source| DeliveryError::storage(temporary, source))?;
         Ok(staged)
     }
@@ -139,29 +145,15 @@ impl Maildirs {
     }
 }
 
-/// The message behind our fields, without those that only we may write.
-fn pieces<'a>(fields: &'a str, content: &'a [u8], scan: &header::Scan) -> Vec<&'a [u8]> {
-    let mut pieces = vec![fields.as_bytes()];
-    if scan.headless {
-        pieces.push(b"\r\n");
-    }
-    let mut at = 0;
-    for forged in &scan.forged {
-        pieces.push(&content[at..forged.start]);
-        at = forged.end;
-    }
-    pieces.push(&content[at..]);
-    pieces
-}
-
-fn write_synced(path: &Path, pieces: &[&[u8]]) -> io::Result<()> {
+fn write_synced(path: &Path, parcel: &Parcel) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(FILE_MODE)
         .open(path)?;
-    let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+    let mut slices: Vec<IoSlice<'_>> = parcel.slices().map(IoSlice::new).collect();
     write_all_vectored(&mut file, &mut slices)?;
+    write_behind_front(&mut file, parcel.content())?;
     file.sync_all()
 }
 
@@ -171,6 +163,22 @@ fn write_all_vectored(file: &mut File, mut slices: &mut [IoSlice<'_>]) -> io::Re
         match file.write_vectored(slices)? {
             0 => return Err(io::ErrorKind::WriteZero.into()),
             written => IoSlice::advance_slices(&mut slices, written),
+        }
+    }
+    Ok(())
+}
+
+fn write_behind_front(file: &mut File, content: &Content) -> io::Result<()> {
+    let mut offset = content.front().len() as u64;
+    let mut buffer = Vec::new();
+    while offset < content.len() {
+        buffer.resize(PIECE, 0);
+        match content.read_behind_front(offset, &mut buffer)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => {
+                file.write_all(&buffer[..read])?;
+                offset += read as u64;
+            }
         }
     }
     Ok(())

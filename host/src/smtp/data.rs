@@ -7,6 +7,8 @@
 
 use memchr::memchr3;
 
+use crate::content::Content;
+
 /// Why content is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContentFault {
@@ -77,9 +79,9 @@ impl Data {
     }
 
     /// The content, once the end has been found.
-    pub fn finish(self) -> Result<Vec<u8>, ContentFault> {
+    pub fn finish(self) -> Result<Content, ContentFault> {
         match self.fault {
-            None => Ok(self.content),
+            None => Ok(Content::in_memory(self.content)),
             Some(fault) => Err(fault),
         }
     }
@@ -171,7 +173,7 @@ mod tests {
     fn read(input: &[u8], limit: usize) -> Option<(Result<Vec<u8>, ContentFault>, usize)> {
         let mut data = Data::new(limit);
         match data.push(input) {
-            Progress::End(at) => Some((data.finish(), at)),
+            Progress::End(at) => Some((data.finish().map(|content| content.front().to_vec()), at)),
             Progress::More => None,
         }
     }

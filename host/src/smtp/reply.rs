@@ -25,25 +25,33 @@ const SHOWN_NAMES: usize = 3;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     code: u16,
-    enhanced: &'static str,
+    enhanced: Cow<'static, str>,
     lines: Vec<Cow<'static, str>>,
 }
 
 impl Reply {
     /// A reply of one line; `enhanced` is empty where there is no such code.
-    pub fn new(code: u16, enhanced: &'static str, text: impl Into<Cow<'static, str>>) -> Self {
+    pub fn new(
+        code: u16,
+        enhanced: impl Into<Cow<'static, str>>,
+        text: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Self {
             code,
-            enhanced,
+            enhanced: enhanced.into(),
             lines: vec![text.into()],
         }
     }
 
     /// A reply of several lines.
-    pub fn lines(code: u16, enhanced: &'static str, lines: Vec<Cow<'static, str>>) -> Self {
+    pub fn lines(
+        code: u16,
+        enhanced: impl Into<Cow<'static, str>>,
+        lines: Vec<Cow<'static, str>>,
+    ) -> Self {
         Self {
             code,
-            enhanced,
+            enhanced: enhanced.into(),
             lines,
         }
     }

@@ -16,6 +16,7 @@ use super::line::LineFault;
 use super::profile::{Profile, StartTls};
 use super::reply::{self, Reply};
 use crate::address::Mailbox;
+use crate::content::Content;
 use crate::decision::Permit;
 use crate::facts::{Helo, HeloVerb, MailParameters};
 
@@ -85,7 +86,7 @@ pub enum Step {
     /// Send this and read on; content for these recipients was refused with it.
     Refuse(Vec<Permit>, Reply),
     /// Answer with [`Session::delivered`].
-    Deliver(Envelope, Vec<u8>),
+    Deliver(Envelope, Content),
     /// Send this, shake hands, and answer with [`Session::secured`].
     StartTls(Reply),
     /// Send this and close.
@@ -160,7 +161,7 @@ impl Session {
     }
 
     /// Takes the content, read to its end, or what is wrong with it.
-    pub fn received(&mut self, content: Result<Vec<u8>, ContentFault>) -> Step {
+    pub fn received(&mut self, content: Result<Content, ContentFault>) -> Step {
         let State::Content(envelope) = self.take() else {
             return self.confused();
         };

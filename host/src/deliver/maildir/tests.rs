@@ -31,7 +31,7 @@ fn message(facts: &Facts, content: &str) -> Message {
         sender: facts.sender.clone(),
         parameters: facts.parameters.clone(),
         received: facts.now,
-        content: content.into(),
+        content: Arc::new(Content::in_memory(content.into())),
     }
 }
 

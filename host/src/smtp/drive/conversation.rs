@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Service;
+use crate::content::Content;
 use crate::smtp::data::{ContentFault, Data, Progress};
 use crate::smtp::envelope::Envelope;
 use crate::smtp::line::{Front, front};
@@ -214,7 +215,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
 
     /// Reads content to its end, whatever is wrong with it; a reply instead when the
     /// session is to be closed.
-    async fn receive(&mut self) -> io::Result<Result<Result<Vec<u8>, ContentFault>, Reply>> {
+    async fn receive(&mut self) -> io::Result<Result<Result<Content, ContentFault>, Reply>> {
         self.flush().await?;
         let limits = &self.service.host.limits;
         let mut data = Data::new(limits.message_size);
@@ -244,7 +245,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         }
     }
 
-    async fn deliver(&mut self, envelope: Envelope, content: Vec<u8>) -> Reply {
+    async fn deliver(&mut self, envelope: Envelope, content: Content) -> Reply {
         let (host, client) = (&self.service.host, &self.client);
         self.transaction
             .deliver(host, client, envelope, content)

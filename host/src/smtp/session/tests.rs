@@ -217,7 +217,7 @@ fn an_answer_that_nothing_asked_for_closes() {
     let answers: [fn(&mut Session) -> Step; 4] = [
         |session| session.decided(Answer::Refused(Reply::new(250, "", ""))),
         |session| session.offered(Reply::new(250, "", "")),
-        |session| session.received(Ok(Vec::new())),
+        |session| session.received(Ok(crate::content::Content::default())),
         |session| session.delivered(Reply::new(250, "", "")),
     ];
     for answer in answers {
