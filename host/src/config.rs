@@ -129,6 +129,9 @@ pub struct CertificateFiles {
 pub struct Limits {
     /// Largest message in octets.
     pub message_size: u64,
+    /// Octets of all messages together that are held in memory while they are
+    /// received and delivered.
+    pub content_memory: u64,
     /// Most recipients of a message.
     pub recipients: usize,
     /// Most sessions at one time.

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio_util::sync::CancellationToken;
 
+use crate::content::Spool;
 use crate::deliver::Maildirs;
 use crate::engine::Engine;
 use crate::facts::unix_seconds;
@@ -26,6 +27,8 @@ pub struct Host {
     pub engine: Arc<Engine>,
     /// Takes accepted mail.
     pub maildirs: Maildirs,
+    /// Keeps content that is being received.
+    pub spool: Spool,
     /// Keeps receipts.
     pub journal: Journal,
     /// Bounds the receipts that strangers can cause.
@@ -38,7 +41,7 @@ pub struct Host {
 #[derive(Clone, Debug)]
 pub struct SessionLimits {
     /// Largest message in octets.
-    pub message_size: usize,
+    pub message_size: u64,
     /// How long to wait for a command (RFC 5321, section 4.5.3.2.7).
     pub command_timeout: Duration,
     /// How long to wait for each piece of content (section 4.5.3.2.5).

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{self, Config, Fault};
+use crate::content::Spool;
 use crate::deliver::Maildirs;
 use crate::directory;
 use crate::engine::{Engine, EngineError};
@@ -120,6 +121,7 @@ impl Server {
             limits: session_limits(&config.limits),
             engine,
             maildirs,
+            spool: Spool::new(config.data_dir.join("spool"), config.limits.content_memory),
             journal,
             relay_receipts: RelayReceipts::default(),
             snapshot: Arc::new(snapshot),
@@ -283,7 +285,7 @@ fn of(listener: &config::Listener, config: &Config, tls: Option<&TlsServer>) -> 
 
 fn session_limits(limits: &config::Limits) -> SessionLimits {
     SessionLimits {
-        message_size: usize::try_from(limits.message_size).unwrap_or(usize::MAX),
+        message_size: limits.message_size,
         command_timeout: limits.command_timeout,
         data_timeout: limits.data_timeout,
         handshake_timeout: limits.handshake_timeout,

@@ -4,6 +4,7 @@
 //! socket, clock or lookup. Bytes and answers go in, replies and requests come out.
 //! Only `drive` waits for anything.
 
+pub mod chunk;
 pub mod command;
 pub mod data;
 pub mod drive;

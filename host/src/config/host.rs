@@ -246,6 +246,7 @@ fn limits(table: &Table<'_>) -> Option<Limits> {
     let errors = count(&keys::ERRORS);
     Some(Limits {
         message_size: table.number(&keys::MESSAGE_SIZE),
+        content_memory: table.number(&keys::CONTENT_MEMORY),
         command_timeout: seconds(table, &keys::COMMAND_TIMEOUT),
         data_timeout: seconds(table, &keys::DATA_TIMEOUT),
         handshake_timeout: seconds(table, &keys::HANDSHAKE_TIMEOUT),

@@ -72,6 +72,7 @@ pub(super) const LIMITS: Schema = Schema {
     name: "[limits]",
     keys: &[
         MESSAGE_SIZE.key,
+        CONTENT_MEMORY.key,
         RECIPIENTS.key,
         SESSIONS.key,
         ERRORS.key,
@@ -171,6 +172,8 @@ pub(super) const GREETING_DELAY: Number = number("greeting_delay_ms", 0, 0, 10_0
 
 /// At least 64K octets (RFC 5321, section 4.5.3.1.7).
 pub(super) const MESSAGE_SIZE: Number = number("message_size", 25 << 20, 64 << 10, 1 << 30);
+/// What 256 sessions need at a time, if all their messages are large.
+pub(super) const CONTENT_MEMORY: Number = number("content_memory", 256 << 20, 1 << 20, 1 << 40);
 /// At least 100 (RFC 5321, section 4.5.3.1.8).
 pub(super) const RECIPIENTS: Number = number("recipients", 1000, 100, 100_000);
 /// Each costs a descriptor and some tens of kilobytes.
@@ -218,9 +221,10 @@ pub(super) const SCHEMAS: [&Schema; 16] = [
 
 /// All numbers.
 #[cfg(test)]
-pub(super) const NUMBERS: [&Number; 17] = [
+pub(super) const NUMBERS: [&Number; 18] = [
     &GREETING_DELAY,
     &MESSAGE_SIZE,
+    &CONTENT_MEMORY,
     &RECIPIENTS,
     &SESSIONS,
     &ERRORS,

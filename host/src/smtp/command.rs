@@ -29,6 +29,13 @@ pub enum Command {
     },
     /// DATA.
     Data,
+    /// BDAT (RFC 3030): so many octets of content follow the line.
+    Bdat {
+        /// How many.
+        size: u64,
+        /// They are the last of the message.
+        last: bool,
+    },
     /// STARTTLS (RFC 3207).
     StartTls,
     /// RSET.
@@ -73,6 +80,9 @@ pub enum CommandError {
     /// A forward-path that is none.
     #[error("bad recipient: {0}")]
     Recipient(AddressError),
+    /// BDAT without a length: whatever follows cannot be told from commands.
+    #[error("syntax: BDAT octets [LAST]")]
+    Bdat,
     /// A parameter with a bad or missing value, or given twice.
     #[error("bad parameter {0}")]
     BadParameter(String),
@@ -111,6 +121,7 @@ fn parse_verb(verb: &str, rest: &str) -> Result<Command, CommandError> {
         "MAIL" => mail(rest),
         "RCPT" => rcpt(rest),
         "DATA" => bare(Command::Data, rest, "DATA"),
+        "BDAT" => bdat(rest),
         "STARTTLS" => bare(Command::StartTls, rest, "STARTTLS"),
         "RSET" => bare(Command::Rset, rest, "RSET"),
         "QUIT" => bare(Command::Quit, rest, "QUIT"),
@@ -118,7 +129,7 @@ fn parse_verb(verb: &str, rest: &str) -> Result<Command, CommandError> {
         "HELP" => Ok(Command::Help),
         "VRFY" if rest.is_empty() => Err(CommandError::Syntax("VRFY address")),
         "VRFY" => Ok(Command::Vrfy),
-        "EXPN" | "TURN" | "SEND" | "SOML" | "SAML" | "ETRN" | "BDAT" | "AUTH" => {
+        "EXPN" | "TURN" | "SEND" | "SOML" | "SAML" | "ETRN" | "AUTH" => {
             Err(CommandError::NotImplemented)
         }
         _ => Err(CommandError::Unknown),
@@ -130,6 +141,21 @@ fn bare(command: Command, rest: &str, syntax: &'static str) -> Result<Command, C
         Ok(command)
     } else {
         Err(CommandError::Syntax(syntax))
+    }
+}
+
+/// A length of more than 64 bits is as absurd as the largest.
+fn bdat(rest: &str) -> Result<Command, CommandError> {
+    let mut words = rest.split_whitespace();
+    let size = words.next().and_then(size).ok_or(CommandError::Bdat)?;
+    let last = match words.next() {
+        None => false,
+        Some(word) if word.eq_ignore_ascii_case("LAST") => true,
+        Some(_) => return Err(CommandError::Bdat),
+    };
+    match words.next() {
+        None => Ok(Command::Bdat { size, last }),
+        Some(_) => Err(CommandError::Bdat),
     }
 }
 
@@ -235,7 +261,8 @@ fn mail_parameters(rest: &str) -> Result<MailParameters, CommandError> {
             ("SIZE", Some(value)) => set(&mut parameters.size, size(value).ok_or_else(fault)?),
             ("BODY", Some(value)) => set(&mut parameters.body, body(value).ok_or_else(fault)?),
             ("SMTPUTF8", None) => !std::mem::replace(&mut parameters.smtputf8, true),
-            ("SIZE" | "BODY" | "SMTPUTF8", _) => false,
+            ("REQUIRETLS", None) => !std::mem::replace(&mut parameters.requiretls, true),
+            ("SIZE" | "BODY" | "SMTPUTF8" | "REQUIRETLS", _) => false,
             _ => return Err(CommandError::UnknownParameter(name)),
         };
         if !sound {

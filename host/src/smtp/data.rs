@@ -7,8 +7,6 @@
 
 use memchr::memchr3;
 
-use crate::content::Content;
-
 /// Why content is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContentFault {
@@ -18,14 +16,29 @@ pub enum ContentFault {
     BareNewline,
     /// A NUL, which no body type of ours permits (RFC 6152, section 3).
     Nul,
+    /// The header section is longer than [`FRONT`](crate::content::FRONT), so it cannot
+    /// be searched for what only we may write.
+    LongHeader,
+    /// The host has no room for it.
+    NoRoom,
+}
+
+impl ContentFault {
+    /// The first fault counts, but a bare newline before all: it may be an attack.
+    pub(super) fn or_worse(self, earlier: Option<Self>) -> Self {
+        match earlier {
+            Some(earlier) if self != Self::BareNewline => earlier,
+            _ => self,
+        }
+    }
 }
 
 /// Reads the content of one message.
 #[derive(Debug)]
 pub struct Data {
     state: State,
-    content: Vec<u8>,
-    limit: usize,
+    kept: u64,
+    limit: u64,
     fault: Option<ContentFault>,
 }
 
@@ -53,22 +66,23 @@ enum State {
 
 impl Data {
     /// Content of at most `limit` octets, dots removed.
-    pub fn new(limit: usize) -> Self {
+    pub fn new(limit: u64) -> Self {
         Self {
             state: State::LineStart,
-            content: Vec::new(),
+            kept: 0,
             limit,
             fault: None,
         }
     }
 
-    /// Takes what was read. After [`Progress::End`] it takes nothing more.
-    pub fn push(&mut self, input: &[u8]) -> Progress {
+    /// Takes what was read, and puts what is to be kept into `kept`. After
+    /// [`Progress::End`] it takes nothing more.
+    pub fn push(&mut self, input: &[u8], kept: &mut Vec<u8>) -> Progress {
         let mut at = 0;
         while at < input.len() && self.state != State::End {
             at += match self.state {
-                State::LineStart | State::Middle => self.run(&input[at..]),
-                _ => self.step(input[at]),
+                State::LineStart | State::Middle => self.run(&input[at..], kept),
+                _ => self.step(input[at], kept),
             };
         }
         if self.state == State::End {
@@ -78,22 +92,27 @@ impl Data {
         }
     }
 
-    /// The content, once the end has been found.
-    pub fn finish(self) -> Result<Content, ContentFault> {
-        match self.fault {
-            None => Ok(Content::in_memory(self.content)),
-            Some(fault) => Err(fault),
-        }
+    /// What is wrong so far.
+    pub fn fault(&self) -> Option<ContentFault> {
+        self.fault
+    }
+
+    /// What is wrong, once the end has been found.
+    ///
+    /// # Errors
+    /// The fault for which the message is refused.
+    pub fn finish(self) -> Result<(), ContentFault> {
+        self.fault.map_or(Ok(()), Err)
     }
 
     /// Takes octets up to the next that means something; at least one.
-    fn run(&mut self, input: &[u8]) -> usize {
+    fn run(&mut self, input: &[u8], kept: &mut Vec<u8>) -> usize {
         if self.state == State::LineStart && input[0] == b'.' {
             self.state = State::Dot;
             return 1;
         }
         let plain = memchr3(b'\r', b'\n', 0, input).unwrap_or(input.len());
-        self.keep(&input[..plain]);
+        self.keep(&input[..plain], kept);
         if plain > 0 {
             self.state = State::Middle;
         }
@@ -109,10 +128,10 @@ impl Data {
     }
 
     /// Takes one octet in a state that waits for a particular one.
-    fn step(&mut self, octet: u8) -> usize {
+    fn step(&mut self, octet: u8, kept: &mut Vec<u8>) -> usize {
         match (self.state, octet) {
             (State::Cr, b'\n') => {
-                self.keep(b"\r\n");
+                self.keep(b"\r\n", kept);
                 self.state = State::LineStart;
                 1
             }
@@ -137,14 +156,15 @@ impl Data {
         }
     }
 
-    fn keep(&mut self, octets: &[u8]) {
+    fn keep(&mut self, octets: &[u8], kept: &mut Vec<u8>) {
         if self.fault.is_some() {
             return;
         }
-        if self.content.len() + octets.len() > self.limit {
+        self.kept += octets.len() as u64;
+        if self.kept > self.limit {
             return self.refuse(ContentFault::TooLarge);
         }
-        self.content.extend_from_slice(octets);
+        kept.extend_from_slice(octets);
     }
 
     /// What follows a stray octet is not at the start of a line.
@@ -153,13 +173,8 @@ impl Data {
         self.state = State::Middle;
     }
 
-    /// The first fault counts, but a bare newline before all: it may be an attack.
     fn refuse(&mut self, fault: ContentFault) {
-        match self.fault {
-            Some(_) if fault != ContentFault::BareNewline => {}
-            _ => self.fault = Some(fault),
-        }
-        self.content = Vec::new();
+        self.fault = Some(fault.or_worse(self.fault));
     }
 }
 
@@ -170,10 +185,10 @@ mod tests {
     use super::*;
 
     /// Reads `input` in one piece: content or fault, and where the end was.
-    fn read(input: &[u8], limit: usize) -> Option<(Result<Vec<u8>, ContentFault>, usize)> {
-        let mut data = Data::new(limit);
-        match data.push(input) {
-            Progress::End(at) => Some((data.finish().map(|content| content.front().to_vec()), at)),
+    fn read(input: &[u8], limit: u64) -> Option<(Result<Vec<u8>, ContentFault>, usize)> {
+        let (mut data, mut kept) = (Data::new(limit), Vec::new());
+        match data.push(input, &mut kept) {
+            Progress::End(at) => Some((data.finish().map(|()| kept), at)),
             Progress::More => None,
         }
     }
@@ -252,7 +267,7 @@ mod tests {
             let mut data = Data::new(1000);
             let mut end = None;
             for (index, piece) in input.chunks(chunk).enumerate() {
-                if let Progress::End(at) = data.push(piece) {
+                if let Progress::End(at) = data.push(piece, &mut Vec::new()) {
                     end = Some(index * chunk + at);
                     break;
                 }

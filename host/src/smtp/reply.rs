@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use super::command::CommandError;
 use super::data::ContentFault;
 use super::line::{LineFault, MAX_LINE};
+use crate::content::FRONT;
 use crate::decision::Refusal;
 use crate::deliver::DeliveryError;
 use crate::facts::ReceiptId;
@@ -178,7 +179,7 @@ pub fn bad_command(error: &CommandError) -> Reply {
         CommandError::Unknown => (500, "5.5.1"),
         CommandError::NotImplemented => (502, "5.5.1"),
         CommandError::NotText => (500, "5.5.2"),
-        CommandError::Syntax(_) => (501, "5.5.4"),
+        CommandError::Syntax(_) | CommandError::Bdat => (501, "5.5.4"),
         CommandError::Sender(_) => (501, "5.1.7"),
         CommandError::Recipient(_) => (501, "5.1.3"),
         CommandError::BadParameter(_) => (501, "5.5.4"),
@@ -255,6 +256,16 @@ pub fn bad_content(fault: ContentFault, limit: u64, receipt: Option<ReceiptId>) 
             "Bare CR or LF in the message: lines end with CRLF".into(),
         ),
         ContentFault::Nul => (550, "5.6.0", "NUL in the message".into()),
+        ContentFault::LongHeader => (
+            552,
+            "5.3.4",
+            format!("Header section over the limit of {FRONT} octets"),
+        ),
+        ContentFault::NoRoom => (
+            452,
+            "4.3.1",
+            "No room for the message just now, please try again later".into(),
+        ),
     };
     Reply::new(code, enhanced, with_receipt(&text, receipt))
 }

@@ -2,23 +2,28 @@
 //!
 //! **Pure**: lines and answers in, replies and requests ([`Step`]) out.
 //! **Waiting is a state** that takes an answer and no input: `Deciding` while the
-//! policy is asked, `Offering` while the target is, `Content` while data is read,
-//! `Delivering` until every target has it.
+//! policy is asked, `Offering` while the target is, `Content` and `Chunk` while content
+//! is read, `Delivering` until every target has it.
+//! **No octet of a chunk is ever a command**: a chunk that is refused is read to its
+//! end and thrown away, and where its end is not known the session is closed.
 //! **Everything learnt in plaintext is forgotten at STARTTLS**, and a client that has
 //! already sent more behind it is turned away (RFC 3207, section 4.2).
 
 use std::sync::Arc;
 
-use super::command::{Command, Recipient};
+use super::chunk::{self, Chunks};
+use super::command::{Command, CommandError, Recipient};
 use super::data::ContentFault;
 use super::envelope::{Envelope, Mail};
 use super::line::LineFault;
 use super::profile::{Profile, StartTls};
 use super::reply::{self, Reply};
 use crate::address::Mailbox;
-use crate::content::Content;
+use crate::content::{Content, Receiving};
 use crate::decision::Permit;
 use crate::facts::{Helo, HeloVerb, MailParameters};
+
+mod content;
 
 #[cfg(test)]
 mod tests;
@@ -26,6 +31,9 @@ mod tests;
 /// Most commands in a row without a recipient. Clients need a handful between two
 /// messages; a session that only makes noise keeps a place from others.
 const IDLE_COMMANDS: usize = 100;
+
+/// What is said to MAIL, RCPT and DATA between chunks (RFC 3030, section 3).
+const CHUNKS_HAVE_BEGUN: &str = "Send the rest of the content with BDAT, or RSET to start anew";
 
 /// A session.
 #[derive(Debug)]
@@ -50,13 +58,28 @@ enum State {
     Deciding(Envelope),
     /// Takes an answer, not input: the target is asked whether it takes `permitted`.
     Offering(Envelope, Permit),
-    /// Takes content, not commands.
+    /// Takes content, not commands: to its end.
     Content(Envelope),
+    /// Takes content, not commands: a chunk of this size that is not the last.
+    Chunk(Envelope, u64),
+    /// Some chunks have come, and not the last.
+    Chunks(Envelope, Box<Incoming>),
+    /// The content was refused with this reply, and so are the chunks that follow.
+    Spoiled(Helo, Reply),
     /// Takes an answer, not input: the targets have the message.
     Delivering(Helo),
     /// After STARTTLS was granted.
     Securing,
     Closed,
+}
+
+/// Content of which some chunks have come.
+#[derive(Debug)]
+pub struct Incoming {
+    /// What they were.
+    pub chunks: Chunks,
+    /// What they said.
+    pub receiving: Receiving,
 }
 
 /// What came of asking about a recipient.
@@ -83,6 +106,18 @@ pub enum Step {
     Offer(Permit),
     /// Send this, read content, and answer with [`Session::received`].
     Receive(Reply),
+    /// Read so many octets of content behind those that have come, and answer with
+    /// [`Session::received`] if they are the last, else with [`Session::chunk`].
+    Chunk {
+        /// How many.
+        size: u64,
+        /// They are the last.
+        last: bool,
+        /// What has come before.
+        before: Option<Box<Incoming>>,
+    },
+    /// Read so many octets, throw them away, then send this.
+    Skip(u64, Reply),
     /// Send this and read on; content for these recipients was refused with it.
     Refuse(Vec<Permit>, Reply),
     /// Answer with [`Session::delivered`].
@@ -120,6 +155,7 @@ impl Session {
         match Command::parse(line) {
             Ok(command) if more && command.ends_group() => self.close(reply::pipelined()),
             Ok(command) => self.dispatch(command),
+            Err(error @ CommandError::Bdat) => self.close(reply::bad_command(&error)),
             Err(error) => self.error(reply::bad_command(&error)),
         }
     }
@@ -157,26 +193,6 @@ impl Session {
                 self.go(State::Transaction(envelope), reply)
             }
             _ => self.confused(),
-        }
-    }
-
-    /// Takes the content, read to its end, or what is wrong with it.
-    pub fn received(&mut self, content: Result<Content, ContentFault>) -> Step {
-        let State::Content(envelope) = self.take() else {
-            return self.confused();
-        };
-        let helo = envelope.mail.helo.clone();
-        match content {
-            Ok(content) => {
-                self.state = State::Delivering(helo);
-                Step::Deliver(envelope, content)
-            }
-            Err(fault) => {
-                self.state = State::Greeted(helo);
-                let receipt = envelope.permits.first().map(Permit::receipt);
-                let reply = reply::bad_content(fault, self.profile.message_size, receipt);
-                Step::Refuse(envelope.permits, reply)
-            }
         }
     }
 
@@ -222,8 +238,18 @@ impl Session {
             Command::Help => self.reply(Reply::new(
                 214,
                 "2.0.0",
-                "EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT STARTTLS (RFC 5321, RFC 3207)",
+                "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT STARTTLS (RFC 5321, RFC 3030, RFC 3207)",
             )),
+            Command::Bdat { size, .. } if !chunk::is_readable(size, self.profile.message_size) => {
+                self.close(reply::bad_content(
+                    ContentFault::TooLarge,
+                    self.profile.message_size,
+                    None,
+                ))
+            }
+            Command::Bdat { size, .. } if self.profile.require_tls && !self.secured => {
+                self.skip(size, Reply::new(530, "5.7.0", "Must issue a STARTTLS command first"))
+            }
             _ if self.profile.require_tls && !self.secured => self.error(Reply::new(
                 530,
                 "5.7.0",
@@ -244,6 +270,7 @@ impl Session {
                 international,
             } => self.rcpt(recipient, international),
             Command::Data => self.data(),
+            Command::Bdat { size, last } => self.bdat(size, last),
         }
     }
 
@@ -264,7 +291,11 @@ impl Session {
             format!("SIZE {}", self.profile.message_size).into(),
             "8BITMIME".into(),
             "SMTPUTF8".into(),
+            "CHUNKING".into(),
         ];
+        if self.secured {
+            lines.push("REQUIRETLS".into());
+        }
         if !self.secured && self.profile.starttls != StartTls::Never {
             lines.push("STARTTLS".into());
         }
@@ -291,11 +322,12 @@ impl Session {
     fn reset(&mut self) -> Step {
         let ok = Reply::new(250, "2.0.0", "Ok");
         match self.take() {
-            State::Transaction(envelope) => {
+            State::Transaction(envelope) | State::Chunks(envelope, _) => {
                 let helo = envelope.mail.helo.clone();
                 self.abandoned.extend(envelope.permits);
                 self.go(State::Greeted(helo), ok)
             }
+            State::Spoiled(helo, _) => self.go(State::Greeted(helo), ok),
             state => self.go(state, ok),
         }
     }
@@ -310,7 +342,7 @@ impl Session {
             return self.error(reply);
         }
         match self.take() {
-            State::Greeted(helo) => {
+            State::Greeted(helo) | State::Spoiled(helo, _) => {
                 let mail = Arc::new(Mail {
                     helo,
                     sender,
@@ -345,6 +377,13 @@ impl Session {
                 "Address needs SMTPUTF8 (RFC 6531)",
             ));
         }
+        if parameters.requiretls && !self.secured {
+            return Some(Reply::new(
+                530,
+                "5.7.10",
+                "REQUIRETLS needs TLS: issue a STARTTLS command first",
+            ));
+        }
         let too_large = parameters
             .size
             .is_some_and(|size| size > self.profile.message_size);
@@ -368,6 +407,7 @@ impl Session {
             ),
             State::Transaction(envelope) => self.ask(envelope, recipient),
             State::Connected => self.out_of_order(State::Connected, "Send EHLO or HELO first"),
+            state @ State::Chunks(..) => self.out_of_order(state, CHUNKS_HAVE_BEGUN),
             state => self.out_of_order(state, "Send MAIL first"),
         }
     }
@@ -382,28 +422,6 @@ impl Session {
         let mail = Arc::clone(&envelope.mail);
         self.state = State::Deciding(envelope);
         Step::Decide(mail, recipient)
-    }
-
-    fn data(&mut self) -> Step {
-        match self.take() {
-            State::Transaction(envelope) if envelope.permits.is_empty() => {
-                let asked = envelope.asked;
-                self.state = State::Transaction(envelope);
-                let reply = Reply::new(554, "5.5.1", "No valid recipients");
-                // Whoever pipelines cannot know yet that a policy refused them all.
-                if asked == 0 {
-                    self.error(reply)
-                } else {
-                    self.reply(reply)
-                }
-            }
-            State::Transaction(envelope) => {
-                self.state = State::Content(envelope);
-                Step::Receive(Reply::new(354, "", "End data with <CR><LF>.<CR><LF>"))
-            }
-            State::Connected => self.out_of_order(State::Connected, "Send EHLO or HELO first"),
-            state => self.out_of_order(state, "Send MAIL and RCPT first"),
-        }
     }
 
     fn out_of_order(&mut self, state: State, text: &'static str) -> Step {
@@ -444,7 +462,9 @@ impl Session {
             State::Transaction(envelope)
             | State::Deciding(envelope)
             | State::Offering(envelope, _)
-            | State::Content(envelope) => {
+            | State::Content(envelope)
+            | State::Chunk(envelope, _)
+            | State::Chunks(envelope, _) => {
                 self.state = State::Greeted(envelope.mail.helo.clone());
                 self.abandoned.extend(envelope.permits);
             }

@@ -5,6 +5,8 @@
 //! read. A line has to be complete within the time for a command, however its octets
 //! trickle in, and content has to keep a minimum rate.
 
+mod content;
+
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +15,10 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use content::Chunk;
+
 use super::Service;
 use crate::content::Content;
-use crate::smtp::data::{ContentFault, Data, Progress};
 use crate::smtp::envelope::Envelope;
 use crate::smtp::line::{Front, front};
 use crate::smtp::reply::{self, Reply};
@@ -25,10 +28,6 @@ use crate::transaction::{Abandoned, Client, Transaction};
 /// How much is read at once: a TLS record is at most 16 KiB, and most command groups
 /// are far smaller.
 const READ: usize = 8 * 1024;
-
-/// How much content must come within the time for content (three minutes, unless set
-/// otherwise): 364 octets a second, a fifth of a modem's rate.
-const CONTENT_PIECE: usize = 64 * 1024;
 
 /// How long a client may take to see our last reply before the socket is closed.
 const LINGER: Duration = Duration::from_secs(2);
@@ -195,6 +194,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                         Err(reply) => self.session.close(reply),
                     }
                 }
+                Step::Chunk { size, last, before } => {
+                    match self.read_chunk(size, last, before).await? {
+                        Ok(Chunk::Last(content)) => self.session.received(content),
+                        Ok(Chunk::More(incoming)) => self.session.chunk(incoming),
+                        Err(reply) => self.session.close(reply),
+                    }
+                }
+                Step::Skip(size, reply) => match self.skip(size).await? {
+                    Ok(()) => Step::Reply(reply),
+                    Err(reply) => self.session.close(reply),
+                },
                 Step::Deliver(envelope, content) => {
                     let reply = self.deliver(envelope, content).await;
                     self.session.delivered(reply)
@@ -210,38 +220,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                     return Ok(Some(End::Closed(reply)));
                 }
             };
-        }
-    }
-
-    /// Reads content to its end, whatever is wrong with it; a reply instead when the
-    /// session is to be closed.
-    async fn receive(&mut self) -> io::Result<Result<Result<Content, ContentFault>, Reply>> {
-        self.flush().await?;
-        let limits = &self.service.host.limits;
-        let mut data = Data::new(limits.message_size);
-        let mut due = (Instant::now() + limits.data_timeout, CONTENT_PIECE);
-        loop {
-            match data.push(&self.input) {
-                Progress::End(length) => {
-                    self.input.advance(length);
-                    return Ok(Ok(data.finish()));
-                }
-                Progress::More => self.input.clear(),
-            }
-            self.input.reserve(READ);
-            let read = tokio::select! {
-                read = timeout_at(due.0, self.stream.read_buf(&mut self.input)) => read,
-                () = self.service.shutdown.cut_off() => return Ok(Err(reply::shutting_down())),
-            };
-            match read {
-                Ok(Ok(0)) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(Ok(octets)) if octets >= due.1 => {
-                    due = (Instant::now() + limits.data_timeout, CONTENT_PIECE);
-                }
-                Ok(Ok(octets)) => due.1 -= octets,
-                Ok(Err(error)) => return Err(error),
-                Err(_) => return Ok(Err(reply::timeout())),
-            }
         }
     }
 

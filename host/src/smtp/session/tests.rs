@@ -1,7 +1,7 @@
 //! Transcripts: each file is one session, read like the RFC.
 //!
 //! `C:` a line from the client (CRLF is added; `\r`, `\n`, `\0` are escapes; lines
-//! without an `S:` between them arrive together), `S:` how a reply begins, `tls` a
+//! without an `S:` between them arrive together), `c:` the same without CRLF, `S:` how a reply begins, `tls` a
 //! handshake, `delivered` and `abandoned` recipients, `closed` the end. A first line
 //! `profile:` changes what the listener offers. Recipients called `refused` are
 //! refused by policy, those called `full` by the target, those called `foreign` by the
@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 
 use super::*;
+use crate::content::Spool;
 use crate::decision::{Refusal, Resolved, TlsOffer, judge};
 use crate::facts::{ReceiptId, sample};
 use crate::smtp::data::{Data, Progress};
@@ -49,6 +50,7 @@ fn check(name: &str, transcript: &str) {
     for line in lines {
         match line.strip_prefix("C: ") {
             Some(sent) => played.send(sent),
+            None if line.starts_with("c: ") => played.send_piece(&line[3..]),
             None => {
                 played.run();
                 let happened = played.happened.pop_front().unwrap_or_default();
@@ -67,10 +69,21 @@ fn check(name: &str, transcript: &str) {
     );
 }
 
+/// Content that is awaited.
+enum Reading {
+    Data(Data, Vec<u8>),
+    Chunk {
+        left: usize,
+        last: bool,
+        incoming: Box<Incoming>,
+    },
+    Skip(usize, Reply),
+}
+
 struct Played {
     session: Session,
     input: Vec<u8>,
-    data: Option<Data>,
+    reading: Option<Reading>,
     happened: VecDeque<String>,
 }
 
@@ -95,18 +108,22 @@ impl Played {
         Self {
             session,
             input: Vec::new(),
-            data: None,
+            reading: None,
             happened,
         }
     }
 
     fn send(&mut self, line: &str) {
-        let line = line
+        self.send_piece(line);
+        self.input.extend_from_slice(b"\r\n");
+    }
+
+    fn send_piece(&mut self, piece: &str) {
+        let piece = piece
             .replace("\\r", "\r")
             .replace("\\n", "\n")
             .replace("\\0", "\0");
-        self.input.extend_from_slice(line.as_bytes());
-        self.input.extend_from_slice(b"\r\n");
+        self.input.extend_from_slice(piece.as_bytes());
     }
 
     fn run(&mut self) {
@@ -121,17 +138,8 @@ impl Played {
     }
 
     fn next_step(&mut self) -> Option<Step> {
-        if let Some(data) = &mut self.data {
-            let progress = data.push(&self.input);
-            let Progress::End(length) = progress else {
-                self.input.clear();
-                return None;
-            };
-            self.input.drain(..length);
-            return self
-                .data
-                .take()
-                .map(|data| self.session.received(data.finish()));
+        if let Some(reading) = self.reading.take() {
+            return self.read(reading);
         }
         match front(&self.input) {
             Front::More => None,
@@ -144,19 +152,88 @@ impl Played {
         }
     }
 
+    fn read(&mut self, reading: Reading) -> Option<Step> {
+        match reading {
+            Reading::Data(mut data, mut kept) => match data.push(&self.input, &mut kept) {
+                Progress::End(length) => {
+                    self.input.drain(..length);
+                    let content = data.finish().map(|()| Content::in_memory(kept));
+                    Some(self.session.received(content))
+                }
+                Progress::More => {
+                    self.input.clear();
+                    self.reading = Some(Reading::Data(data, kept));
+                    None
+                }
+            },
+            Reading::Chunk { left, .. } | Reading::Skip(left, _) if self.input.len() < left => {
+                self.reading = Some(reading);
+                None
+            }
+            Reading::Skip(left, reply) => {
+                self.input.drain(..left);
+                Some(Step::Reply(reply))
+            }
+            Reading::Chunk {
+                left,
+                last,
+                mut incoming,
+            } => {
+                let octets: Vec<u8> = self.input.drain(..left).collect();
+                incoming.chunks.push(&octets, incoming.receiving.room());
+                Some(self.chunk_read(incoming, last))
+            }
+        }
+    }
+
+    fn chunk_read(&mut self, mut incoming: Box<Incoming>, last: bool) -> Step {
+        match incoming.chunks.fault() {
+            None if last => {
+                let kept = std::mem::take(incoming.receiving.room());
+                let content = incoming.chunks.finish();
+                self.session
+                    .received(content.map(|()| Content::in_memory(kept)))
+            }
+            Some(fault) if last => self.session.received(Err(fault)),
+            Some(fault) => self.session.chunk(Err(fault)),
+            None => self.session.chunk(Ok(incoming)),
+        }
+    }
+
     fn perform(&mut self, mut step: Step) {
         loop {
             step = match step {
                 Step::Reply(reply) | Step::Begin(reply) => return self.say(&reply),
                 Step::Receive(reply) => {
-                    self.data = Some(Data::new(1000));
+                    self.reading = Some(Reading::Data(Data::new(1000), Vec::new()));
                     return self.say(&reply);
+                }
+                Step::Chunk { size, last, before } => {
+                    let fresh = || {
+                        Box::new(Incoming {
+                            chunks: Chunks::new(1000),
+                            receiving: Spool::new("unused".into(), 0).receive(),
+                        })
+                    };
+                    self.reading = Some(Reading::Chunk {
+                        left: usize::try_from(size).expect("a transcript is short"),
+                        last,
+                        incoming: before.unwrap_or_else(fresh),
+                    });
+                    return;
+                }
+                Step::Skip(size, reply) => {
+                    let left = usize::try_from(size).expect("a transcript is short");
+                    self.reading = Some(Reading::Skip(left, reply));
+                    return;
                 }
                 Step::Decide(_, recipient) => self.session.decided(decide(&recipient)),
                 Step::Offer(permit) => self.session.offered(offer(&permit)),
-                Step::Deliver(envelope, _) => {
+                Step::Deliver(envelope, content) => {
+                    let octets = content.len();
+                    let permits = shown(&envelope.permits);
                     self.happened
-                        .push_back(format!("delivered {}", shown(&envelope.permits)));
+                        .push_back(format!("delivered {permits} {octets} octets"));
                     self.session.delivered(Reply::new(250, "2.0.0", "Ok"))
                 }
                 Step::Refuse(permits, reply) => {
@@ -214,7 +291,8 @@ fn shown(permits: &[Permit]) -> String {
 #[test]
 fn an_answer_that_nothing_asked_for_closes() {
     let profile = Played::new("").session.profile;
-    let answers: [fn(&mut Session) -> Step; 4] = [
+    let answers: [fn(&mut Session) -> Step; 5] = [
+        |session| session.chunk(Err(ContentFault::Nul)),
         |session| session.decided(Answer::Refused(Reply::new(250, "", ""))),
         |session| session.offered(Reply::new(250, "", "")),
         |session| session.received(Ok(crate::content::Content::default())),

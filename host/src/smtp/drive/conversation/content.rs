@@ -1,0 +1,179 @@
+//! Reading content: by DATA, in chunks, or to throw it away.
+
+use std::io;
+
+use bytes::Buf;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::time::{Instant, timeout_at};
+
+use super::{Conversation, READ};
+use crate::content::{Content, FRONT, Receiving};
+use crate::smtp::chunk::Chunks;
+use crate::smtp::data::{ContentFault, Data, Progress};
+use crate::smtp::reply::{self, Reply};
+use crate::smtp::session::Incoming;
+
+/// How much content must come within the time for content (three minutes, unless set
+/// otherwise): 364 octets a second, a fifth of a modem's rate.
+const CONTENT_PIECE: usize = 64 * 1024;
+
+/// What was read, or the reply with which the session is to be closed.
+type Read<T> = Result<T, Reply>;
+
+/// A chunk that was read to its end, and those before it.
+pub(super) enum Chunk {
+    /// More are to come.
+    More(Result<Box<Incoming>, ContentFault>),
+    /// It was the last.
+    Last(Result<Content, ContentFault>),
+}
+
+/// How much has to come, and by when.
+struct Pace {
+    due: Instant,
+    octets: usize,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
+    /// Reads content to CRLF.CRLF, whatever is wrong with it.
+    pub(super) async fn receive(&mut self) -> io::Result<Read<Result<Content, ContentFault>>> {
+        let mut data = Data::new(self.service.host.limits.message_size);
+        let mut receiving = self.service.host.spool.receive();
+        let mut pace = self.pace();
+        loop {
+            let progress = data.push(&self.input, receiving.room());
+            let end = match progress {
+                Progress::End(length) => length,
+                Progress::More => self.input.len(),
+            };
+            self.input.advance(end);
+            keep_or_discard(&mut receiving, data.fault()).await;
+            if progress != Progress::More {
+                return Ok(Ok(finish(data.finish(), receiving).await));
+            }
+            if let Err(reply) = self.more(&mut pace).await? {
+                return Ok(Err(reply));
+            }
+        }
+    }
+
+    /// Reads a chunk to its end, whatever is wrong with it.
+    pub(super) async fn read_chunk(
+        &mut self,
+        size: u64,
+        last: bool,
+        before: Option<Box<Incoming>>,
+    ) -> io::Result<Read<Chunk>> {
+        let mut incoming = before.unwrap_or_else(|| {
+            Box::new(Incoming {
+                chunks: Chunks::new(self.service.host.limits.message_size),
+                receiving: self.service.host.spool.receive(),
+            })
+        });
+        let mut left = size;
+        let mut pace = self.pace();
+        loop {
+            let here = self.of_chunk(left);
+            let Incoming { chunks, receiving } = &mut *incoming;
+            chunks.push(&self.input[..here], receiving.room());
+            self.input.advance(here);
+            left -= here as u64;
+            keep_or_discard(receiving, chunks.fault()).await;
+            if left == 0 {
+                return Ok(Ok(chunk(incoming, last).await));
+            }
+            if let Err(reply) = self.more(&mut pace).await? {
+                return Ok(Err(reply));
+            }
+        }
+    }
+
+    /// Reads a chunk that is not wanted.
+    pub(super) async fn skip(&mut self, size: u64) -> io::Result<Read<()>> {
+        let mut left = size;
+        let mut pace = self.pace();
+        loop {
+            let here = self.of_chunk(left);
+            self.input.advance(here);
+            left -= here as u64;
+            if left == 0 {
+                return Ok(Ok(()));
+            }
+            if let Err(reply) = self.more(&mut pace).await? {
+                return Ok(Err(reply));
+            }
+        }
+    }
+
+    /// How much of what has been read belongs to a chunk of which so much is left.
+    fn of_chunk(&self, left: u64) -> usize {
+        usize::try_from(left).map_or(self.input.len(), |left| left.min(self.input.len()))
+    }
+
+    fn pace(&self) -> Pace {
+        Pace {
+            due: Instant::now() + self.service.host.limits.data_timeout,
+            octets: CONTENT_PIECE,
+        }
+    }
+
+    /// Reads more; a reply instead when the session is to be closed.
+    async fn more(&mut self, pace: &mut Pace) -> io::Result<Read<()>> {
+        self.flush().await?;
+        self.input.reserve(READ);
+        let read = tokio::select! {
+            read = timeout_at(pace.due, self.stream.read_buf(&mut self.input)) => read,
+            () = self.service.shutdown.cut_off() => return Ok(Err(reply::shutting_down())),
+        };
+        match read {
+            Ok(Ok(0)) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(Ok(octets)) if octets >= pace.octets => {
+                *pace = self.pace();
+                Ok(Ok(()))
+            }
+            Ok(Ok(octets)) => {
+                pace.octets -= octets;
+                Ok(Ok(()))
+            }
+            Ok(Err(error)) => Err(error),
+            Err(_) => Ok(Err(reply::timeout())),
+        }
+    }
+}
+
+/// What will be refused is not worth its room.
+async fn keep_or_discard(receiving: &mut Receiving, fault: Option<ContentFault>) {
+    match fault {
+        Some(_) => receiving.discard(),
+        None => receiving.settle().await,
+    }
+}
+
+async fn chunk(incoming: Box<Incoming>, last: bool) -> Chunk {
+    let Incoming { chunks, receiving } = *incoming;
+    if last {
+        return Chunk::Last(finish(chunks.finish(), receiving).await);
+    }
+    Chunk::More(match chunks.fault() {
+        Some(fault) => Err(fault),
+        None => Ok(Box::new(Incoming { chunks, receiving })),
+    })
+}
+
+/// The content, if there is nothing wrong with it and the disk has it.
+async fn finish(
+    read: Result<(), ContentFault>,
+    receiving: Receiving,
+) -> Result<Content, ContentFault> {
+    read?;
+    let content = receiving
+        .finish()
+        .await
+        .map_err(|_logged| ContentFault::NoRoom)?;
+    match content.has_whole_header() {
+        true => Ok(content),
+        // With more memory it might have been found.
+        false if content.front().len() < FRONT => Err(ContentFault::NoRoom),
+        false => Err(ContentFault::LongHeader),
+    }
+}

@@ -1,0 +1,145 @@
+//! The content of a message: by DATA (RFC 5321, section 4.1.1.4) or in chunks by BDAT
+//! (RFC 3030).
+//!
+//! **No octet of a chunk is ever a command**: a chunk that is refused is read to its
+//! end and thrown away.
+
+use super::{CHUNKS_HAVE_BEGUN, Incoming, Session, State, Step};
+use crate::content::Content;
+use crate::decision::Permit;
+use crate::smtp::data::ContentFault;
+use crate::smtp::envelope::Envelope;
+use crate::smtp::reply::{self, Reply};
+
+/// Smallest chunk in octets that is not counted among those: a message in smaller
+/// ones costs more in commands than in content.
+const SMALL_CHUNK: u64 = 1024;
+
+impl Session {
+    /// Takes the content, read to its end, or what is wrong with it.
+    pub fn received(&mut self, content: Result<Content, ContentFault>) -> Step {
+        let State::Content(envelope) = self.take() else {
+            return self.confused();
+        };
+        let helo = envelope.mail.helo.clone();
+        match content {
+            Ok(content) => {
+                self.state = State::Delivering(helo);
+                Step::Deliver(envelope, content)
+            }
+            Err(fault) => {
+                self.state = State::Greeted(helo);
+                let reply = self.content_refused(&envelope, fault);
+                Step::Refuse(envelope.permits, reply)
+            }
+        }
+    }
+
+    /// Takes a chunk that is not the last, with those before it, or what is wrong.
+    pub fn chunk(&mut self, incoming: Result<Box<Incoming>, ContentFault>) -> Step {
+        let State::Chunk(envelope, size) = self.take() else {
+            return self.confused();
+        };
+        match incoming {
+            Ok(incoming) => {
+                let text = format!("{size} octets received");
+                let reply = Reply::new(250, "2.0.0", text);
+                self.go(State::Chunks(envelope, incoming), reply)
+            }
+            Err(fault) => {
+                let reply = self.content_refused(&envelope, fault);
+                let helo = envelope.mail.helo.clone();
+                self.state = State::Spoiled(helo, reply.clone());
+                Step::Refuse(envelope.permits, reply)
+            }
+        }
+    }
+
+    fn content_refused(&self, envelope: &Envelope, fault: ContentFault) -> Reply {
+        let receipt = envelope.permits.first().map(Permit::receipt);
+        reply::bad_content(fault, self.profile.message_size, receipt)
+    }
+
+    pub(super) fn data(&mut self) -> Step {
+        match self.take() {
+            State::Transaction(envelope) if envelope.permits.is_empty() => {
+                let asked = envelope.asked;
+                self.state = State::Transaction(envelope);
+                let reply = Reply::new(554, "5.5.1", "No valid recipients");
+                // Whoever pipelines cannot know yet that a policy refused them all.
+                if asked == 0 {
+                    self.error(reply)
+                } else {
+                    self.reply(reply)
+                }
+            }
+            State::Transaction(envelope) => {
+                self.state = State::Content(envelope);
+                Step::Receive(Reply::new(354, "", "End data with <CR><LF>.<CR><LF>"))
+            }
+            State::Connected => self.out_of_order(State::Connected, "Send EHLO or HELO first"),
+            state @ State::Chunks(..) => self.out_of_order(state, CHUNKS_HAVE_BEGUN),
+            state => self.out_of_order(state, "Send MAIL and RCPT first"),
+        }
+    }
+
+    pub(super) fn bdat(&mut self, size: u64, last: bool) -> Step {
+        self.count_chunk(size, last);
+        match self.take() {
+            State::Transaction(envelope) if !envelope.permits.is_empty() => {
+                self.read_chunk(envelope, None, size, last)
+            }
+            State::Chunks(envelope, before) => self.read_chunk(envelope, Some(before), size, last),
+            State::Spoiled(helo, reply) => {
+                self.state = match last {
+                    true => State::Greeted(helo),
+                    false => State::Spoiled(helo, reply.clone()),
+                };
+                Step::Skip(size, reply)
+            }
+            State::Transaction(envelope) => {
+                let asked = envelope.asked;
+                self.state = State::Transaction(envelope);
+                let reply = Reply::new(554, "5.5.1", "No valid recipients");
+                // Whoever pipelines cannot know yet that a policy refused them all.
+                match asked {
+                    0 => self.skip(size, reply),
+                    _ => Step::Skip(size, reply),
+                }
+            }
+            state => {
+                self.state = state;
+                self.skip(size, Reply::new(503, "5.5.1", "Send MAIL and RCPT first"))
+            }
+        }
+    }
+
+    /// Chunks of a reasonable size, and last ones, are no noise.
+    fn count_chunk(&mut self, size: u64, last: bool) {
+        if last || size >= SMALL_CHUNK {
+            self.idle = 0;
+        }
+    }
+
+    fn read_chunk(
+        &mut self,
+        envelope: Envelope,
+        before: Option<Box<Incoming>>,
+        size: u64,
+        last: bool,
+    ) -> Step {
+        self.state = match last {
+            true => State::Content(envelope),
+            false => State::Chunk(envelope, size),
+        };
+        Step::Chunk { size, last, before }
+    }
+
+    /// Counts a chunk in error; it is read whatever becomes of the session.
+    pub(super) fn skip(&mut self, size: u64, reply: Reply) -> Step {
+        match self.error(reply) {
+            Step::Reply(reply) => Step::Skip(size, reply),
+            step => step,
+        }
+    }
+}
