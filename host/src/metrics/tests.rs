@@ -117,7 +117,7 @@ fn decisions_are_counted_by_policy_decision_and_cause() {
         (r#"policy_failures_total{failure="trap"}"#, "1"),
         (r#"policy_failures_total{failure="memory"}"#, "0"),
         (
-            r#"decision_duration_seconds_bucket{le="5e-6",kind="constant"}"#,
+            r#"decision_duration_seconds_bucket{le="0.000005",kind="constant"}"#,
             "3",
         ),
         (
@@ -273,12 +273,16 @@ fn told(page: &str) -> Table {
         .map(|line| {
             let (family, kind) = line.split_once(' ').expect("a type");
             let suffix = if kind == "counter" { "_total" } else { "" };
+            let name = format!("{family}{suffix}");
+            let ends = [" ", "{", "_bucket"];
             let labels = page
                 .lines()
-                .filter(|line| !line.starts_with('#') && line.starts_with(family))
-                .find(|line| line[family.len()..].starts_with([' ', '{', '_']))
-                .unwrap_or_else(|| unreachable!("{family} has no sample"));
-            (format!("{family}{suffix}"), (kind.into(), keys(labels)))
+                .find(|line| {
+                    ends.iter()
+                        .any(|end| line.starts_with(&format!("{name}{end}")))
+                })
+                .unwrap_or_else(|| unreachable!("{name} has no sample"));
+            (name, (kind.into(), keys(labels)))
         })
         .collect()
 }

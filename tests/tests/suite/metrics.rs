@@ -59,7 +59,10 @@ fn what_is_counted_is_exactly_what_was_done() {
         ("sessions_total{listener=smtp}", 4.0),
         ("sessions_ended_total{listener=smtp,how=quit}", 2.0),
         ("sessions_ended_total{listener=smtp,how=lost}", 1.0),
-        ("sessions_ended_total{listener=smtp,how=handshake-failed}", 1.0),
+        (
+            "sessions_ended_total{listener=smtp,how=handshake-failed}",
+            1.0,
+        ),
         ("sessions_ended_total{listener=smtp,how=closed}", 0.0),
         (
             "tls_handshakes_total{version=1.3,key_exchange=X25519MLKEM768,resumed=no}",
@@ -119,11 +122,17 @@ fn the_page_is_what_prometheus_reads() {
     let host = site().start();
     let page = get(&host, "/metrics");
     assert_eq!(page.code, 200);
-    assert!(page.head.contains("application/openmetrics-text"), "{}", page.head);
+    assert!(
+        page.head.contains("application/openmetrics-text"),
+        "{}",
+        page.head
+    );
     assert!(page.body.ends_with("# EOF\n"));
     for line in page.body.lines() {
         let sound = match line.strip_prefix("# ") {
-            Some(comment) => ["HELP ", "TYPE ", "EOF"].iter().any(|k| comment.starts_with(k)),
+            Some(comment) => ["HELP ", "TYPE ", "EOF"]
+                .iter()
+                .any(|k| comment.starts_with(k)),
             None => line.starts_with("portcullis_") && sample(line).is_some(),
         };
         assert!(sound, "{line}");
@@ -133,7 +142,10 @@ fn the_page_is_what_prometheus_reads() {
 #[test]
 fn a_host_that_drains_is_alive_and_not_ready() {
     let host = site().start();
-    assert_eq!((get(&host, "/livez").code, get(&host, "/readyz").code), (200, 200));
+    assert_eq!(
+        (get(&host, "/livez").code, get(&host, "/readyz").code),
+        (200, 200)
+    );
     let mut client = Client::connect(host.address("smtp"));
     client.ehlo();
     client.expect("MAIL FROM:<amy@sender.example>", "250");
@@ -158,7 +170,10 @@ fn a_host_that_drains_is_alive_and_not_ready() {
 #[test]
 fn a_host_without_the_certificate_it_needs_is_not_ready() {
     let unusable = "[[tls.certificate]]\nchain = \"mx.pem\"\nkey = \"mx.pem\"";
-    let host = site().file("mx.pem", "not PEM\n").settings(unusable).start();
+    let host = site()
+        .file("mx.pem", "not PEM\n")
+        .settings(unusable)
+        .start();
     let ready = get(&host, "/readyz");
     assert_eq!(ready.code, 503);
     assert!(ready.body.starts_with("certificate: "), "{}", ready.body);
@@ -233,19 +248,28 @@ fn lines_of_json_have_the_fields_of_their_session() {
     assert_eq!(decided.len(), 4, "{}", ended.log);
     let of = |field: &str| -> Vec<&Value> { decided.iter().map(|line| &line[field]).collect() };
     let sessions = of("session.id");
-    assert!(sessions.iter().all(|id| id.as_str().is_some_and(|id| id.len() == 26)));
+    assert!(
+        sessions
+            .iter()
+            .all(|id| id.as_str().is_some_and(|id| id.len() == 26))
+    );
     assert_eq!(sessions[0], sessions[1]);
     assert_eq!(sessions[2], sessions[3]);
     assert_ne!(sessions[0], sessions[2]);
     assert_eq!(of("transaction.number"), [1, 2, 1, 2]);
     assert_eq!(of("tenant.id"), ["acme"; 4]);
     assert_eq!(of("listener"), ["smtp"; 4]);
-    assert_eq!((&decided[0]["policy.id"], &decided[2]["policy.id"]), (&"board".into(), &Value::Null));
+    assert_eq!(
+        (&decided[0]["policy.id"], &decided[2]["policy.id"]),
+        (&"board".into(), &Value::Null)
+    );
     for line in decided {
         let (id, reply) = (line["receipt.id"].as_str(), line["reply"].as_str());
         assert!(reply.is_some_and(|reply| reply.starts_with("530") || reply.starts_with("250")));
         let receipts = ended.site.receipts();
-        let known = receipts.iter().any(|receipt| receipt["verdict"]["id"].as_str() == id);
+        let known = receipts
+            .iter()
+            .any(|receipt| receipt["verdict"]["id"].as_str() == id);
         assert!(known, "{line}");
     }
 }
