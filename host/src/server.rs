@@ -194,6 +194,10 @@ impl Server {
             }
         }
         let ended = timeout(FAREWELL, self.tracker.wait()).await.is_ok();
+        // It knows the host, whose receipts are over only when nobody does any more.
+        if let Some(metrics) = self.metrics {
+            metrics.stop().await;
+        }
         let written = tokio::task::spawn_blocking(move || self.receipts.finish());
         if !ended || timeout(FAREWELL, written).await.is_err() {
             tracing::error!("the host ends while sessions or receipts hang");

@@ -57,11 +57,14 @@ pub(super) const FAILURES: [&str; 11] = [
 ];
 
 /// The counts of all policies of all tenants.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Decisions {
-    known: Mutex<BTreeMap<(TenantId, Box<str>), Weak<PolicySeries>>>,
+    known: Mutex<BTreeMap<PolicyLabels, Weak<PolicySeries>>>,
     other: Arc<PolicySeries>,
 }
+
+/// Tenant and name of a policy.
+type PolicyLabels = (TenantId, Box<str>);
 
 /// The counts of a tenant's policies. The tenant holds them.
 #[derive(Debug)]
@@ -84,15 +87,6 @@ pub(super) struct Sample {
     pub(super) verdict: &'static str,
     pub(super) cause: &'static str,
     pub(super) count: u64,
-}
-
-impl Default for Decisions {
-    fn default() -> Self {
-        Self {
-            known: Mutex::default(),
-            other: Arc::default(),
-        }
-    }
 }
 
 impl Decisions {

@@ -1,4 +1,4 @@
-//! What is counted as text, in the OpenMetrics format. Every metric there is has its
+//! What is counted as text, in the OpenMetrics format, or the one before it. Every metric there is has its
 //! line here, and its row in `docs/metrics.md` (a test compares the two).
 
 use std::fmt;
@@ -293,6 +293,34 @@ impl Exposition {
                 .map(|(what, done)| (labels(["what"], [*what]), u64::from(*done))),
         )
     }
+}
+
+/// The same page in the older format of Prometheus, in which a counter's name has its
+/// suffix also where it is described, and nothing marks the end.
+pub(super) fn classic(page: &str) -> String {
+    let mut classic = String::with_capacity(page.len());
+    let mut lines = page.lines().peekable();
+    while let Some(line) = lines.next() {
+        let kind = match line.strip_prefix("# ") {
+            None => "",
+            Some("EOF") => continue,
+            // The line of its type is the next, or this one.
+            Some(_) => {
+                let types = line.starts_with("# TYPE ").then_some(line);
+                types.or(lines.peek().copied()).unwrap_or_default()
+            }
+        };
+        if kind.ends_with(" counter") {
+            let mut words = line.splitn(4, ' ');
+            let mut word = || words.next().unwrap_or_default();
+            let (hash, what, name, rest) = (word(), word(), word(), word());
+            classic.push_str(&format!("{hash} {what} {name}_total {rest}\n"));
+        } else {
+            classic.push_str(line);
+            classic.push('\n');
+        }
+    }
+    classic
 }
 
 type Labels = Vec<(&'static str, String)>;

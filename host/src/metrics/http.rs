@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper::server::conn::http1;
@@ -20,8 +20,9 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
-use super::exposition::Exposition;
+use super::exposition::{Exposition, classic};
 use super::health::Health;
 use crate::host::{Host, Shutdown};
 
@@ -45,6 +46,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What OpenMetrics calls its text format.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// What everybody else reads.
+const CLASSIC: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 /// The address of metrics cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("metrics.address {address}: {source}")]
@@ -64,6 +68,7 @@ pub struct Bound {
 #[derive(Debug)]
 pub struct Endpoint {
     address: SocketAddr,
+    stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
@@ -85,9 +90,11 @@ impl Bound {
     /// Answers for this host, also while it is stopping.
     pub fn serve(self, host: Arc<Host>, shutdown: Shutdown) -> Endpoint {
         let router = router(Asked { host, shutdown });
+        let stop = CancellationToken::new();
         Endpoint {
             address: self.address,
-            task: tokio::spawn(accept(self.socket, router)),
+            task: tokio::spawn(accept(self.socket, router, stop.clone())),
+            stop,
         }
     }
 }
@@ -96,6 +103,13 @@ impl Endpoint {
     /// Where it is: with the port that was chosen where 0 was asked for.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Ends it. When this returns it holds nothing of the host any more.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        // It ends by itself, or it panicked: over it is.
+        let _ = (&mut self.task).await;
     }
 }
 
@@ -113,7 +127,7 @@ fn router(asked: Asked) -> Router {
         .with_state(asked)
 }
 
-async fn metrics(State(asked): State<Asked>) -> Response {
+async fn metrics(State(asked): State<Asked>, head: HeaderMap) -> Response {
     let host = &asked.host;
     let exposition = Exposition {
         metrics: Arc::clone(&host.metrics),
@@ -121,11 +135,19 @@ async fn metrics(State(asked): State<Asked>) -> Response {
         receipts: host.journal.state(),
         log_lines_lost: crate::log::lines_lost(),
     };
+    let accepted = head.get_all(header::ACCEPT).iter();
+    let mut accepted = accepted.filter_map(|value| value.to_str().ok());
+    let openmetrics = accepted.any(|value| value.contains("application/openmetrics-text"));
     match exposition.into_text() {
-        Ok(page) => ([(header::CONTENT_TYPE, OPENMETRICS)], page).into_response(),
+        Ok(page) if openmetrics => typed(OPENMETRICS, page),
+        Ok(page) => typed(CLASSIC, classic(&page)),
         // Writing to memory does not fail.
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
+}
+
+fn typed(kind: &'static str, page: String) -> Response {
+    ([(header::CONTENT_TYPE, kind)], page).into_response()
 }
 
 async fn ready(State(asked): State<Asked>) -> Response {
@@ -139,14 +161,17 @@ async fn ready(State(asked): State<Asked>) -> Response {
 }
 
 /// Connections end with the set, which ends with this.
-async fn accept(socket: TcpListener, router: Router) {
+async fn accept(socket: TcpListener, router: Router, stop: CancellationToken) {
     let mut connections = JoinSet::new();
     loop {
         if connections.len() >= CONNECTIONS {
-            connections.join_next().await;
-            continue;
+            tokio::select! {
+                _ = connections.join_next() => continue,
+                () = stop.cancelled() => break,
+            }
         }
         tokio::select! {
+            () = stop.cancelled() => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             accepted = socket.accept() => match accepted {
                 Ok((client, _)) => {
@@ -159,6 +184,7 @@ async fn accept(socket: TcpListener, router: Router) {
             }
         }
     }
+    connections.shutdown().await;
 }
 
 async fn converse(client: TcpStream, router: Router) {

@@ -264,6 +264,15 @@ fn every_metric_is_documented_and_every_documented_metric_exists() {
     assert_eq!(told, documented);
 }
 
+#[test]
+fn the_older_format_names_counters_in_full() {
+    let page = "# HELP a_b How many.\n# TYPE a_b counter\na_b_total{c=\"x\"} 1\n\
+                # HELP d Now.\n# TYPE d gauge\nd 2\n# EOF\n";
+    let expected = "# HELP a_b_total How many.\n# TYPE a_b_total counter\na_b_total{c=\"x\"} 1\n\
+                    # HELP d Now.\n# TYPE d gauge\nd 2\n";
+    assert_eq!(super::exposition::classic(page), expected);
+}
+
 /// Type and labels by name.
 type Table = BTreeMap<String, (String, String)>;
 

@@ -120,7 +120,11 @@ fn what_is_counted_is_exactly_what_was_done() {
 #[test]
 fn the_page_is_what_prometheus_reads() {
     let host = site().start();
-    let page = get(&host, "/metrics");
+    let page = get_as(
+        &host,
+        "/metrics",
+        "application/openmetrics-text;version=1.0.0",
+    );
     assert_eq!(page.code, 200);
     assert!(
         page.head.contains("application/openmetrics-text"),
@@ -137,6 +141,12 @@ fn the_page_is_what_prometheus_reads() {
         };
         assert!(sound, "{line}");
     }
+    let older = get(&host, "/metrics");
+    let kind = "text/plain; version=0.0.4";
+    assert!(older.head.contains(kind), "{}", older.head);
+    assert!(!older.body.contains("# EOF"));
+    let ended = host.stop();
+    assert!(!ended.log.contains("ERROR"), "{}", ended.log);
 }
 
 #[test]
@@ -313,8 +323,17 @@ struct Answer {
 }
 
 fn get(host: &Host, path: &str) -> Answer {
+    get_as(host, path, "*/*")
+}
+
+fn get_as(host: &Host, path: &str, kind: &str) -> Answer {
+    let accept = format!("Accept: {kind}");
     let url = format!("http://{}{path}", host.address("metrics"));
-    let ran = tool::run("curl", &["-sS", "-i", "--max-time", "60", &url]).expect_code(0);
+    let ran = tool::run(
+        "curl",
+        &["-sS", "-i", "--max-time", "60", "-H", &accept, &url],
+    )
+    .expect_code(0);
     let (head, body) = ran
         .stdout
         .split_once("\r\n\r\n")
