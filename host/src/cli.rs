@@ -8,13 +8,13 @@ mod demo;
 mod receipts;
 mod serve;
 
-use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
+
+use crate::log::{self, LogSettings};
 
 /// A policy host for receiving mail: says per customer and route "this mail must
 /// arrive over TLS", and means it.
@@ -58,15 +58,27 @@ pub fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::CompileWorker(_) => crate::engine::worker::main(),
         Command::Receipts(arguments) => finish(receipts::receipts(&arguments)),
-        Command::Serve(arguments) => finish(run(serve::serve(&arguments.config), "info")),
-        Command::Check(arguments) => finish(run(check::check(&arguments.config), "warn")),
-        Command::Demo(arguments) => finish(run(demo::demo(&arguments), "warn")),
+        Command::Serve(arguments) => finish(serve(&arguments.config)),
+        Command::Check(arguments) => {
+            finish(run(check::check(&arguments.config), LogSettings::WARNINGS))
+        }
+        Command::Demo(arguments) => finish(run(demo::demo(&arguments), LogSettings::WARNINGS)),
     }
 }
 
+/// The configuration says how the log is written, so that its faults come before.
+fn serve(path: &Path) -> anyhow::Result<()> {
+    let config = check::config(path)?;
+    let log = config.log;
+    run(serve::serve(config), log)
+}
+
 /// Runs what is asynchronous, with the log on standard error.
-fn run(command: impl Future<Output = anyhow::Result<()>>, level: &str) -> anyhow::Result<()> {
-    log(level);
+fn run(
+    command: impl Future<Output = anyhow::Result<()>>,
+    settings: LogSettings,
+) -> anyhow::Result<()> {
+    let _log = log::start(settings);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -74,17 +86,6 @@ fn run(command: impl Future<Output = anyhow::Result<()>>, level: &str) -> anyhow
     // A disk that does not answer must not keep the process from ending.
     runtime.shutdown_timeout(Duration::from_secs(5));
     result
-}
-
-/// `PORTCULLIS_LOG` changes what is logged, such as `debug` or `portcullis::engine=debug`.
-fn log(level: &str) {
-    let filter =
-        EnvFilter::try_from_env("PORTCULLIS_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
 }
 
 fn finish(result: anyhow::Result<()>) -> ExitCode {

@@ -13,6 +13,7 @@ mod fault;
 mod host;
 mod keys;
 mod list_table;
+mod observation;
 mod policy_table;
 mod read;
 mod reader;
@@ -37,6 +38,7 @@ use crate::digest::Fingerprint;
 use crate::engine::EngineSettings;
 use crate::facts::TenantId;
 use crate::lists::Lists;
+use crate::log::LogSettings;
 use crate::name::Name;
 use crate::policy::Policy;
 use crate::tls::SelfSigned;
@@ -70,6 +72,10 @@ pub struct Config {
     pub default: Resolved,
     /// Days for which receipts are kept, at least one.
     pub keep_receipts: u32,
+    /// Where metrics are asked for, if anywhere; port 0 is any free port.
+    pub metrics: Option<SocketAddr>,
+    /// How the log is written.
+    pub log: LogSettings,
     /// By id.
     pub tenants: Vec<TenantConfig>,
 }

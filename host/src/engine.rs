@@ -28,6 +28,7 @@ mod settings;
 mod share;
 mod ticker;
 mod tuning;
+mod usage;
 pub mod worker;
 
 #[cfg(test)]
@@ -35,18 +36,20 @@ mod tests;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use cache::Cache;
 use compiler::Compiler;
 use host::Question;
 use run::{Limits, Linked, Program};
 use share::Shares;
+use usage::Work;
 
 pub use compiler::AdmissionError;
 pub use module::{Manifest, Module, SettingsFault};
 pub use outcome::{Answer, Failure, LogLevel, LogLine, Ran};
 pub use settings::EngineSettings;
+pub use usage::Usage;
 
 use crate::digest::Digest;
 use crate::facts::{Facts, TenantId};
@@ -64,6 +67,7 @@ pub struct Engine {
     shares: Shares,
     /// What is loaded, by digest: tenants who upload the same bytes share the code.
     loaded: Mutex<HashMap<Digest, Weak<Program>>>,
+    work: Arc<Work>,
 }
 
 /// The engine cannot start.
@@ -110,6 +114,7 @@ impl Engine {
             compiler: Compiler::new(&settings),
             shares: Shares::new(settings.instances),
             loaded: Mutex::default(),
+            work: Arc::default(),
             wasm,
             settings,
         }))
@@ -206,6 +211,25 @@ impl Engine {
         Ok(faults.map(|fault| SettingsFault::new("", fault)).collect())
     }
 
+    /// What is in use just now.
+    pub fn usage(&self) -> Usage {
+        let loaded = self.lock();
+        let modules = loaded.values().filter(|program| program.strong_count() > 0);
+        Usage {
+            instances: self.shares.in_use(),
+            instances_limit: self.settings.instances as usize,
+            waits: self.shares.waits(),
+            modules: modules.count(),
+            compile_queue: self.compiler.queued(),
+            work: Arc::clone(&self.work),
+        }
+    }
+
+    /// Whether an instance is free within this time.
+    pub async fn is_answering(&self, patience: Duration) -> bool {
+        self.shares.is_free(patience).await
+    }
+
     /// What is loaded, or else in the cache.
     async fn find(&self, digest: Digest) -> Option<Arc<Program>> {
         if let Some(program) = self.lock().get(&digest).and_then(Weak::upgrade) {
@@ -223,8 +247,10 @@ impl Engine {
 
     async fn compile(&self, digest: Digest, bytes: &[u8]) -> Result<Arc<Program>, AdmissionError> {
         let started = Instant::now();
-        let compiled = self.compiler.compile(bytes).await?;
+        let compiled = self.compiler.compile(bytes).await;
         let elapsed = started.elapsed();
+        self.work.compiled(&compiled, elapsed);
+        let compiled = compiled?;
         tracing::info!(module.digest = %digest, ?elapsed, "compiled a module");
         if let Err(error) = self.cache.store(digest, &compiled).await {
             // It will be compiled again after a restart.

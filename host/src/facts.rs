@@ -15,7 +15,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-pub use id::{ReceiptId, ReceiptIdError, TenantId};
+pub use id::{ReceiptId, ReceiptIdError, SessionId, TenantId};
 use serde::{Deserialize, Serialize};
 
 use crate::address::Mailbox;

@@ -10,6 +10,7 @@ use crate::content::Spool;
 use crate::deliver::Maildirs;
 use crate::engine::Engine;
 use crate::facts::unix_seconds;
+use crate::metrics::Metrics;
 use crate::receipt::journal::Journal;
 use crate::tenant::Snapshot;
 
@@ -33,6 +34,8 @@ pub struct Host {
     pub journal: Journal,
     /// Bounds the receipts that strangers can cause.
     pub relay_receipts: RelayReceipts,
+    /// What it counts.
+    pub metrics: Arc<Metrics>,
     /// The tenants as they are now. A transaction keeps the one it began with.
     pub snapshot: Arc<Snapshot>,
 }
@@ -66,6 +69,11 @@ impl Shutdown {
     /// All sessions are to end.
     pub fn cut(&self) {
         self.cut_off.cancel();
+    }
+
+    /// Whether idle sessions are to end.
+    pub fn is_draining(&self) -> bool {
+        self.drain.is_cancelled()
     }
 
     /// Waits until idle sessions are to end.

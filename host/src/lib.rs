@@ -5,7 +5,7 @@
 //! [`facts`], what it took is [`content`]. A [`transaction`] finds for each recipient the [`tenant`] who owns it and
 //! the [`policy`] that applies; [`engine`] runs those that are WebAssembly;
 //! [`decision`] turns the answer into a verdict; [`deliver`] hands accepted mail on;
-//! [`receipt`] keeps the evidence. One pass: a later module never calls back into an
+//! [`receipt`] keeps the evidence. Beside the way, [`log`] and [`metrics`] tell how it goes. One pass: a later module never calls back into an
 //! earlier one.
 
 pub mod config;
@@ -39,6 +39,9 @@ pub mod decision;
 pub mod deliver;
 
 pub mod receipt;
+
+pub mod log;
+pub mod metrics;
 
 pub mod host;
 pub mod server;

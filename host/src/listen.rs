@@ -62,6 +62,7 @@ pub async fn accept(bound: Bound, sessions: Sessions) {
 impl Sessions {
     fn start(&self, listener: &Arc<Listener>, socket: TcpStream, client: SocketAddr) {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            self.host.metrics.limit_hit("sessions");
             tracing::warn!(client.addr = %client, "too many sessions, turning a client away");
             // On an implicit TLS listener a reply in clear means nothing.
             if !listener.is_implicit() {

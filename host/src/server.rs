@@ -18,6 +18,7 @@ use crate::directory;
 use crate::engine::{Engine, EngineError};
 use crate::host::{Host, RelayReceipts, SessionLimits, Shutdown};
 use crate::listen::{Bound, Sessions, accept};
+use crate::metrics::{self, Endpoint, Metrics};
 use crate::receipt::journal::{Journal, JournalError, Writer};
 use crate::smtp::listener::{Listener, ListenerTls};
 use crate::smtp::profile::Profile;
@@ -35,6 +36,8 @@ pub struct Server {
     shutdown: Shutdown,
     tracker: TaskTracker,
     receipts: Writer,
+    /// Where metrics are asked for, until the end.
+    metrics: Option<Endpoint>,
 }
 
 /// Where a listener can be reached.
@@ -68,6 +71,9 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// The address of metrics cannot be bound.
+    #[error(transparent)]
+    Metrics(#[from] metrics::BindError),
     /// A listener cannot be bound.
     #[error("listener {name:?} cannot listen on {address}: {source}")]
     Bind {
@@ -103,17 +109,19 @@ impl Server {
     /// Starts a host: when this returns, it listens.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
         make_directory(&config.data_dir)?;
+        let metrics = Arc::new(Metrics::default());
         let engine = Engine::new(config.engine.clone())?;
-        let Loaded { snapshot, refused } = tenant::load(config, &engine)
+        let Loaded { snapshot, refused } = tenant::load(config, &engine, &metrics.decisions)
             .await
             .map_err(StartError::Faults)?;
         for fault in refused {
             tracing::error!(%fault, "a module is not loaded, and every policy that asks it fails");
         }
-        let tls = tls_or_none(config);
+        let tls = tls_or_none(config, &metrics);
         let maildirs = Maildirs::new(&config.maildirs, config.hostname.as_str());
         maildirs.prepare(snapshot.tenants().iter().map(|tenant| &tenant.id));
         let bound = bind_all(config, tls.as_ref()).await?;
+        let asked = bind_metrics(config).await?;
         let (journal, receipts) =
             Journal::start(&config.data_dir.join("receipts"), config.keep_receipts)?;
         let host = Arc::new(Host {
@@ -124,6 +132,7 @@ impl Server {
             spool: Spool::new(config.data_dir.join("spool"), config.limits.content_memory),
             journal,
             relay_receipts: RelayReceipts::default(),
+            metrics,
             snapshot: Arc::new(snapshot),
         });
         let sessions = Sessions {
@@ -132,25 +141,41 @@ impl Server {
             tracker: TaskTracker::new(),
             shutdown: Shutdown::default(),
         };
-        Ok(Self::run(sessions, bound, receipts))
+        Ok(Self::run(sessions, bound, asked, receipts))
     }
 
-    fn run(sessions: Sessions, bound: Vec<(Listening, Bound)>, receipts: Writer) -> Self {
+    fn run(
+        sessions: Sessions,
+        bound: Vec<(Listening, Bound)>,
+        asked: Option<metrics::Bound>,
+        receipts: Writer,
+    ) -> Self {
         let mut listening = Vec::new();
         for (place, bound) in bound {
+            sessions.host.metrics.listener(&place.name);
             listening.push(place);
             sessions.tracker.spawn(accept(bound, sessions.clone()));
         }
         sessions.tracker.close();
         let Sessions {
-            shutdown, tracker, ..
+            host,
+            shutdown,
+            tracker,
+            ..
         } = sessions;
+        let metrics = asked.map(|asked| asked.serve(host, shutdown.clone()));
         Self {
             listening,
             shutdown,
             tracker,
             receipts,
+            metrics,
         }
+    }
+
+    /// Where metrics are asked for, if anywhere.
+    pub fn metrics(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(Endpoint::address)
     }
 
     /// Where it listens.
@@ -171,6 +196,10 @@ impl Server {
             }
         }
         let ended = timeout(FAREWELL, self.tracker.wait()).await.is_ok();
+        // It knows the host, whose receipts are over only when nobody does any more.
+        if let Some(metrics) = self.metrics {
+            metrics.stop().await;
+        }
         let written = tokio::task::spawn_blocking(move || self.receipts.finish());
         if !ended || timeout(FAREWELL, written).await.is_err() {
             tracing::error!("the host ends while sessions or receipts hang");
@@ -187,8 +216,12 @@ fn make_directory(path: &Path) -> Result<(), StartError> {
 
 /// TLS, or none while there is no usable certificate: mail that need not be
 /// encrypted still flows then, and what must be is deferred.
-fn tls_or_none(config: &Config) -> Option<TlsServer> {
-    match tls_server(config) {
+fn tls_or_none(config: &Config, metrics: &Metrics) -> Option<TlsServer> {
+    let server = tls_server(config, metrics);
+    let mut listeners = config.listeners.iter();
+    let needed = listeners.any(|listener| listener.tls != config::ListenerTls::None);
+    metrics.lacks_certificate(needed && server.is_err());
+    match server {
         Ok(server) => Some(server),
         Err(error) => {
             tracing::error!(%error, "TLS is not available: STARTTLS gets 454, enforced routes 451");
@@ -198,7 +231,7 @@ fn tls_or_none(config: &Config) -> Option<TlsServer> {
 }
 
 /// The configured certificates, or one that the host makes itself.
-pub fn tls_server(config: &Config) -> Result<TlsServer, CertificateError> {
+pub fn tls_server(config: &Config, metrics: &Metrics) -> Result<TlsServer, CertificateError> {
     let mut identities = Vec::new();
     for certificate in &config.tls.certificates {
         identities.push(Identity::load(
@@ -209,6 +242,7 @@ pub fn tls_server(config: &Config) -> Result<TlsServer, CertificateError> {
     if identities.is_empty() {
         identities.push(own_certificate(config)?);
     }
+    metrics.certificates(identities.iter().map(Identity::expiry));
     Ok(TlsServer::new(identities)?)
 }
 
@@ -228,6 +262,13 @@ fn own_certificate(config: &Config) -> Result<Identity, CertificateError> {
         ),
     }
     Ok(identity)
+}
+
+async fn bind_metrics(config: &Config) -> Result<Option<metrics::Bound>, metrics::BindError> {
+    match &config.metrics {
+        Some(address) => metrics::Bound::bind(*address).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 async fn bind_all(

@@ -18,6 +18,7 @@ use crate::digest::Digest;
 use crate::engine::Module;
 use crate::facts::{Direction, TenantId};
 use crate::lists::Lists;
+use crate::metrics::decisions::TenantSeries;
 use crate::name::Name;
 use crate::policy::{Consultation, Policy, Question, select};
 use crate::tls::TrustStore;
@@ -47,6 +48,8 @@ pub struct Tenant {
     pub lists: Arc<Lists>,
     /// Its policies, in the order of its file.
     pub policies: Vec<Policy>,
+    /// What its policies decided is counted here.
+    pub series: TenantSeries,
     /// Every module that was admitted; a policy whose module is not among them fails.
     modules: BTreeMap<Name, Arc<Module>>,
     /// Digests of the policies, which every receipt names.

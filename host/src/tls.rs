@@ -28,8 +28,9 @@ use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 
-pub use failure::failure_reason;
+pub use failure::{failure_label, failure_reason};
 pub use host_certificate::{HostCertificateError, Provenance, host_certificate};
+pub use names::group_label;
 pub use observe::{Observed, observe};
 pub use server::{Identity, IdentityError, NoIdentity, TlsServer};
 pub use trust::{PublicRoots, SelfSigned, TrustError, TrustSettings, TrustStore};

@@ -50,6 +50,9 @@ pub struct Transaction {
     judgements: Judgements,
     /// The verdict whose reply waits for the target's answer.
     unanswered: Option<Box<VerdictEvent>>,
+    /// How many there were in this session, this one included.
+    number: u32,
+    span: tracing::Span,
 }
 
 /// Why a transaction came to nothing after recipients had been accepted.
@@ -71,6 +74,8 @@ impl Transaction {
             accepted: HashMap::new(),
             judgements: Judgements::default(),
             unanswered: None,
+            number: 0,
+            span: tracing::Span::none(),
         }
     }
 
@@ -79,6 +84,13 @@ impl Transaction {
         self.snapshot = snapshot;
         self.accepted.clear();
         self.unanswered = None;
+        self.number += 1;
+        self.span = tracing::info_span!("transaction", transaction.number = self.number);
+    }
+
+    /// What its lines in the log have in common.
+    pub fn span(&self) -> tracing::Span {
+        self.span.clone()
     }
 
     /// Decides one recipient.
@@ -106,6 +118,8 @@ impl Transaction {
             started,
         };
         let (event, judged, contact) = conclusion.draw(&host.hostname);
+        let took = started.elapsed();
+        host.metrics.decided(&tenant.series, &event, took);
         match judged {
             Ok(permit) => {
                 self.unanswered = Some(Box::new(event));
@@ -132,7 +146,7 @@ impl Transaction {
         match offered {
             Ok(()) => *self.accepted.entry(permit.tenant().clone()).or_default() += 1,
             Err(error) => {
-                tracing::error!(tenant.id = %permit.tenant(), %error, "the target takes no mail");
+                tracing::error!(receipt.id = %permit.receipt(), tenant.id = %permit.tenant(), %error, "the target takes no mail");
                 evidence::outcome(
                     host,
                     permit,
@@ -157,8 +171,11 @@ impl Transaction {
         let receipt = envelope.permits.first().map(Permit::receipt);
         let message = message(client, &envelope.mail, content);
         let consignments = self.consignments(client, &envelope.permits).await;
+        let since = Instant::now();
         match host.maildirs.deliver(message, consignments).await {
             Ok(delivered) => {
+                let outcome = Outcome::Delivered;
+                host.metrics.delivery("maildir", outcome, since);
                 let text = receipt
                     .map(|id| format!("Ok: delivered [{id}]"))
                     .unwrap_or_default();
@@ -167,8 +184,9 @@ impl Transaction {
                 reply
             }
             Err(error) => {
-                tracing::error!(client.addr = %client.connection.client, %error, "a message was not delivered");
+                tracing::error!(receipt.id = receipt.map(tracing::field::display), %error, "a message was not delivered");
                 let reply = reply::undelivered(&error, receipt);
+                host.metrics.delivery("maildir", outcome_of(&reply), since);
                 undelivered(host, &envelope.permits, &error, &reply).await;
                 reply
             }
@@ -255,13 +273,18 @@ fn message(client: &Client, mail: &Mail, content: Content) -> Message {
     }
 }
 
-/// Nobody has the message but those from whom it could not be taken back.
-async fn undelivered(host: &Host, permits: &[Permit], error: &DeliveryError, reply: &Reply) {
-    let outcome = if reply.code() < 500 {
+/// What a reply that takes no message means for it.
+fn outcome_of(reply: &Reply) -> Outcome {
+    if reply.code() < 500 {
         Outcome::Deferred
     } else {
         Outcome::Refused
-    };
+    }
+}
+
+/// Nobody has the message but those from whom it could not be taken back.
+async fn undelivered(host: &Host, permits: &[Permit], error: &DeliveryError, reply: &Reply) {
+    let outcome = outcome_of(reply);
     let has_it = |permit: &&Permit| {
         let mut kept = error.kept().iter();
         kept.any(|Delivered { tenant, .. }| tenant == permit.tenant())

@@ -1,27 +1,26 @@
 //! `portcullis serve`.
 
 use std::io::Write;
-use std::path::Path;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::config::ListenerTls;
+use crate::config::{Config, ListenerTls};
 use crate::server::{Listening, Server};
 
 /// How long sessions that are receiving content may go on after a signal: a message
 /// of ordinary size takes seconds, and service managers wait 90.
 const GRACE: Duration = Duration::from_secs(30);
 
-pub(super) async fn serve(path: &Path) -> anyhow::Result<()> {
-    let config = super::check::config(path)?;
+pub(super) async fn serve(config: Config) -> anyhow::Result<()> {
     let mut stop = Stop::listen()?;
     let server = tokio::select! {
         started = Server::start(&config) => started.map_err(super::check::start_error)?,
         () = stop.requested() => return Ok(()),
     };
-    announce(server.listening())?;
+    announce(server.listening(), server.metrics())?;
     stop.requested().await;
     tracing::info!("stopping; a second signal cuts the sessions off that are left");
     server.stop(stop.impatient()).await;
@@ -58,7 +57,7 @@ impl Stop {
 }
 
 /// One line for each listener and `ready`, for people and scripts alike.
-fn announce(listening: &[Listening]) -> anyhow::Result<()> {
+fn announce(listening: &[Listening], metrics: Option<SocketAddr>) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     for place in listening {
         writeln!(
@@ -69,6 +68,9 @@ fn announce(listening: &[Listening]) -> anyhow::Result<()> {
             mode(place.tls)
         )
         .context("standard output")?;
+    }
+    if let Some(address) = metrics {
+        writeln!(out, "listening metrics {address} http").context("standard output")?;
     }
     writeln!(out, "ready")
         .and_then(|()| out.flush())

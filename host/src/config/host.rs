@@ -9,7 +9,9 @@ use super::document::{Document, Faults, beside};
 use super::fault::{Fault, Position};
 use super::keys::{self, Number};
 use super::reader::{Table, Value};
-use super::{CertificateFiles, Config, Limits, Listener, ListenerTls, TlsConfig, tenant_file};
+use super::{
+    CertificateFiles, Config, Limits, Listener, ListenerTls, TlsConfig, observation, tenant_file,
+};
 use crate::address::{Domain, Mailbox};
 use crate::decision::{Requirements, Resolved};
 use crate::engine::EngineSettings;
@@ -65,6 +67,8 @@ pub(super) fn read(file: &Path, text: &str, faults: &Faults) -> Option<Config> {
         &table.section("engine", &keys::ENGINE),
         data_dir.join("modules"),
     );
+    let metrics = observation::metrics(&table.section("metrics", &keys::METRICS), &listeners);
+    let log = observation::log(&table.section("log", &keys::LOG));
     let tenants = tenant_file::read_all(&table, faults);
     Some(Config {
         file: file.into(),
@@ -78,6 +82,8 @@ pub(super) fn read(file: &Path, text: &str, faults: &Faults) -> Option<Config> {
         engine: engine?,
         default,
         keep_receipts: keep_receipts?,
+        metrics,
+        log,
         tenants,
     })
 }
@@ -165,7 +171,7 @@ fn listener(table: &Table<'_>, number: usize) -> Option<Listener> {
     })
 }
 
-fn address(value: &Value<'_>) -> Option<SocketAddr> {
+pub(super) fn address(value: &Value<'_>) -> Option<SocketAddr> {
     let text = value.text()?;
     let parsed = text.parse().ok();
     if parsed.is_none() {

@@ -42,6 +42,8 @@ pub(super) const HOST: Schema = Schema {
         "engine",
         "defaults",
         "receipts",
+        "metrics",
+        "log",
     ],
 };
 pub(super) const LISTENER: Schema = Schema {
@@ -101,6 +103,14 @@ pub(super) const HOST_DEFAULTS: Schema = Schema {
 pub(super) const RECEIPTS: Schema = Schema {
     name: "[receipts]",
     keys: &[KEEP_DAYS.key],
+};
+pub(super) const METRICS: Schema = Schema {
+    name: "[metrics]",
+    keys: &["address", "allow_remote"],
+};
+pub(super) const LOG: Schema = Schema {
+    name: "[log]",
+    keys: &["format", "level"],
 };
 
 pub(super) const TENANT: Schema = Schema {
@@ -200,7 +210,7 @@ pub(super) const KEEP_DAYS: Number = number("keep_days", 90, 1, 3650);
 
 /// All tables, in the order of the documentation.
 #[cfg(test)]
-pub(super) const SCHEMAS: [&Schema; 16] = [
+pub(super) const SCHEMAS: [&Schema; 18] = [
     &HOST,
     &LISTENER,
     &TLS,
@@ -210,6 +220,8 @@ pub(super) const SCHEMAS: [&Schema; 16] = [
     &ENGINE,
     &HOST_DEFAULTS,
     &RECEIPTS,
+    &METRICS,
+    &LOG,
     &TENANT,
     &TENANT_DEFAULTS,
     &TRUST,

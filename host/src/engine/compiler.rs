@@ -149,6 +149,11 @@ impl Compiler {
         }
     }
 
+    /// Jobs that wait or are at work.
+    pub(super) fn queued(&self) -> usize {
+        self.queued.load(Ordering::Relaxed)
+    }
+
     async fn run(&self, job: Job, input: &[u8]) -> Result<Ended, AdmissionError> {
         let _queued = Queued::enter(&self.queued).ok_or(AdmissionError::Busy)?;
         let _slot = self.slots.acquire().await.map_err(internal)?;

@@ -2,6 +2,7 @@
 //! that one tenant's slow module leaves room for the others'.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,7 +24,10 @@ pub(super) struct Share {
 #[derive(Debug)]
 pub(super) struct Shares {
     all: Semaphore,
+    instances: usize,
     each: usize,
+    /// Turns that were not to be had at once.
+    waits: AtomicU64,
     by_tenant: Mutex<HashMap<TenantId, Arc<Share>>>,
 }
 
@@ -40,7 +44,9 @@ impl Shares {
         let instances = instances as usize;
         Self {
             all: Semaphore::new(instances),
+            instances,
             each: (instances / 4).max(1),
+            waits: AtomicU64::new(0),
             by_tenant: Mutex::default(),
         }
     }
@@ -64,6 +70,10 @@ impl Shares {
 
     /// Waits for a turn of this share, and no longer than this.
     pub(super) async fn turn<'a>(&'a self, share: &'a Share, wait: Duration) -> Option<Turn<'a>> {
+        if let Some(turn) = self.turn_at_once(share) {
+            return Some(turn);
+        }
+        self.waits.fetch_add(1, Relaxed);
         let both = async {
             // One's own first: a tenant who has used up his share holds nothing that
             // others wait for.
@@ -75,6 +85,30 @@ impl Shares {
             })
         };
         timeout(wait, both).await.ok().flatten()
+    }
+
+    fn turn_at_once<'a>(&'a self, share: &'a Share) -> Option<Turn<'a>> {
+        let own = share.running.try_acquire().ok()?;
+        let all = self.all.try_acquire().ok()?;
+        Some(Turn {
+            _own: own,
+            _all: all,
+        })
+    }
+
+    /// Turns that are taken.
+    pub(super) fn in_use(&self) -> usize {
+        self.instances.saturating_sub(self.all.available_permits())
+    }
+
+    /// How many turns were waited for.
+    pub(super) fn waits(&self) -> u64 {
+        self.waits.load(Relaxed)
+    }
+
+    /// Whether there is a turn for anyone within this time.
+    pub(super) async fn is_free(&self, wait: Duration) -> bool {
+        matches!(timeout(wait, self.all.acquire()).await, Ok(Ok(_)))
     }
 }
 

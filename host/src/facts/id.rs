@@ -1,4 +1,4 @@
-//! What receipts and tenants go by.
+//! What receipts, tenants and sessions go by.
 
 use std::fmt;
 use std::str::FromStr;
@@ -43,6 +43,23 @@ impl FromStr for ReceiptId {
 }
 
 impl fmt::Display for ReceiptId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Id of a session in the log: a ULID, as receipts have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionId(ulid::Ulid);
+
+impl SessionId {
+    /// A fresh id for this moment.
+    pub fn new(now: SystemTime) -> Self {
+        Self(ulid::Ulid::from_datetime(now))
+    }
+}
+
+impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }

@@ -9,6 +9,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -33,7 +35,35 @@ const FILE_MODE: u32 = 0o640;
 
 /// Where receipts go.
 #[derive(Clone, Debug)]
-pub struct Journal(mpsc::Sender<Event>);
+pub struct Journal {
+    queue: mpsc::Sender<Event>,
+    counts: Arc<Counts>,
+}
+
+/// What became of events.
+#[derive(Debug, Default)]
+struct Counts {
+    written: AtomicU64,
+    lost: AtomicU64,
+    write_errors: AtomicU64,
+}
+
+/// How the journal is doing.
+#[derive(Clone, Copy, Debug)]
+pub struct State {
+    /// Events written since the start.
+    pub written: u64,
+    /// Events that could not be written.
+    pub lost: u64,
+    /// Times that the disk did not take what was written; it is tried again.
+    pub write_errors: u64,
+    /// Events that wait to be written.
+    pub waiting: u64,
+    /// Most that may wait.
+    pub limit: u64,
+    /// Whether nobody writes any more.
+    pub is_closed: bool,
+}
 
 /// The thread that writes. Wait for it with [`Writer::finish`] when the last
 /// [`Journal`] is gone, so that every receipt is on disk.
@@ -57,20 +87,37 @@ impl Journal {
             source,
         };
         crate::directory::make(directory).map_err(fault)?;
-        let mut days = Days::new(directory.to_owned(), keep_days);
+        let counts = Arc::new(Counts::default());
+        let mut days = Days::new(directory.to_owned(), keep_days, Arc::clone(&counts));
         days.open(&today()).map_err(fault)?;
-        let (sender, receiver) = mpsc::channel(QUEUE);
+        let (queue, receiver) = mpsc::channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("receipts".into())
             .spawn(move || write_all(receiver, days))
             .map_err(fault)?;
-        Ok((Self(sender), Writer(thread)))
+        Ok((Self { queue, counts }, Writer(thread)))
     }
 
     /// Hands an event over; waits while the queue is full.
     pub async fn record(&self, event: Event) {
-        if let Err(lost) = self.0.send(event).await {
+        if let Err(lost) = self.queue.send(event).await {
+            self.counts.lost.fetch_add(1, Relaxed);
             tracing::error!(receipt.id = %lost.0.id(), "the receipt writer is gone, a receipt is lost");
+        }
+    }
+}
+
+impl Journal {
+    /// How it is doing.
+    pub fn state(&self) -> State {
+        let free = self.queue.capacity();
+        State {
+            written: self.counts.written.load(Relaxed),
+            lost: self.counts.lost.load(Relaxed),
+            write_errors: self.counts.write_errors.load(Relaxed),
+            waiting: QUEUE.saturating_sub(free) as u64,
+            limit: QUEUE as u64,
+            is_closed: self.queue.is_closed(),
         }
     }
 }
@@ -113,21 +160,27 @@ struct Days {
     directory: PathBuf,
     keep_days: u32,
     current: Option<(String, io::BufWriter<File>)>,
+    counts: Arc<Counts>,
 }
 
 impl Days {
-    fn new(directory: PathBuf, keep_days: u32) -> Self {
+    fn new(directory: PathBuf, keep_days: u32, counts: Arc<Counts>) -> Self {
         Self {
             directory,
             keep_days,
             current: None,
+            counts,
         }
     }
 
     fn record(&mut self, event: &Event) {
-        if let Err(error) = self.append(event) {
-            tracing::error!(receipt.id = %event.id(), %error, "a receipt could not be written");
-        }
+        match self.append(event) {
+            Ok(()) => self.counts.written.fetch_add(1, Relaxed),
+            Err(error) => {
+                tracing::error!(receipt.id = %event.id(), %error, "a receipt could not be written");
+                self.counts.lost.fetch_add(1, Relaxed)
+            }
+        };
     }
 
     fn append(&mut self, event: &Event) -> io::Result<()> {
@@ -172,6 +225,7 @@ impl Days {
         };
         if let Err(error) = finish(file) {
             tracing::error!(%error, "receipts could not be written to disk");
+            self.counts.write_errors.fetch_add(1, Relaxed);
         }
     }
 
@@ -239,7 +293,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join(format!("{}.jsonl", today()));
         fs::write(&path, "{\"event\":\"verd").expect("written");
-        let mut days = Days::new(directory.path().to_owned(), 1);
+        let mut days = Days::new(directory.path().to_owned(), 1, Arc::default());
         days.open(&today())
             .expect("opened")
             .write_all(b"{}\n")
@@ -254,7 +308,7 @@ mod tests {
     #[test]
     fn each_day_has_a_file_and_old_ones_go() {
         let directory = tempfile::tempdir().expect("a directory");
-        let mut days = Days::new(directory.path().to_owned(), 1);
+        let mut days = Days::new(directory.path().to_owned(), 1, Arc::default());
         for day in ["2026-02-28", "2026-03-01", "2026-03-02"] {
             let file = days.open(day).expect("opened");
             file.write_all(day.as_bytes()).expect("written");
@@ -278,7 +332,7 @@ mod tests {
         ] {
             fs::write(directory.path().join(name), "").expect("written");
         }
-        Days::new(directory.path().to_owned(), 2).remove_old("2026-01-10");
+        Days::new(directory.path().to_owned(), 2, Arc::default()).remove_old("2026-01-10");
         assert!(!directory.path().join("2026-01-01.jsonl").exists());
         assert!(directory.path().join("2026-01-09.jsonl").exists());
         assert!(directory.path().join("1-backup.jsonl").exists());

@@ -8,17 +8,20 @@ mod conversation;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use conversation::{Conversation, End};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
+use tracing::Instrument;
 
 use super::listener::Listener;
 use super::session::Session;
 use crate::decision::TlsOffer;
-use crate::facts::Connection;
+use crate::facts::{Connection, SessionId};
 use crate::host::{Host, Shutdown};
+use crate::metrics::SessionMeter;
 use crate::tls;
 use crate::transaction::Client;
 
@@ -35,17 +38,31 @@ pub async fn drive(
         tracing::debug!(%error, "no TCP_NODELAY");
     }
     let service = Service {
+        meter: host.metrics.session(&listener.name),
         host,
         listener,
         shutdown,
     };
-    if let Err(error) = service.serve(socket, client).await {
-        tracing::debug!(client.addr = %client, %error, "connection ended");
-    }
+    // At the level of errors, so that every line of a session has its fields.
+    let span = tracing::error_span!(
+        "session",
+        session.id = %SessionId::new(SystemTime::now()),
+        client.addr = %canonical(client),
+        listener = %service.listener.name,
+    );
+    let serve = async {
+        tracing::debug!("session began");
+        match service.serve(socket, client).await {
+            Ok(()) => tracing::debug!("session ended"),
+            Err(error) => tracing::debug!(%error, "connection ended"),
+        }
+    };
+    serve.instrument(span).await;
 }
 
 /// What a conversation stands on.
 struct Service {
+    meter: SessionMeter,
     host: Arc<Host>,
     listener: Arc<Listener>,
     shutdown: Shutdown,
@@ -118,8 +135,9 @@ impl Service {
             }
             () = self.shutdown.draining() => return Err(io::Error::other("the host is stopping")),
         };
-        let stream = accepted.inspect_err(|error| self.log_failure(&connection, error))?;
+        let stream = accepted.inspect_err(|error| self.note_failure(error))?;
         let observed = tls::observe(stream.get_ref().1, self.listener.asks_client_certificate);
+        self.host.metrics.handshake(&observed.tls);
         connection.tls = Some(observed.tls);
         let client = Client {
             connection: Arc::new(connection),
@@ -128,13 +146,11 @@ impl Service {
         Ok((Box::new(stream), client))
     }
 
-    fn log_failure(&self, connection: &Connection, error: &io::Error) {
-        tracing::info!(
-            client.addr = %connection.client,
-            listener = %self.listener.name,
-            reason = tls::failure_reason(error),
-            "TLS handshake failed"
-        );
+    fn note_failure(&self, error: &io::Error) {
+        let reason = tls::failure_reason(error);
+        self.host.metrics.handshake_failed(&reason);
+        self.meter.handshake_failed();
+        tracing::info!(reason, "TLS handshake failed");
     }
 }
 

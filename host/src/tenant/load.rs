@@ -19,6 +19,7 @@ use crate::config::{
 use crate::digest::Digest;
 use crate::engine::{AdmissionError, Engine, Module, SettingsFault};
 use crate::facts::TenantId;
+use crate::metrics::decisions::Decisions;
 use crate::name::Name;
 use crate::policy::Choice;
 use crate::tls::pem::{self, PemError};
@@ -33,12 +34,17 @@ pub struct Loaded {
     pub refused: Vec<Fault>,
 }
 
-/// Loads all tenants.
+/// Loads all tenants. What their policies decide is counted in `decisions`, where counts
+/// of policies that were there before go on.
 ///
 /// # Errors
 /// Every fault, by file and line, unless all of them are modules that were refused.
-pub async fn load(config: &Config, engine: &Engine) -> Result<Loaded, Vec<Fault>> {
-    let loader = load_all(config, engine).await;
+pub async fn load(
+    config: &Config,
+    engine: &Engine,
+    decisions: &Decisions,
+) -> Result<Loaded, Vec<Fault>> {
+    let loader = load_all(config, engine, decisions).await;
     if loader.faults.is_empty() {
         Ok(Loaded {
             snapshot: Snapshot::new(loader.tenants, config.default.clone()),
@@ -52,12 +58,15 @@ pub async fn load(config: &Config, engine: &Engine) -> Result<Loaded, Vec<Fault>
 /// What only loading shows to be wrong, also with what could be read of a
 /// configuration that has other faults.
 pub async fn faults(config: &Config, engine: &Engine) -> Vec<Fault> {
-    load_all(config, engine).await.all_faults()
+    load_all(config, engine, &Decisions::default())
+        .await
+        .all_faults()
 }
 
-async fn load_all<'a>(config: &Config, engine: &'a Engine) -> Loader<'a> {
+async fn load_all<'a>(config: &Config, engine: &'a Engine, decisions: &'a Decisions) -> Loader<'a> {
     let mut loader = Loader {
         engine,
+        decisions,
         module_size: config.engine.module_size as u64,
         public_roots: None,
         checked: HashMap::new(),
@@ -82,6 +91,7 @@ fn sorted(mut faults: Vec<Fault>) -> Vec<Fault> {
 
 struct Loader<'a> {
     engine: &'a Engine,
+    decisions: &'a Decisions,
     /// Largest module in bytes.
     module_size: u64,
     public_roots: Option<Arc<PublicRoots>>,
@@ -133,6 +143,10 @@ impl Loader<'_> {
                 .iter()
                 .map(|read| read.policy.clone())
                 .collect(),
+            series: self.decisions.tenant(
+                &config.id,
+                config.policies.iter().map(|read| &read.policy.name),
+            ),
             modules,
             revisions: config
                 .policies

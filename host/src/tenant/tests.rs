@@ -6,12 +6,14 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::{Config, Fault};
 use crate::engine::{Engine, EngineSettings};
+use crate::metrics::decisions::Decisions;
 use crate::policy::Choice;
 
 /// A host's files, and an engine without a compile worker.
 struct Bench {
     directory: TempDir,
     engine: Arc<Engine>,
+    decisions: Decisions,
 }
 
 impl Bench {
@@ -21,7 +23,11 @@ impl Bench {
         settings.worker = "/no/worker".into();
         settings.instances = 1;
         let engine = Engine::new(settings).expect("an engine");
-        let bench = Self { directory, engine };
+        let bench = Self {
+            directory,
+            engine,
+            decisions: Decisions::default(),
+        };
         bench.write("portcullis.toml", "");
         bench
     }
@@ -44,7 +50,7 @@ impl Bench {
 
     async fn load_what_can_be(&self) -> Result<Loaded, String> {
         let config = self.config().expect("no fault before loading");
-        load(&config, &self.engine)
+        load(&config, &self.engine, &self.decisions)
             .await
             .map_err(|faults| self.shown(&faults))
     }

@@ -84,6 +84,11 @@ pub(super) fn group(group: NamedGroup) -> Group {
     }
 }
 
+/// The name of a group that is in the table, as a label of a metric.
+pub fn group_label(name: &str) -> Option<&'static str> {
+    GROUPS.iter().map(|row| row.1).find(|known| *known == name)
+}
+
 #[cfg(test)]
 mod tests {
     use rustls::crypto::aws_lc_rs;

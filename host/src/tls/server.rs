@@ -165,6 +165,12 @@ impl Identity {
         self.not_after
     }
 
+    /// Its first name, and when it expires: for metrics.
+    pub fn expiry(&self) -> (&str, i64) {
+        let name = self.names.first().map_or("(no name)", String::as_str);
+        (name, self.not_after)
+    }
+
     pub(super) fn new(
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,

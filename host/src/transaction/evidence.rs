@@ -97,20 +97,30 @@ impl Conclusion<'_> {
 /// Keeps a verdict, and logs it with what the policy had to say.
 pub(super) async fn verdict(host: &Host, mut event: VerdictEvent, reply: &Reply) {
     event.reply = reply.to_string();
-    let span = tracing::info_span!(
-        "recipient",
-        receipt.id = %event.id,
-        tenant.id = %event.facts.tenant,
-        policy.id = event.policy.as_ref().map(|policy| policy.name.as_str()),
-        client.addr = %event.facts.connection.client,
-    );
-    span.in_scope(|| log(&event));
+    log(&event);
     host.journal.record(Event::Verdict(Box::new(event))).await;
 }
 
 /// A policy may write 32 lines for each decision, as often as there is mail: warnings
 /// are for the host's log, the rest for those who look for it.
 fn log(event: &VerdictEvent) {
+    let warns = event.failure.is_some() || !event.log.is_empty();
+    if !warns && !tracing::enabled!(tracing::Level::INFO) {
+        return;
+    }
+    let policy = event.policy.as_ref();
+    let module = policy.and_then(|policy| policy.module.as_ref());
+    let span = tracing::error_span!(
+        "recipient",
+        receipt.id = %event.id,
+        tenant.id = %event.facts.tenant,
+        policy.id = policy.map(|policy| policy.name.as_str()),
+        module.digest = module.map(|module| tracing::field::display(module.digest)),
+    );
+    span.in_scope(|| log_lines(event));
+}
+
+fn log_lines(event: &VerdictEvent) {
     for line in &event.log {
         match line.level {
             LogLevel::Warn => tracing::warn!(target: "portcullis::policy", "{}", line.text),
@@ -151,6 +161,7 @@ pub(super) async fn outcome(
     reply: Option<&Reply>,
     detail: String,
 ) {
+    host.metrics.outcome(outcome);
     let event = Event::Outcome(OutcomeEvent {
         id: permit.receipt(),
         time: timestamp(unix_seconds(SystemTime::now())),
@@ -175,6 +186,7 @@ pub(super) async fn relaying(
     recipient: Mailbox,
     now: SystemTime,
 ) -> Reply {
+    host.metrics.relaying_refused();
     let Some(unrecorded) = host.relay_receipts.admit(now) else {
         return reply::relaying_denied(None);
     };

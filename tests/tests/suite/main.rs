@@ -6,6 +6,7 @@ mod delivery;
 mod demo;
 mod dependencies;
 mod engine;
+mod metrics;
 mod modules;
 mod readme;
 mod replies;

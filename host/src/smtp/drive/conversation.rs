@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
+use tracing::Instrument;
 
 use content::Chunk;
 
@@ -86,6 +87,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         self.say(&reply::early());
+        self.service.meter.closing(reply::early().code());
         self.finish().await?;
         Err(io::Error::other("the client did not wait for the greeting"))
     }
@@ -177,14 +179,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                 Step::Decide(mail, recipient) => {
                     let (host, offer) = (&self.service.host, self.service.listener.tls_offer());
                     let client = &self.client;
+                    let span = self.transaction.span();
                     let answer = self
                         .transaction
                         .decide(host, client, &mail, recipient, offer)
+                        .instrument(span)
                         .await;
                     self.session.decided(answer)
                 }
                 Step::Offer(permit) => {
-                    let reply = self.transaction.offer(&self.service.host, &permit).await;
+                    let span = self.transaction.span();
+                    let offered = self.transaction.offer(&self.service.host, &permit);
+                    let reply = offered.instrument(span).await;
                     self.session.offered(reply)
                 }
                 Step::Receive(reply) => {
@@ -206,6 +212,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                     Err(reply) => self.session.close(reply),
                 },
                 Step::Deliver(envelope, content) => {
+                    self.service.host.metrics.message(content.len());
                     let reply = self.deliver(envelope, content).await;
                     self.session.delivered(reply)
                 }
@@ -215,6 +222,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                     return Ok(Some(End::StartTls));
                 }
                 Step::Close(reply) => {
+                    self.service.meter.closing(reply.code());
                     self.say(&reply);
                     self.finish().await?;
                     return Ok(Some(End::Closed(reply)));
@@ -225,12 +233,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
 
     async fn deliver(&mut self, envelope: Envelope, content: Content) -> Reply {
         let (host, client) = (&self.service.host, &self.client);
+        let span = self.transaction.span();
         self.transaction
             .deliver(host, client, envelope, content)
+            .instrument(span)
             .await
     }
 
     fn say(&mut self, reply: &Reply) {
+        self.service.host.metrics.reply(reply.code());
         reply.write(&mut self.output);
     }
 

@@ -1,0 +1,119 @@
+//! The log, on standard error: lines of text or of JSON.
+//!
+//! **Nobody waits for the log**: lines go through a bounded queue to a thread of their
+//! own, and what standard error does not take in time is lost and counted. **No line
+//! says what it does not say**: whatever came from outside is shown with its control
+//! characters and misleading ones escaped ([`crate::unicode`]), so that it can neither
+//! forge a line nor move a terminal's cursor. Never in the log: the content of
+//! messages, secrets.
+
+mod json;
+mod text;
+
+use std::io::IsTerminal;
+use std::sync::OnceLock;
+
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Lines that may wait for standard error: some 4 MB, or a tenth of a second of a busy
+/// host.
+const QUEUE: usize = 8 * 1024;
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// As what.
+    pub format: Format,
+    /// From which level on.
+    pub level: Level,
+}
+
+/// As what a line is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// For programs: an object a line.
+    Json,
+}
+
+/// How much a line matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Somebody has to do something.
+    Error,
+    /// Somebody should know.
+    Warn,
+    /// What the host does.
+    Info,
+    /// How it does it.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// The log; what waits is written when this is dropped, unless standard error hangs.
+#[derive(Debug)]
+pub struct Log(#[expect(dead_code, reason = "dropping it is what it is for")] WorkerGuard);
+
+/// Of the log of this process, which has one.
+static LOST: OnceLock<ErrorCounter> = OnceLock::new();
+
+impl LogSettings {
+    /// For commands that a person runs and waits for.
+    pub const WARNINGS: Self = Self {
+        format: Format::Text,
+        level: Level::Warn,
+    };
+}
+
+/// Starts the log of this process. `PORTCULLIS_LOG` goes before the level in the
+/// settings: `debug`, or for a part of the host `portcullis::engine=debug`.
+pub fn start(settings: LogSettings) -> Log {
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(QUEUE)
+        .thread_name("log")
+        .finish(std::io::stderr());
+    // A second log in one process would count with the first.
+    let _ = LOST.set(writer.error_counter());
+    init(settings, writer);
+    Log(guard)
+}
+
+/// Lines that were lost since the start.
+pub fn lines_lost() -> u64 {
+    LOST.get().map_or(0, |lost| lost.dropped_lines() as u64)
+}
+
+fn init(settings: LogSettings, writer: NonBlocking) {
+    let filter = EnvFilter::try_from_env("PORTCULLIS_LOG")
+        .unwrap_or_else(|_| EnvFilter::new(settings.level.directives()));
+    match settings.format {
+        Format::Text => {
+            let colour = std::io::stderr().is_terminal();
+            tracing::subscriber::set_global_default(text::subscriber(filter, writer, colour))
+        }
+        Format::Json => tracing::subscriber::set_global_default(json::subscriber(filter, writer)),
+    }
+    .expect("a process starts its log once");
+}
+
+impl Level {
+    /// More than the host's own steps would be steps of libraries, which know nothing of
+    /// what may be in a log.
+    fn directives(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "warn,portcullis=info",
+            Self::Debug => "warn,portcullis=debug",
+            Self::Trace => "warn,portcullis=trace",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

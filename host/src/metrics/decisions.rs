@@ -1,0 +1,199 @@
+//! Decisions of tenants' policies, counted in numbers that the tenant itself holds: a
+//! count is found without a lock, and gone when the last snapshot with it is.
+//!
+//! **The number of series is bounded**: beyond [`MAX_POLICIES`] policies are counted
+//! together.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, Weak};
+
+use super::lock;
+use crate::decision::{Decision, Refusal, Verdict};
+use crate::facts::TenantId;
+use crate::name::Name;
+use crate::receipt::{FailureRecord, VerdictEvent};
+
+/// Policies that are counted each for itself, of all tenants together. Each has some
+/// three to five series, and collectors manage tens of thousands of a host.
+pub const MAX_POLICIES: usize = 2_000;
+
+/// The label where no policy applied. Names cannot have parentheses.
+const NO_POLICY: &str = "(none)";
+/// The label of tenant and policy beyond the limit.
+const OTHER: &str = "(other)";
+
+/// What was decided; `failed` where the policy gave no answer.
+const DECISIONS: [&str; 4] = ["default", "opportunistic", "enforced", "failed"];
+
+/// Why it was refused; `none` where it was not.
+const CAUSES: [&str; 11] = [
+    "none",
+    "plaintext",
+    "plaintext-only",
+    "tls-unavailable",
+    "version",
+    "not-post-quantum",
+    "no-certificate",
+    "untrusted",
+    "wrong-name",
+    "pin-mismatch",
+    "policy-failed",
+];
+
+/// Why policies give no answer, as [`crate::engine::Failure::code`] has it.
+pub(super) const FAILURES: [&str; 11] = [
+    "error",
+    "trap",
+    "out-of-fuel",
+    "deadline",
+    "memory",
+    "too-much",
+    "unknown-list",
+    "bad-requirement",
+    "unavailable",
+    "quarantined",
+    "host",
+];
+
+/// The counts of all policies of all tenants.
+#[derive(Debug, Default)]
+pub struct Decisions {
+    known: Mutex<BTreeMap<PolicyLabels, Weak<PolicySeries>>>,
+    other: Arc<PolicySeries>,
+}
+
+/// Tenant and name of a policy.
+type PolicyLabels = (TenantId, Box<str>);
+
+/// The counts of a tenant's policies. The tenant holds them.
+#[derive(Debug)]
+pub struct TenantSeries {
+    policies: HashMap<Box<str>, Arc<PolicySeries>>,
+    /// Where no policy applies.
+    none: Arc<PolicySeries>,
+}
+
+/// The counts of one policy.
+#[derive(Debug, Default)]
+pub(super) struct PolicySeries([[AtomicU64; CAUSES.len()]; DECISIONS.len()]);
+
+/// One count with its labels.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Sample {
+    pub(super) tenant: String,
+    pub(super) policy: String,
+    pub(super) decision: &'static str,
+    pub(super) verdict: &'static str,
+    pub(super) cause: &'static str,
+    pub(super) count: u64,
+}
+
+impl Decisions {
+    /// The counts of this tenant's policies: those that are there already go on.
+    pub fn tenant<'a>(
+        &self,
+        id: &TenantId,
+        policies: impl Iterator<Item = &'a Name>,
+    ) -> TenantSeries {
+        let mut known = lock(&self.known);
+        let mut series = |policy: &str| {
+            let key = (id.clone(), policy.into());
+            if let Some(there) = known.get(&key).and_then(Weak::upgrade) {
+                return there;
+            }
+            if known.len() >= MAX_POLICIES {
+                known.retain(|_, series| series.strong_count() > 0);
+            }
+            if known.len() >= MAX_POLICIES {
+                return Arc::clone(&self.other);
+            }
+            let new = Arc::default();
+            known.insert(key, Arc::downgrade(&new));
+            new
+        };
+        TenantSeries {
+            none: series(NO_POLICY),
+            policies: policies
+                .map(|name| (name.as_str().into(), series(name.as_str())))
+                .collect(),
+        }
+    }
+
+    /// Every count that is not zero.
+    pub(super) fn samples(&self) -> Vec<Sample> {
+        let mut samples = Vec::new();
+        for ((tenant, policy), series) in lock(&self.known).iter() {
+            if let Some(series) = series.upgrade() {
+                series.collect(tenant.as_str(), policy, &mut samples);
+            }
+        }
+        self.other.collect(OTHER, OTHER, &mut samples);
+        samples
+    }
+}
+
+impl TenantSeries {
+    pub(super) fn count(&self, event: &VerdictEvent) {
+        let policy = event.policy.as_ref();
+        let series = policy
+            .and_then(|policy| self.policies.get(policy.name.as_str()))
+            .unwrap_or(&self.none);
+        series.0[decision(event)][cause(&event.verdict)].fetch_add(1, Relaxed);
+    }
+}
+
+impl PolicySeries {
+    fn collect(&self, tenant: &str, policy: &str, samples: &mut Vec<Sample>) {
+        for (decision, causes) in DECISIONS.iter().zip(&self.0) {
+            for (index, (cause, count)) in CAUSES.iter().zip(causes).enumerate() {
+                let count = count.load(Relaxed);
+                if count > 0 {
+                    samples.push(Sample {
+                        tenant: tenant.to_owned(),
+                        policy: policy.to_owned(),
+                        decision,
+                        verdict: if index == 0 { "accepted" } else { "refused" },
+                        cause,
+                        count,
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// The index in [`DECISIONS`].
+fn decision(event: &VerdictEvent) -> usize {
+    match (&event.failure, &event.decision) {
+        (Some(_), _) => 3,
+        (None, Decision::Default) => 0,
+        (None, Decision::Opportunistic) => 1,
+        (None, Decision::Enforced(_)) => 2,
+    }
+}
+
+/// The index in [`CAUSES`].
+fn cause(verdict: &Verdict) -> usize {
+    match verdict {
+        Verdict::Accepted => 0,
+        Verdict::Refused(refusal) => match refusal {
+            Refusal::Plaintext => 1,
+            Refusal::PlaintextOnly => 2,
+            Refusal::TlsUnavailable => 3,
+            Refusal::Version { .. } => 4,
+            Refusal::NotPostQuantum { .. } => 5,
+            Refusal::NoCertificate { .. } => 6,
+            Refusal::Untrusted { .. } => 7,
+            Refusal::WrongName { .. } => 8,
+            Refusal::PinMismatch { .. } => 9,
+            Refusal::PolicyFailed => 10,
+        },
+    }
+}
+
+/// The code as a label.
+pub(super) fn failure(record: &FailureRecord) -> &'static str {
+    let known = FAILURES.iter().find(|code| **code == record.code);
+    known.copied().unwrap_or("host")
+}

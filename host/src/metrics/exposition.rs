@@ -1,0 +1,413 @@
+//! What is counted as text, in the OpenMetrics format, or the one before it. Every metric there is has its
+//! line here, and its row in `docs/metrics.md` (a test compares the two).
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+
+use super::session::{ENDS, ListenerCounts};
+use super::words::Words;
+use super::{Histogram, Metrics, lock};
+use crate::engine::Usage;
+use crate::receipt::journal::State;
+
+/// What every name begins with.
+const PREFIX: &str = "portcullis";
+
+/// All that is told, at the moment of asking.
+#[derive(Debug)]
+pub(super) struct Exposition {
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) engine: Usage,
+    pub(super) receipts: State,
+    pub(super) log_lines_lost: u64,
+}
+
+impl Exposition {
+    pub(super) fn into_text(self) -> Result<String, fmt::Error> {
+        let mut registry = Registry::with_prefix(PREFIX);
+        registry.register_collector(Box::new(self));
+        let mut page = String::new();
+        text::encode(&mut page, &registry)?;
+        Ok(page)
+    }
+}
+
+impl Collector for Exposition {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut page = Page(encoder);
+        self.process(&mut page)?;
+        self.sessions(&mut page)?;
+        self.tls(&mut page)?;
+        self.smtp(&mut page)?;
+        self.decisions(&mut page)?;
+        self.engine(&mut page)?;
+        self.delivery(&mut page)?;
+        self.receipts(&mut page)?;
+        self.reloads(&mut page)
+    }
+}
+
+impl Exposition {
+    fn process(&self, page: &mut Page<'_>) -> fmt::Result {
+        let version = [labels(["version"], [env!("CARGO_PKG_VERSION")])];
+        page.gauges(
+            "build_info",
+            "The version that runs.",
+            version.map(|l| (l, 1)),
+        )?;
+        let started = one(self.metrics.started);
+        page.gauges("start_time_seconds", "When the host started.", started)?;
+        page.counters(
+            "log_lines_lost",
+            "Lines of the log that standard error did not take in time.",
+            one(self.log_lines_lost),
+        )
+    }
+
+    fn sessions(&self, page: &mut Page<'_>) -> fmt::Result {
+        let listeners: Vec<(Box<str>, Arc<ListenerCounts>)> = lock(&self.metrics.listeners)
+            .iter()
+            .map(|(name, counts)| (name.clone(), Arc::clone(counts)))
+            .collect();
+        // Before the starts: see `ListenerCounts::active`.
+        let ended = listeners.iter().flat_map(|(name, counts)| {
+            let ends = ENDS.iter().zip(&counts.ended);
+            ends.map(move |(end, count)| {
+                let labels = labels(["listener", "how"], [name, end]);
+                (labels, count.load(Relaxed))
+            })
+        });
+        page.counters("sessions_ended", "Sessions that are over.", ended)?;
+        let of_each = |count: fn(&ListenerCounts) -> u64| {
+            let each = listeners.iter();
+            each.map(move |(name, counts)| (labels(["listener"], [&**name]), count(counts)))
+        };
+        page.gauges(
+            "sessions_active",
+            "Sessions that are not over.",
+            of_each(ListenerCounts::active),
+        )?;
+        page.counters(
+            "sessions",
+            "Sessions that began.",
+            of_each(|counts| counts.started.load(Relaxed)),
+        )?;
+        page.counters(
+            "limits_hit",
+            "Times that a limit turned something away.",
+            words(&self.metrics.limits, ["limit"]),
+        )
+    }
+
+    fn tls(&self, page: &mut Page<'_>) -> fmt::Result {
+        page.counters(
+            "tls_handshakes",
+            "TLS handshakes that succeeded.",
+            words(
+                &self.metrics.handshakes,
+                ["version", "key_exchange", "resumed"],
+            ),
+        )?;
+        page.counters(
+            "tls_handshake_failures",
+            "TLS handshakes that failed.",
+            words(&self.metrics.handshake_failures, ["reason"]),
+        )?;
+        let certificates = lock(&self.metrics.certificates).clone();
+        page.gauges(
+            "certificate_expiry_timestamp_seconds",
+            "When a certificate of the host's ends.",
+            certificates.iter().map(|(name, end)| {
+                let end = u64::try_from(*end).unwrap_or(0);
+                (labels(["certificate"], [name.as_str()]), end)
+            }),
+        )
+    }
+
+    fn smtp(&self, page: &mut Page<'_>) -> fmt::Result {
+        let given = self.metrics.replies.0.iter().enumerate();
+        let given = given.map(|(code, count)| (code, count.load(Relaxed)));
+        page.counters(
+            "replies",
+            "Replies by code.",
+            given
+                .filter(|(_, count)| *count > 0)
+                .map(|(code, count)| (labels(["code"], [&*code.to_string()]), count)),
+        )?;
+        page.counters(
+            "messages_received",
+            "Messages whose content was taken.",
+            read(&self.metrics.messages),
+        )?;
+        page.counters(
+            "received_bytes",
+            "Octets of content that were taken.",
+            read(&self.metrics.octets),
+        )?;
+        page.counters(
+            "relaying_refused",
+            "Recipients whom nobody here owns.",
+            read(&self.metrics.relaying_refused),
+        )
+    }
+
+    fn decisions(&self, page: &mut Page<'_>) -> fmt::Result {
+        let keys = ["tenant", "policy", "decision", "verdict", "cause"];
+        let samples = self.metrics.decisions.samples();
+        page.counters(
+            "decisions",
+            "Recipients that were decided.",
+            samples.iter().map(|s| {
+                let values = [&*s.tenant, &*s.policy, s.decision, s.verdict, s.cause];
+                (labels(keys, values), s.count)
+            }),
+        )?;
+        page.counters(
+            "policy_failures",
+            "Policies that gave no answer.",
+            words(&self.metrics.policy_failures, ["failure"]),
+        )?;
+        page.histograms(
+            "decision_duration_seconds",
+            "From the question to the verdict.",
+            [
+                (labels(["kind"], ["constant"]), &self.metrics.constant_time),
+                (labels(["kind"], ["module"]), &self.metrics.module_time),
+            ],
+        )?;
+        page.histograms(
+            "decision_fuel",
+            "Units of fuel that modules used for a decision.",
+            [(Vec::new(), &self.metrics.fuel)],
+        )
+    }
+
+    fn engine(&self, page: &mut Page<'_>) -> fmt::Result {
+        let usage = &self.engine;
+        for (name, help, value) in [
+            ("engine_instances", "Instances in use.", usage.instances),
+            (
+                "engine_instances_limit",
+                "Most instances that may be in use.",
+                usage.instances_limit,
+            ),
+            ("engine_modules", "Modules that are loaded.", usage.modules),
+            (
+                "compile_queue",
+                "Jobs of the compile worker, waiting or at work.",
+                usage.compile_queue,
+            ),
+        ] {
+            page.gauges(name, help, one(value as u64))?;
+        }
+        page.counters(
+            "engine_waits",
+            "Decisions that waited for an instance.",
+            one(usage.waits),
+        )?;
+        page.counters(
+            "compiles",
+            "Modules that were compiled, or not.",
+            words(usage.work.results(), ["result"]),
+        )?;
+        page.histograms(
+            "compile_duration_seconds",
+            "How long compiling took, the wait for the worker included.",
+            [(Vec::new(), usage.work.time())],
+        )
+    }
+
+    fn delivery(&self, page: &mut Page<'_>) -> fmt::Result {
+        page.counters(
+            "outcomes",
+            "Recipients by what became of their message.",
+            words(&self.metrics.outcomes, ["outcome"]),
+        )?;
+        page.counters(
+            "deliveries",
+            "Messages by what a target did with them.",
+            words(&self.metrics.deliveries, ["target", "outcome"]),
+        )?;
+        let times: Vec<_> = lock(&self.metrics.delivery_time)
+            .iter()
+            .map(|(target, time)| (*target, Arc::clone(time)))
+            .collect();
+        page.histograms(
+            "delivery_duration_seconds",
+            "How long a target took.",
+            times
+                .iter()
+                .map(|(target, time)| (labels(["target"], [*target]), &**time)),
+        )
+    }
+
+    fn receipts(&self, page: &mut Page<'_>) -> fmt::Result {
+        let State {
+            written,
+            lost,
+            write_errors,
+            waiting,
+            limit,
+            ..
+        } = self.receipts;
+        for (name, help, value) in [
+            ("receipts_written", "Events written to receipts.", written),
+            ("receipts_lost", "Events that could not be written.", lost),
+            (
+                "receipts_write_errors",
+                "Times that the disk did not take receipts.",
+                write_errors,
+            ),
+        ] {
+            page.counters(name, help, one(value))?;
+        }
+        page.gauges(
+            "receipts_waiting",
+            "Events that wait to be written.",
+            one(waiting),
+        )?;
+        page.gauges(
+            "receipts_waiting_limit",
+            "Most events that may wait.",
+            one(limit),
+        )
+    }
+
+    fn reloads(&self, page: &mut Page<'_>) -> fmt::Result {
+        page.counters(
+            "reloads",
+            "Times that something was loaded anew.",
+            words(&self.metrics.reloads, ["what", "result"]),
+        )?;
+        let last = lock(&self.metrics.last_reloads).clone();
+        page.gauges(
+            "reload_successful",
+            "Whether the last reload was done (1) or refused (0).",
+            last.iter()
+                .map(|(what, done)| (labels(["what"], [*what]), u64::from(*done))),
+        )
+    }
+}
+
+/// The same page in the older format of Prometheus, in which a counter's name has its
+/// suffix also where it is described, and nothing marks the end.
+pub(super) fn classic(page: &str) -> String {
+    let mut classic = String::with_capacity(page.len());
+    let mut lines = page.lines().peekable();
+    while let Some(line) = lines.next() {
+        let kind = match line.strip_prefix("# ") {
+            None => "",
+            Some("EOF") => continue,
+            // The line of its type is the next, or this one.
+            Some(_) => {
+                let types = line.starts_with("# TYPE ").then_some(line);
+                types.or(lines.peek().copied()).unwrap_or_default()
+            }
+        };
+        if kind.ends_with(" counter") {
+            let mut words = line.splitn(4, ' ');
+            let mut word = || words.next().unwrap_or_default();
+            let (hash, what, name, rest) = (word(), word(), word(), word());
+            classic.push_str(&format!("{hash} {what} {name}_total {rest}\n"));
+        } else {
+            classic.push_str(line);
+            classic.push('\n');
+        }
+    }
+    classic
+}
+
+type Labels = Vec<(&'static str, String)>;
+
+fn labels<const N: usize>(keys: [&'static str; N], values: [&str; N]) -> Labels {
+    let values = values.map(str::to_owned);
+    keys.into_iter().zip(values).collect()
+}
+
+/// One number without labels.
+fn one(value: u64) -> [(Labels, u64); 1] {
+    [(Vec::new(), value)]
+}
+
+fn read(value: &AtomicU64) -> [(Labels, u64); 1] {
+    one(value.load(Relaxed))
+}
+
+fn words<const N: usize>(
+    words: &Words<N>,
+    keys: [&'static str; N],
+) -> impl Iterator<Item = (Labels, u64)> {
+    let all = words.all().into_iter();
+    all.map(move |(words, count)| (labels(keys, words), count))
+}
+
+/// What is being written.
+struct Page<'a>(DescriptorEncoder<'a>);
+
+impl Page<'_> {
+    /// The format adds `_total` to the name.
+    fn counters(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = (Labels, u64)>,
+    ) -> fmt::Result {
+        let kind = MetricType::Counter;
+        let mut metric = self.0.encode_descriptor(name, help, None, kind)?;
+        for (labels, value) in samples {
+            if labels.is_empty() {
+                metric.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
+            } else {
+                let mut labelled = metric.encode_family(&labels)?;
+                labelled.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn gauges(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = (Labels, u64)>,
+    ) -> fmt::Result {
+        let kind = MetricType::Gauge;
+        let mut metric = self.0.encode_descriptor(name, help, None, kind)?;
+        for (labels, value) in samples {
+            if labels.is_empty() {
+                metric.encode_gauge(&value)?;
+            } else {
+                metric.encode_family(&labels)?.encode_gauge(&value)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn histograms<'h>(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = (Labels, &'h Histogram)>,
+    ) -> fmt::Result {
+        let kind = MetricType::Histogram;
+        let mut metric = self.0.encode_descriptor(name, help, None, kind)?;
+        for (labels, histogram) in samples {
+            let buckets = histogram.buckets();
+            let count = buckets.iter().map(|(_, count)| count).sum();
+            let sum = histogram.sum();
+            if labels.is_empty() {
+                metric.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+            } else {
+                let mut labelled = metric.encode_family(&labels)?;
+                labelled.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+            }
+        }
+        Ok(())
+    }
+}
