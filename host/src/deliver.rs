@@ -8,6 +8,7 @@
 mod header;
 mod maildir;
 mod parcel;
+mod relay;
 mod trace;
 
 use std::io;
@@ -15,6 +16,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use maildir::Maildirs;
+pub use parcel::Parcel;
+pub use relay::{
+    AFTER_FINAL_DOT, Capability, Dialogue, HopAddress, HopMail, HopReply, HopTls, NextHop,
+    Protocol, Relay, RelayError,
+};
 
 use crate::address::Mailbox;
 use crate::content::Content;
