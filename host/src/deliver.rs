@@ -110,7 +110,9 @@ pub enum DeliveryError {
     #[error("whether an earlier copy was stored is not known yet")]
     UnderWay,
     /// It cannot be in a transaction with those who are there already.
-    #[error("to be sent separately: recipients of this sender came to different ends before, or have too many next hops")]
+    #[error(
+        "to be sent separately: recipients of this sender came to different ends before, or have too many next hops"
+    )]
     Apart,
     /// The host itself failed.
     #[error("internal error: {0}")]

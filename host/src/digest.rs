@@ -36,9 +36,7 @@ pub struct Hasher(aws_lc_rs::digest::Context);
 impl Hasher {
     /// Over nothing yet.
     pub fn new() -> Self {
-        Self(aws_lc_rs::digest::Context::new(
-            &aws_lc_rs::digest::SHA256,
-        ))
+        Self(aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256))
     }
 
     /// Takes the next octets.

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::deliver::Maildirs;
+use crate::deliver::{Ledger, Targets};
 use crate::engine::Engine;
 use crate::facts::unix_seconds;
 use crate::receipt::journal::Journal;
@@ -24,8 +24,10 @@ pub struct Host {
     pub limits: SessionLimits,
     /// Runs modules.
     pub engine: Arc<Engine>,
-    /// Takes accepted mail.
-    pub maildirs: Maildirs,
+    /// Where accepted mail goes. The next snapshot keeps those that did not change.
+    pub targets: Targets,
+    /// Remembers messages of mixed outcome.
+    pub ledger: Arc<Ledger>,
     /// Keeps receipts.
     pub journal: Journal,
     /// Bounds the receipts that strangers can cause.

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{self, Config, Fault};
-use crate::deliver::Maildirs;
+use crate::deliver::{Ledger, LedgerError, Targets};
 use crate::directory;
 use crate::engine::{Engine, EngineError};
 use crate::host::{Host, RelayReceipts, SessionLimits, Shutdown};
@@ -59,6 +59,9 @@ pub enum StartError {
     /// The directory of receipts cannot be used.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The ledger cannot be kept.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// The data directory cannot be made.
     #[error("data directory {path}: {source}")]
     DataDirectory {
@@ -103,15 +106,18 @@ impl Server {
     pub async fn start(config: &Config) -> Result<Self, StartError> {
         make_directory(&config.data_dir)?;
         let engine = Engine::new(config.engine.clone())?;
-        let Loaded { snapshot, refused } = tenant::load(config, &engine)
+        let targets = Targets::default();
+        let Loaded { snapshot, refused } = tenant::load(config, &engine, &targets)
             .await
             .map_err(StartError::Faults)?;
         for fault in refused {
             tracing::error!(%fault, "a module is not loaded, and every policy that asks it fails");
         }
         let tls = tls_or_none(config);
-        let maildirs = Maildirs::new(&config.maildirs, config.hostname.as_str());
-        maildirs.prepare(snapshot.tenants().iter().map(|tenant| &tenant.id));
+        for tenant in snapshot.tenants() {
+            tenant.target.prepare();
+        }
+        let ledger = Ledger::open(&config.data_dir.join("ledger"))?;
         let bound = bind_all(config, tls.as_ref()).await?;
         let (journal, receipts) =
             Journal::start(&config.data_dir.join("receipts"), config.keep_receipts)?;
@@ -119,7 +125,8 @@ impl Server {
             hostname: config.hostname.to_string(),
             limits: session_limits(&config.limits),
             engine,
-            maildirs,
+            targets,
+            ledger,
             journal,
             relay_receipts: RelayReceipts::default(),
             snapshot: Arc::new(snapshot),

@@ -42,11 +42,7 @@ pub struct Delivered {
 
 impl Handover {
     /// A transaction with this sender. Nothing is opened yet.
-    pub fn new(
-        ledger: Arc<Ledger>,
-        sender: Option<Mailbox>,
-        parameters: MailParameters,
-    ) -> Self {
+    pub fn new(ledger: Arc<Ledger>, sender: Option<Mailbox>, parameters: MailParameters) -> Self {
         Self {
             ledger,
             mail: HopMail { sender, parameters },
@@ -89,17 +85,14 @@ impl Handover {
     }
 
     /// Where the tenant's part is; begun when there is none.
-    fn part(
-        &mut self,
-        tenant: &TenantId,
-        target: &Arc<Target>,
-    ) -> Result<usize, DeliveryError> {
+    fn part(&mut self, tenant: &TenantId, target: &Arc<Target>) -> Result<usize, DeliveryError> {
         let known = self.parts.iter().position(|part| part.tenant() == tenant);
         match known {
             Some(at) => Ok(at),
             None if self.parts.len() >= MAX_PARTS => Err(DeliveryError::Apart),
             None => {
-                self.parts.push(Part::new(tenant.clone(), Arc::clone(target)));
+                self.parts
+                    .push(Part::new(tenant.clone(), Arc::clone(target)));
                 Ok(self.parts.len() - 1)
             }
         }
@@ -259,7 +252,9 @@ async fn settle(
             ledger.note(states);
         }
         if put_off && turns_owed > 0 {
-            copies.iter().for_each(|copy| ledger.let_yield(copy, turns_owed));
+            copies
+                .iter()
+                .for_each(|copy| ledger.let_yield(copy, turns_owed));
         }
     }
     Delivered {

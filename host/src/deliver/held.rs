@@ -29,7 +29,9 @@ impl Held {
         let held = Arc::clone(&dialogue);
         let timer = tokio::spawn(async move {
             tokio::time::sleep(HOLD).await;
-            take(&held).map(Dialogue::abandon);
+            if let Some(dialogue) = take(&held) {
+                dialogue.abandon();
+            }
         });
         Self {
             dialogue,

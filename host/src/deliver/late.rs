@@ -42,6 +42,11 @@ impl Copies {
         }
     }
 
+    /// Whether they have been asked for.
+    pub(super) fn are_known(&self) -> bool {
+        self.hash.get().is_some_and(Option::is_some)
+    }
+
     /// The copies of these recipients, in order; none when the content cannot be read.
     pub(super) async fn of<'a>(
         &self,

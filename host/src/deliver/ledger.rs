@@ -30,7 +30,6 @@ use disk::Days;
 use index::Index;
 pub(super) use index::{RefusalKind, Standing, State};
 
-use crate::digest::Digest;
 use crate::facts::unix_seconds;
 
 /// How long copies are remembered: as long as mail servers try to deliver a message
@@ -241,12 +240,6 @@ fn write_all(mut batches: mpsc::Receiver<Batch>, mut days: Days) {
             let _ = waiting.send(written.clone());
         }
     }
-}
-
-/// The digest of a copy as tests make it up.
-#[cfg(test)]
-pub(super) fn made_up(name: &str) -> Digest {
-    Digest::of(name.as_bytes())
 }
 
 #[cfg(test)]

@@ -76,9 +76,10 @@ impl Maildir {
         let deadline = Instant::now() + PATIENCE;
         let path = self.path.clone();
         let mut work = self.start(deadline, move || make(&path)).await?;
-        timeout_at(deadline, &mut work)
-            .await
-            .map_or_else(|_| Err(self.timeout()), |done| done.unwrap_or_else(lost))
+        timeout_at(deadline, &mut work).await.map_or_else(
+            |_| Err(self.timeout()),
+            |done| done.unwrap_or_else(|error| lost(&error)),
+        )
     }
 
     /// Delivers as a file of this name, and gives its path. If the disk does not answer
@@ -98,7 +99,7 @@ impl Maildir {
             .start(deadline, move || write(&maildir, &name, &parcel))
             .await?;
         match timeout_at(deadline, &mut work).await {
-            Ok(done) => done.unwrap_or_else(lost),
+            Ok(done) => done.unwrap_or_else(|error| lost(&error)),
             Err(_) => {
                 late.watch(work).await;
                 Err(self.timeout())
@@ -130,7 +131,7 @@ impl Maildir {
     }
 }
 
-fn lost<T>(lost: tokio::task::JoinError) -> Result<T, DeliveryError> {
+fn lost<T>(lost: &tokio::task::JoinError) -> Result<T, DeliveryError> {
     Err(DeliveryError::Lost(lost.to_string()))
 }
 

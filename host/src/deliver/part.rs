@@ -280,10 +280,7 @@ async fn reopen(
         .unwrap_or_else(|_| Err(late()))
 }
 
-fn finished(
-    relay: &Relay,
-    fates: Vec<Option<Result<HopReply, RelayError>>>,
-) -> Vec<Fate> {
+fn finished(relay: &Relay, fates: Vec<Option<Result<HopReply, RelayError>>>) -> Vec<Fate> {
     let finished = fates.into_iter().map(|fate| match fate {
         Some(Ok(reply)) => Ok(format!("{relay}: {reply}")),
         Some(Err(error)) => Err(relay_error(relay, error)),

@@ -65,9 +65,10 @@ fn refusal(error: &DeliveryError) -> Option<RefusalKind> {
     let kind = |code, enhanced| Some(RefusalKind { code, enhanced });
     match error {
         DeliveryError::Relay { source, .. } => match source {
-            RelayError::Refused(reply) => {
-                kind(reply.code, enhanced(reply.enhanced.as_deref()).unwrap_or_default())
-            }
+            RelayError::Refused(reply) => kind(
+                reply.code,
+                enhanced(reply.enhanced.as_deref()).unwrap_or_default(),
+            ),
             RelayError::Lacks(Capability::EightBitMime) => kind(550, (6, 3)),
             RelayError::Lacks(Capability::SmtpUtf8) => kind(550, (6, 7)),
             RelayError::Lacks(Capability::RequireTls) => kind(550, (7, 30)),

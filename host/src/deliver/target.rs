@@ -128,8 +128,14 @@ mod tests {
         let targets = Targets::default();
         let one = targets.get(maildir("/a"), "mx.example");
         assert!(Arc::ptr_eq(&one, &targets.get(maildir("/a"), "mx.example")));
-        assert!(!Arc::ptr_eq(&one, &targets.get(maildir("/b"), "mx.example")));
-        assert!(!Arc::ptr_eq(&one, &targets.get(maildir("/a"), "mx2.example")));
+        assert!(!Arc::ptr_eq(
+            &one,
+            &targets.get(maildir("/b"), "mx.example")
+        ));
+        assert!(!Arc::ptr_eq(
+            &one,
+            &targets.get(maildir("/a"), "mx2.example")
+        ));
         let weak = Arc::downgrade(&one);
         drop(one);
         assert!(weak.upgrade().is_none(), "nobody uses it any more");

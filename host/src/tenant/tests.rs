@@ -5,6 +5,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::{Config, Fault};
+use crate::deliver::Targets;
 use crate::engine::{Engine, EngineSettings};
 use crate::policy::Choice;
 
@@ -12,6 +13,7 @@ use crate::policy::Choice;
 struct Bench {
     directory: TempDir,
     engine: Arc<Engine>,
+    targets: Targets,
 }
 
 impl Bench {
@@ -21,7 +23,12 @@ impl Bench {
         settings.worker = "/no/worker".into();
         settings.instances = 1;
         let engine = Engine::new(settings).expect("an engine");
-        let bench = Self { directory, engine };
+        let targets = Targets::default();
+        let bench = Self {
+            directory,
+            engine,
+            targets,
+        };
         bench.write("portcullis.toml", "");
         bench
     }
@@ -44,7 +51,7 @@ impl Bench {
 
     async fn load_what_can_be(&self) -> Result<Loaded, String> {
         let config = self.config().expect("no fault before loading");
-        load(&config, &self.engine)
+        load(&config, &self.engine, &self.targets)
             .await
             .map_err(|faults| self.shown(&faults))
     }

@@ -55,7 +55,10 @@ impl Days {
             let mut line = Vec::new();
             while file.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)? > 0 {
                 let record = std::str::from_utf8(&line).ok().and_then(parse);
-                record.into_iter().filter(|r| r.at > oldest).for_each(&mut take);
+                record
+                    .into_iter()
+                    .filter(|r| r.at > oldest)
+                    .for_each(&mut take);
                 line.clear();
             }
         }
@@ -138,7 +141,7 @@ fn cut_torn_line(file: &mut File) -> io::Result<()> {
     let tail = length.min(MAX_LINE);
     let mut last = Vec::new();
     file.seek(SeekFrom::Start(length - tail))?;
-    file.by_ref().take(tail).read_to_end(&mut last)?;
+    Read::by_ref(file).take(tail).read_to_end(&mut last)?;
     let whole = memchr::memrchr(b'\n', &last).map_or(0, |at| at as u64 + 1);
     if whole < tail {
         file.set_len(length - tail + whole)?;

@@ -102,9 +102,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             Ok(End::Closed(reply)) => (self.session.take_abandoned(), Abandoned::Closed(reply)),
             Err(error) => (self.session.disconnected(), Abandoned::Lost(error)),
         };
-        self.transaction
-            .abandoned(&self.service.host, permits, &why)
-            .await;
+        if let Some(permits) = permits {
+            self.transaction
+                .abandoned(&self.service.host, permits, &why)
+                .await;
+        }
         ended
     }
 
@@ -126,10 +128,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             if let Some(end) = self.perform(step).await? {
                 return Ok(end);
             }
-            let permits = self.session.take_abandoned();
-            self.transaction
-                .abandoned(&self.service.host, permits, &Abandoned::ByClient)
-                .await;
+            if let Some(permits) = self.session.take_abandoned() {
+                self.transaction
+                    .abandoned(&self.service.host, permits, &Abandoned::ByClient)
+                    .await;
+            }
             deadline = self.command_deadline();
         }
     }
@@ -184,8 +187,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                         .await;
                     self.session.decided(answer)
                 }
-                Step::Offer(permit) => {
-                    let reply = self.transaction.offer(&self.service.host, &permit).await;
+                Step::Offer(mail, permit) => {
+                    let host = &self.service.host;
+                    let reply = self.transaction.offer(host, &mail, &permit).await;
                     self.session.offered(reply)
                 }
                 Step::Receive(reply) => {
