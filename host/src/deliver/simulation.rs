@@ -323,6 +323,28 @@ fn a_hiccup_costs_one_retry() {
     assert_eq!(run(play(&course, |_| true)), 2);
 }
 
+/// Whoever has the message is not told that it was refused, whatever the target says of
+/// the recipient by now.
+#[test]
+fn what_was_delivered_is_not_refused_afterwards() {
+    let gone = Fortune {
+        tenant: 0,
+        at_rcpt: vec![250, 550],
+        at_data: vec![250],
+    };
+    let hiccup = Fortune {
+        tenant: 1,
+        at_rcpt: vec![250],
+        at_data: vec![451, 250],
+    };
+    let course = Course {
+        fortunes: vec![gone, hiccup],
+        messages: vec![vec![0, 1]],
+        restarts: Vec::new(),
+    };
+    assert_eq!(run(play(&course, |_| true)), 2);
+}
+
 /// However many are refused alike, they need one transaction of their own.
 #[test]
 fn those_refused_alike_go_together() {
