@@ -1,13 +1,15 @@
 //! Why a next hop did not take a message.
 
 use std::fmt;
+use std::io;
+use std::time::Duration;
 
-use super::reply::HopReply;
+use super::reply::{HopReply, ReplyFault};
 
 /// Why a next hop did not take a message or a recipient.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RelayError {
-    /// Its own 4yz or 5yz to MAIL, RCPT, DATA or the content.
+    /// Its own 4yz or 5yz to MAIL, RCPT, DATA or the content; never 421.
     #[error("refused by the next hop: {0}")]
     Refused(HopReply),
     /// It cannot carry the message, and was not asked.
@@ -55,5 +57,50 @@ impl fmt::Display for Capability {
             Self::SmtpUtf8 => "SMTPUTF8",
             Self::RequireTls => "REQUIRETLS",
         })
+    }
+}
+
+/// What ends a dialogue. Where it happened is said by whoever knows.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+    #[error("the connection was closed")]
+    Closed,
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Reply(#[from] ReplyFault),
+    #[error("unexpected reply: {0}")]
+    Unexpected(HopReply),
+    /// 421, which may answer anything (RFC 5321, section 3.8).
+    #[error("it closes the connection: {0}")]
+    Closing(HopReply),
+    #[error("it speaks without being asked")]
+    Unasked,
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Fault {
+    pub(super) fn at(self, step: &'static str) -> Failure {
+        Failure { step, fault: self }
+    }
+}
+
+/// A fault, and where in the dialogue.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) step: &'static str,
+    pub(super) fault: Fault,
+}
+
+impl Failure {
+    pub(super) fn of(self, hop: impl fmt::Display) -> RelayError {
+        RelayError::Unavailable {
+            hop: hop.to_string(),
+            step: self.step,
+            detail: self.fault.to_string(),
+        }
     }
 }

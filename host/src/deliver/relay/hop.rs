@@ -27,8 +27,8 @@ pub struct NextHop {
     pub connect_timeout: Duration,
     /// For each reply but those to the content (RFC 5321, section 4.5.3.2).
     pub command_timeout: Duration,
-    /// From the final dot to the last reply to the content; also how long the next hop
-    /// may refuse to take any of it.
+    /// From the final dot to the last reply to the content; as long again for sending
+    /// the content itself.
     pub delivery_timeout: Duration,
 }
 
