@@ -99,7 +99,7 @@ pub enum DeliveryError {
         path: PathBuf,
     },
     /// A next hop did not take it.
-    #[error("{hop}: {source}")]
+    #[error("{}", of_next_hop(.hop, .source))]
     Relay {
         /// Which.
         hop: String,
@@ -117,6 +117,15 @@ pub enum DeliveryError {
     /// The host itself failed.
     #[error("internal error: {0}")]
     Lost(String),
+}
+
+/// Says which next hop it was, once.
+fn of_next_hop(hop: &str, error: &RelayError) -> String {
+    match error {
+        RelayError::Unavailable { .. } => error.to_string(),
+        RelayError::Refused(reply) => format!("{hop}: {reply}"),
+        RelayError::Lacks(_) => format!("{hop}: {error}"),
+    }
 }
 
 impl DeliveryError {

@@ -200,3 +200,131 @@ fn name(table: &Table<'_>, address: Option<&HopAddress>) -> Option<Domain> {
     }
     name
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Files, faults_of, sound};
+    use super::*;
+
+    fn inbound(keys: &str) -> String {
+        format!("[targets.inbound]\n{keys}")
+    }
+
+    #[test]
+    fn faults_of_targets() {
+        for (keys, expected) in [
+            ("", "2: targets.inbound: \"kind\" is missing"),
+            (
+                "kind = \"pop3\"",
+                "3: targets.inbound.kind: \"pop3\" is none of \"maildir\", \"lmtp\", \"smtp\"",
+            ),
+            (
+                "kind = \"maildir\"\naddress = \"unix:/run/lmtp\"\nconnections = 3",
+                "4: targets.inbound.address: this is for next hops: set kind = \"lmtp\" or kind = \"smtp\"\n\
+                 5: targets.inbound.connections: this is for next hops: set kind = \"lmtp\" or kind = \"smtp\"",
+            ),
+            (
+                "kind = \"lmtp\"",
+                "2: targets.inbound: \"address\" is missing",
+            ),
+            (
+                "kind = \"smtp\"\naddress = \"unix:/run/smtp\"",
+                "4: targets.inbound.address: SMTP goes over TCP: give a host and port, or set kind = \"lmtp\"",
+            ),
+            (
+                "kind = \"smtp\"\naddress = \"mail.example\"",
+                "4: targets.inbound.address: \"mail.example\" is no address of a next hop: write \"unix:/run/lmtp\", \
+                 \"mail.example:25\", \"192.0.2.1:24\" or \"[2001:db8::1]:25\"",
+            ),
+            (
+                "kind = \"lmtp\"\naddress = \"unix:/run/lmtp\"\ntls = \"verified\"",
+                "5: targets.inbound.tls: a socket of this machine has no TLS: leave it out",
+            ),
+            (
+                "kind = \"smtp\"\naddress = \"mail.example:25\"\nname = \"mail.example\"\nanchors = [\"none.pem\"]",
+                "5: targets.inbound.name: this is looked at only with tls = \"verified\": set that, or leave it out\n\
+                 6: targets.inbound.anchors: this is looked at only with tls = \"verified\": set that, or leave it out\n\
+                 6: targets.inbound.anchors[0]: \"tenants/none.pem\" cannot be read: No such file or directory (os error 2)",
+            ),
+            (
+                "kind = \"smtp\"\naddress = \"192.0.2.1:25\"\ntls = \"verified\"",
+                "5: targets.inbound.tls: 192.0.2.1 is no name that a certificate can be for: add name = \"…\"",
+            ),
+            (
+                "kind = \"smtp\"\naddress = \"mail.example:25\"\nconnections = 0\nreply_timeout_s = 600",
+                "5: targets.inbound.connections: 0 is not within 1 to 1000\n\
+                 6: targets.inbound.reply_timeout_s: 600 is not within 1 to 120",
+            ),
+        ] {
+            let found = faults_of(&inbound(keys)).replace("tenants/a.toml:", "");
+            assert_eq!(found, expected, "{keys}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_next_hops() {
+        for (text, shown) in [
+            ("mail.example:25", Some("mail.example:25")),
+            ("Localhost:2424", Some("localhost:2424")),
+            ("192.0.2.1:24", Some("192.0.2.1:24")),
+            ("[2001:db8::1]:25", Some("[2001:db8::1]:25")),
+            ("2001:db8::1:25", None),
+            ("mail.example:0", None),
+            ("mail.example:", None),
+            (":25", None),
+            ("[mail.example]:25", None),
+            ("a b:25", None),
+            ("mail.example:70000", None),
+        ] {
+            let found = tcp(text).map(|address| address.to_string());
+            assert_eq!(found.as_deref(), shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_tenants_target_is_its_own_or_the_hosts() {
+        let files = Files::new();
+        files.write(
+            "portcullis.toml",
+            "[delivery]\nkind = \"lmtp\"\naddress = \"unix:run/lmtp\"\nconnections = 7\n",
+        );
+        files.write("tenants/a.toml", "domains = [\"a.example\"]");
+        files.write(
+            "tenants/b.toml",
+            "domains = [\"b.example\"]\n[targets.inbound]\nkind = \"maildir\"",
+        );
+        let config = files.read().expect("no fault");
+        let TargetConfig::NextHop(hop) = &config.tenants[0].inbound else {
+            unreachable!("{:?}", config.tenants[0].inbound);
+        };
+        assert_eq!((hop.protocol, hop.connections), (Protocol::Lmtp, 7));
+        let HopAddress::Unix(path) = &hop.address else {
+            unreachable!("{:?}", hop.address);
+        };
+        assert!(path.is_absolute() && path.ends_with("run/lmtp"), "{path:?}");
+        assert!(matches!(hop.tls, HopTlsConfig::None));
+        assert!(matches!(
+            config.tenants[1].inbound,
+            TargetConfig::Maildir { .. }
+        ));
+    }
+
+    #[test]
+    fn tls_is_verified_for_the_name_in_the_address() {
+        for (more, name) in [
+            ("", "mail.example"),
+            ("name = \"mx.example\"", "mx.example"),
+        ] {
+            let config = sound(&inbound(&format!(
+                "kind = \"smtp\"\naddress = \"mail.example:25\"\ntls = \"verified\"\n{more}"
+            )));
+            let TargetConfig::NextHop(hop) = &config.tenants[0].inbound else {
+                unreachable!("it is a next hop");
+            };
+            let HopTlsConfig::Verified { name: found, .. } = &hop.tls else {
+                unreachable!("{:?}", hop.tls);
+            };
+            assert_eq!(found.as_str(), name);
+        }
+    }
+}
