@@ -44,7 +44,8 @@ pub struct Session {
     errors: usize,
     /// Commands since the last recipient.
     idle: usize,
-    abandoned: Vec<Permit>,
+    /// Of transactions that ended without delivery; none where none did.
+    abandoned: Option<Vec<Permit>>,
 }
 
 /// Where it stands. A variant owns exactly what is true there.
@@ -103,7 +104,7 @@ pub enum Step {
     /// Answer with [`Session::decided`].
     Decide(Arc<Mail>, Mailbox),
     /// Answer with [`Session::offered`].
-    Offer(Permit),
+    Offer(Arc<Mail>, Permit),
     /// Send this, read content, and answer with [`Session::received`].
     Receive(Reply),
     /// Read so many octets of content behind those that have come, and answer with
@@ -140,7 +141,7 @@ impl Session {
                 secured,
                 errors: 0,
                 idle: 0,
-                abandoned: Vec::new(),
+                abandoned: None,
             },
             greeting,
         )
@@ -172,8 +173,9 @@ impl Session {
         };
         match answer {
             Answer::Permitted(permit) => {
+                let mail = Arc::clone(&envelope.mail);
                 self.state = State::Offering(envelope, permit.clone());
-                Step::Offer(permit)
+                Step::Offer(mail, permit)
             }
             Answer::Refused(reply) => self.go(State::Transaction(envelope), reply),
             Answer::Foreign(reply) => {
@@ -217,13 +219,14 @@ impl Session {
         Step::Close(reply)
     }
 
-    /// Permits of transactions that ended without delivery, since the last call.
-    pub fn take_abandoned(&mut self) -> Vec<Permit> {
-        std::mem::take(&mut self.abandoned)
+    /// Permits of transactions that ended without delivery, since the last call; none
+    /// when no transaction did.
+    pub fn take_abandoned(&mut self) -> Option<Vec<Permit>> {
+        self.abandoned.take()
     }
 
     /// The client is gone: whatever was permitted is abandoned.
-    pub fn disconnected(&mut self) -> Vec<Permit> {
+    pub fn disconnected(&mut self) -> Option<Vec<Permit>> {
         self.abandon();
         self.take_abandoned()
     }
@@ -324,7 +327,9 @@ impl Session {
         match self.take() {
             State::Transaction(envelope) | State::Chunks(envelope, _) => {
                 let helo = envelope.mail.helo.clone();
-                self.abandoned.extend(envelope.permits);
+                self.abandoned
+                    .get_or_insert_default()
+                    .extend(envelope.permits);
                 self.go(State::Greeted(helo), ok)
             }
             State::Spoiled(helo, _) => self.go(State::Greeted(helo), ok),
@@ -466,7 +471,9 @@ impl Session {
             | State::Chunk(envelope, _)
             | State::Chunks(envelope, _) => {
                 self.state = State::Greeted(envelope.mail.helo.clone());
-                self.abandoned.extend(envelope.permits);
+                self.abandoned
+                    .get_or_insert_default()
+                    .extend(envelope.permits);
             }
             state => self.state = state,
         }
