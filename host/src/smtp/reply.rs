@@ -294,10 +294,7 @@ pub fn undelivered(error: &DeliveryError, receipt: Option<ReceiptId>) -> Reply {
 }
 
 fn of_next_hop(error: &RelayError) -> (u16, Cow<'static, str>, String) {
-    let lacks = |enhanced: &'static str, what| {
-        let text = format!("The next hop does not offer {what}, which this message needs");
-        (550, enhanced.into(), text)
-    };
+    let lacks = |enhanced: &'static str, text: &str| (550, enhanced.into(), text.into());
     match error {
         RelayError::Refused(reply) => {
             // 421 would say that this session ends, too.
@@ -306,9 +303,18 @@ fn of_next_hop(error: &RelayError) -> (u16, Cow<'static, str>, String) {
             let enhanced = reply.enhanced.clone().map_or(generic.into(), Cow::from);
             (code, enhanced, reply.text.clone())
         }
-        RelayError::Lacks(Capability::EightBitMime) => lacks("5.6.3", "8BITMIME"),
-        RelayError::Lacks(Capability::SmtpUtf8) => lacks("5.6.7", "SMTPUTF8"),
-        RelayError::Lacks(Capability::RequireTls) => lacks("5.7.30", "REQUIRETLS"),
+        RelayError::Lacks(Capability::EightBitMime) => lacks(
+            "5.6.3",
+            "The next hop does not offer 8BITMIME, which this message needs",
+        ),
+        RelayError::Lacks(Capability::SmtpUtf8) => lacks(
+            "5.6.7",
+            "The next hop does not offer SMTPUTF8, which this message needs",
+        ),
+        RelayError::Lacks(Capability::RequireTls) => lacks(
+            "5.7.30",
+            "The next hop does not offer REQUIRETLS, which this message needs",
+        ),
         RelayError::Unavailable { .. } => (
             451,
             "4.4.1".into(),
