@@ -255,6 +255,10 @@ impl<'a, S: Stream> Talk<'a, S> {
     /// Says what there is to say; none ends the connection.
     fn say(&mut self, to: &str, otherwise: &str) -> Option<String> {
         let answer = self.shared.answer(to, otherwise);
+        self.speak(answer)
+    }
+
+    fn speak(&mut self, answer: String) -> Option<String> {
         match answer.as_str() {
             CLOSE => return None,
             HANG => {
@@ -323,7 +327,7 @@ impl<'a, S: Stream> Talk<'a, S> {
                 false => ".".to_owned(),
             };
             // It has what it took, whether the host hears of it or not.
-            let answer = self.say(&end, "250 2.0.0 taken")?;
+            let answer = self.shared.answer(&end, "250 2.0.0 taken");
             if answer.starts_with('2') {
                 self.shared.state().taken.push(Taken {
                     sender: self.sender.clone(),
@@ -331,6 +335,7 @@ impl<'a, S: Stream> Talk<'a, S> {
                     content: content.clone(),
                 });
             }
+            self.speak(answer)?;
         }
         Some(())
     }

@@ -95,8 +95,8 @@ fn what_is_counted_is_exactly_what_was_done() {
         ("policy_failures_total{failure=trap}", 0.0),
         ("outcomes_total{outcome=delivered}", 2.0),
         ("outcomes_total{outcome=abandoned}", 1.0),
-        ("deliveries_total{target=maildir,outcome=delivered}", 1.0),
-        ("delivery_duration_seconds_count{target=maildir}", 1.0),
+        ("deliveries_total{target=maildir,outcome=delivered}", 2.0),
+        ("delivery_duration_seconds_count{target=maildir}", 2.0),
         // Four verdicts, three outcomes, one refused relaying.
         ("receipts_written_total", 8.0),
         ("receipts_lost_total", 0.0),

@@ -4,7 +4,6 @@ mod fake;
 mod misbehaving;
 mod pool;
 mod protocol;
-mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;
