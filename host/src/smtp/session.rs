@@ -32,7 +32,7 @@ mod tests;
 /// messages; a session that only makes noise keeps a place from others.
 const IDLE_COMMANDS: usize = 100;
 
-/// What is said to MAIL, RCPT and DATA between chunks (RFC 3030, section 3).
+/// What is said to MAIL, RCPT and DATA between chunks (RFC 3030, section 2).
 const CHUNKS_HAVE_BEGUN: &str = "Send the rest of the content with BDAT, or RSET to start anew";
 
 /// A session.
@@ -64,8 +64,8 @@ enum State {
     Chunk(Envelope, u64),
     /// Some chunks have come, and not the last.
     Chunks(Envelope, Box<Incoming>),
-    /// The content was refused with this reply, and so are the chunks that follow.
-    Spoiled(Helo, Reply),
+    /// The content was refused with a reply, and so are the chunks that follow.
+    Spoiled(Spoiled),
     /// Takes an answer, not input: the targets have the message.
     Delivering(Helo),
     /// After STARTTLS was granted.
@@ -80,6 +80,16 @@ pub struct Incoming {
     pub chunks: Chunks,
     /// What they said.
     pub receiving: Receiving,
+}
+
+/// What is left of a message whose content was refused.
+#[derive(Debug)]
+struct Spoiled {
+    helo: Helo,
+    reply: Reply,
+    /// Octets of chunks that may still be thrown away: what a client may have sent before
+    /// it saw the reply.
+    patience: u64,
 }
 
 /// What came of asking about a recipient.
@@ -240,7 +250,7 @@ impl Session {
                 "2.0.0",
                 "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT STARTTLS (RFC 5321, RFC 3030, RFC 3207)",
             )),
-            Command::Bdat { size, .. } if !chunk::is_readable(size, self.profile.message_size) => {
+            Command::Bdat { size, .. } if size > chunk::most_readable(self.profile.message_size) => {
                 self.close(reply::bad_content(
                     ContentFault::TooLarge,
                     self.profile.message_size,
@@ -327,7 +337,7 @@ impl Session {
                 self.abandoned.extend(envelope.permits);
                 self.go(State::Greeted(helo), ok)
             }
-            State::Spoiled(helo, _) => self.go(State::Greeted(helo), ok),
+            State::Spoiled(spoiled) => self.go(State::Greeted(spoiled.helo), ok),
             state => self.go(state, ok),
         }
     }
@@ -342,7 +352,7 @@ impl Session {
             return self.error(reply);
         }
         match self.take() {
-            State::Greeted(helo) | State::Spoiled(helo, _) => {
+            State::Greeted(helo) | State::Spoiled(Spoiled { helo, .. }) => {
                 let mail = Arc::new(Mail {
                     helo,
                     sender,

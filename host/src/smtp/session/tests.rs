@@ -180,6 +180,7 @@ impl Played {
                 mut incoming,
             } => {
                 let octets: Vec<u8> = self.input.drain(..left).collect();
+                incoming.chunks.begin(left as u64, last);
                 incoming.chunks.push(&octets, incoming.receiving.room());
                 Some(self.chunk_read(incoming, last))
             }
@@ -212,7 +213,7 @@ impl Played {
                     let fresh = || {
                         Box::new(Incoming {
                             chunks: Chunks::new(1000),
-                            receiving: Spool::new("unused".into(), 0).receive(),
+                            receiving: Spool::new("unused".into(), 1 << 20).receive(),
                         })
                     };
                     self.reading = Some(Reading::Chunk {
