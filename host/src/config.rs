@@ -6,7 +6,8 @@
 //! later step reports in the same way.
 //!
 //! Read in this order: `keys` (what there is), `document` and `reader` (how it is
-//! read), `host` (portcullis.toml), `tenant_file`, `policy_table`.
+//! read), `host` (portcullis.toml), `tenant_file`, `target_table`,
+//! `policy_table`.
 
 mod document;
 mod fault;
@@ -19,6 +20,7 @@ mod read;
 mod reader;
 mod settings;
 mod similar;
+mod target_table;
 mod tenant_file;
 
 use std::collections::BTreeSet;
@@ -34,6 +36,7 @@ pub use similar::similar;
 
 use crate::address::{Domain, Mailbox};
 use crate::decision::Resolved;
+use crate::deliver::{HopAddress, Protocol};
 use crate::digest::Fingerprint;
 use crate::engine::EngineSettings;
 use crate::facts::TenantId;
@@ -165,6 +168,8 @@ pub struct TenantConfig {
     pub contact: Option<String>,
     /// What Default means; none leaves it to the host.
     pub default: Option<Resolved>,
+    /// Where mail to its domains goes.
+    pub inbound: TargetConfig,
     /// Whom it trusts.
     pub trust: TrustConfig,
     /// Its lists.
@@ -173,6 +178,64 @@ pub struct TenantConfig {
     pub modules: Vec<ModuleConfig>,
     /// Its policies, in the order of the file.
     pub policies: Vec<PolicyConfig>,
+}
+
+/// Where mail goes, as configured.
+#[derive(Clone, Debug)]
+pub enum TargetConfig {
+    /// To the tenant's directory in [`Config::maildirs`].
+    Maildir {
+        /// How long the disk may take for a message.
+        delivery_timeout: Duration,
+    },
+    /// To another mail server.
+    NextHop(NextHopConfig),
+}
+
+/// What goes nowhere is a fault anyway: whoever reads on to find more needs some value.
+impl Default for TargetConfig {
+    fn default() -> Self {
+        Self::Maildir {
+            delivery_timeout: Duration::from_secs(keys::DELIVERY_TIMEOUT.default),
+        }
+    }
+}
+
+/// A next hop as configured.
+#[derive(Clone, Debug)]
+pub struct NextHopConfig {
+    /// What is spoken.
+    pub protocol: Protocol,
+    /// Where.
+    pub address: HopAddress,
+    /// How it is protected.
+    pub tls: HopTlsConfig,
+    /// Most connections at one time, at least one.
+    pub connections: usize,
+    /// How long a connection without a transaction is kept.
+    pub keep_idle: Duration,
+    /// Longest wait for a connection that can be used.
+    pub connect_timeout: Duration,
+    /// Longest wait for a reply.
+    pub command_timeout: Duration,
+    /// Longest wait for the replies to the content.
+    pub delivery_timeout: Duration,
+}
+
+/// How the connection to a next hop is protected, as configured.
+#[derive(Clone, Debug)]
+pub enum HopTlsConfig {
+    /// Not at all.
+    None,
+    /// TLS with any certificate where it can be had.
+    Opportunistic,
+    /// TLS with a certificate for this name, or no mail.
+    Verified {
+        /// Which the certificate must match.
+        name: Domain,
+        /// PEM files of trust anchors; none for the public roots.
+        anchors: Vec<Located<PathBuf>>,
+    },
 }
 
 /// Whom a tenant trusts, as configured.

@@ -2,24 +2,51 @@
 //!
 //! **Nothing is delivered without a permit**: every recipient comes as a
 //! [`Permit`], which only [`crate::decision`] makes.
-//! **250 means kept**: [`Maildirs::deliver`] returns success only when every maildir
-//! has the message on disk, file and directory synced.
+//! **250 means kept**: it is the reply only when the target of every recipient has the
+//! message: a maildir, file and directory synced, or a next hop by its own word.
+//! There is no queue here, so there is nothing of ours to lose.
+//! **What was delivered is not delivered again**, where recipients of one message come
+//! to different ends: the client is told to come back, and the [`Ledger`] knows who
+//! has it.
 
+mod handover;
 mod header;
+mod held;
+mod late;
+mod ledger;
 mod maildir;
 mod parcel;
+mod part;
+mod relay;
+mod settle;
+mod sharing;
+mod target;
 mod trace;
+
+#[cfg(test)]
+mod scripted;
+#[cfg(test)]
+mod simulation;
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use maildir::Maildirs;
+pub use handover::{Delivered, Handover};
+pub use ledger::{Ledger, LedgerError};
+pub use parcel::Parcel;
+pub use relay::{
+    AFTER_FINAL_DOT, Capability, Dialogue, HopAddress, HopMail, HopReply, HopTls, NextHop,
+    Protocol, Relay, RelayError,
+};
+pub use settle::Ending;
+pub use target::{Target, TargetSettings, Targets};
 
 use crate::address::Mailbox;
 use crate::content::Content;
 use crate::decision::Permit;
 use crate::facts::{Connection, Helo, Judgement, MailParameters, TenantId};
+use crate::receipt::Outcome;
 
 /// A message, and what is known of how it came.
 #[derive(Debug)]
@@ -39,27 +66,18 @@ pub struct Message {
 }
 
 /// The part of a message that one tenant gets.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Consignment {
     /// Who gets it.
     pub tenant: TenantId,
     /// What the tenant's trust says of the client certificate.
     pub trust: Option<Judgement>,
-    /// The tenant's recipients; at least one.
+    /// The tenant's recipients, each once; at least one.
     pub permits: Vec<Permit>,
 }
 
-/// Where one tenant's part of the message is now.
-#[derive(Clone, Debug)]
-pub struct Delivered {
-    /// Whose.
-    pub tenant: TenantId,
-    /// The file.
-    pub path: PathBuf,
-}
-
-/// Why a message was not delivered.
-#[derive(Debug, thiserror::Error)]
+/// Why a recipient does not have a message.
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum DeliveryError {
     /// It has been through too many hosts.
     #[error("mail loop: {found} Received fields, and more than {limit} mean that it goes in circles", limit = header::MAX_RECEIVED)]
@@ -73,9 +91,7 @@ pub enum DeliveryError {
         /// Which file or directory.
         path: PathBuf,
         /// Why.
-        source: io::Error,
-        /// Who has it all the same, and will get it again.
-        kept: Vec<Delivered>,
+        source: Arc<io::Error>,
     },
     /// The disk does not answer.
     #[error("maildir {path}: no answer from the disk", path = .path.display())]
@@ -83,30 +99,67 @@ pub enum DeliveryError {
         /// Which maildir.
         path: PathBuf,
     },
+    /// A next hop did not take it.
+    #[error("{}", of_next_hop(.hop, .source))]
+    Relay {
+        /// Which.
+        hop: String,
+        /// Why.
+        source: RelayError,
+    },
+    /// The disk has not answered about the last time it came.
+    #[error("whether an earlier copy was stored is not known yet")]
+    UnderWay,
+    /// It cannot be in a transaction with those who are there already.
+    #[error(
+        "to be sent separately: recipients of this sender came to different ends before, or have too many next hops"
+    )]
+    Apart,
+    /// The host itself failed.
+    #[error("internal error: {0}")]
+    Lost(String),
+}
+
+/// Says which next hop it was, once.
+fn of_next_hop(hop: &str, error: &RelayError) -> String {
+    match error {
+        RelayError::Unavailable { .. } => error.to_string(),
+        RelayError::Refused(reply) => format!("{hop}: {reply}"),
+        RelayError::Lacks(_) => format!("{hop}: {error}"),
+    }
 }
 
 impl DeliveryError {
     fn storage(path: PathBuf, source: io::Error) -> Self {
         Self::Storage {
             path,
-            source,
-            kept: Vec::new(),
+            source: Arc::new(source),
         }
     }
 
-    /// The same, and these have the message all the same.
-    fn but(mut self, these: Vec<Delivered>) -> Self {
-        if let Self::Storage { kept, .. } = &mut self {
-            kept.extend(these);
+    /// What it means for the message.
+    pub fn outcome(&self) -> Outcome {
+        if self.is_permanent() {
+            Outcome::Refused
+        } else {
+            Outcome::Deferred
         }
-        self
     }
 
-    /// Who has the message all the same.
-    pub fn kept(&self) -> &[Delivered] {
+    /// Whether trying again is of no use.
+    pub fn is_permanent(&self) -> bool {
         match self {
-            Self::Storage { kept, .. } => kept,
-            Self::Loop { .. } | Self::Timeout { .. } => &[],
+            Self::Loop { .. } => true,
+            Self::Relay { source, .. } => match source {
+                RelayError::Refused(reply) => reply.code >= 500,
+                RelayError::Lacks(_) => true,
+                RelayError::Unavailable { .. } => false,
+            },
+            Self::Storage { .. }
+            | Self::Timeout { .. }
+            | Self::UnderWay
+            | Self::Apart
+            | Self::Lost(_) => false,
         }
     }
 }

@@ -28,6 +28,36 @@ impl Digest {
     }
 }
 
+/// SHA-256 over what comes piece by piece. A copy of it goes on from where it is, so
+/// that a long beginning is hashed once for many endings.
+#[derive(Clone)]
+pub struct Hasher(aws_lc_rs::digest::Context);
+
+impl Hasher {
+    /// Over nothing yet.
+    pub fn new() -> Self {
+        Self(aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256))
+    }
+
+    /// Takes the next octets.
+    pub fn update(&mut self, octets: &[u8]) {
+        self.0.update(octets);
+    }
+
+    /// The digest of all that was taken.
+    pub fn finish(self) -> Digest {
+        let mut value = [0; 32];
+        value.copy_from_slice(self.0.finish().as_ref());
+        Digest(value)
+    }
+}
+
+impl Default for Hasher {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// Not a SHA-256 digest in hex.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{0:?} is not a SHA-256 digest: give 64 hex digits")]
@@ -87,6 +117,16 @@ mod tests {
             .map(|c| String::from_utf8_lossy(c).into_owned())
             .collect();
         assert_eq!(colons.join(":").parse(), Ok(Digest::of(b"abc")));
+    }
+
+    #[test]
+    fn pieces_make_the_whole() {
+        let mut hasher = Hasher::new();
+        hasher.update(b"a");
+        let other = hasher.clone();
+        hasher.update(b"bc");
+        assert_eq!(hasher.finish(), Digest::of(b"abc"));
+        assert_eq!(other.finish(), Digest::of(b"a"));
     }
 
     #[test]

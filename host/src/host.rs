@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use tokio_util::sync::CancellationToken;
 
 use crate::content::Spool;
-use crate::deliver::Maildirs;
+use crate::deliver::{Ledger, Targets};
 use crate::engine::Engine;
 use crate::facts::unix_seconds;
 use crate::metrics::Metrics;
@@ -26,10 +26,12 @@ pub struct Host {
     pub limits: SessionLimits,
     /// Runs modules.
     pub engine: Arc<Engine>,
-    /// Takes accepted mail.
-    pub maildirs: Maildirs,
     /// Keeps content that is being received.
     pub spool: Spool,
+    /// Where accepted mail goes. The next snapshot keeps those that did not change.
+    pub targets: Targets,
+    /// Remembers messages of mixed outcome.
+    pub ledger: Arc<Ledger>,
     /// Keeps receipts.
     pub journal: Journal,
     /// Bounds the receipts that strangers can cause.

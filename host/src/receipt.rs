@@ -144,7 +144,7 @@ pub enum Outcome {
     Delivered,
     /// Refused for now: the client keeps it.
     Deferred,
-    /// Its content was refused.
+    /// The target refused the recipient for good, or the content was refused.
     Refused,
     /// The client gave it up, or vanished.
     Abandoned,

@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::{self, Config, Fault};
 use crate::content::Spool;
-use crate::deliver::Maildirs;
+use crate::deliver::{Ledger, LedgerError, Targets};
 use crate::directory;
 use crate::engine::{Engine, EngineError};
 use crate::host::{Host, RelayReceipts, SessionLimits, Shutdown};
@@ -63,6 +63,9 @@ pub enum StartError {
     /// The directory of receipts cannot be used.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The ledger cannot be kept.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// The data directory cannot be made.
     #[error("data directory {path}: {source}")]
     DataDirectory {
@@ -111,15 +114,19 @@ impl Server {
         make_directory(&config.data_dir)?;
         let metrics = Arc::new(Metrics::default());
         let engine = Engine::new(config.engine.clone())?;
-        let Loaded { snapshot, refused } = tenant::load(config, &engine, &metrics.decisions)
-            .await
-            .map_err(StartError::Faults)?;
+        let targets = Targets::default();
+        let Loaded { snapshot, refused } =
+            tenant::load(config, &engine, &metrics.decisions, &targets)
+                .await
+                .map_err(StartError::Faults)?;
         for fault in refused {
             tracing::error!(%fault, "a module is not loaded, and every policy that asks it fails");
         }
         let tls = tls_or_none(config, &metrics);
-        let maildirs = Maildirs::new(&config.maildirs, config.hostname.as_str());
-        maildirs.prepare(snapshot.tenants().iter().map(|tenant| &tenant.id));
+        for tenant in snapshot.tenants() {
+            tenant.target.prepare();
+        }
+        let ledger = Ledger::open(&config.data_dir.join("ledger"))?;
         let bound = bind_all(config, tls.as_ref()).await?;
         let asked = bind_metrics(config).await?;
         let (journal, receipts) =
@@ -128,8 +135,9 @@ impl Server {
             hostname: config.hostname.to_string(),
             limits: session_limits(&config.limits),
             engine,
-            maildirs,
             spool: Spool::new(config.data_dir.join("spool"), config.limits.content_memory),
+            targets,
+            ledger,
             journal,
             relay_receipts: RelayReceipts::default(),
             metrics,

@@ -14,6 +14,7 @@ pub use load::{Loaded, faults, load};
 
 use crate::address::{Domain, Mailbox};
 use crate::decision::Resolved;
+use crate::deliver::Target;
 use crate::digest::Digest;
 use crate::engine::Module;
 use crate::facts::{Direction, TenantId};
@@ -42,6 +43,8 @@ pub struct Tenant {
     pub contact: Option<String>,
     /// What Default means; none leaves it to the host ([`Snapshot::default`]).
     pub default: Option<Resolved>,
+    /// Where mail to its domains goes.
+    pub target: Arc<Target>,
     /// Whom it trusts.
     pub trust: Arc<TrustStore>,
     /// Its lists.

@@ -9,6 +9,7 @@
 //! Deliberately not here: anything of SMTP, and any type of the configuration.
 
 pub mod certificate;
+mod client;
 pub mod client_certificate;
 mod failure;
 mod host_certificate;
@@ -22,12 +23,13 @@ pub mod trust;
 #[cfg(test)]
 mod handshake_tests;
 #[cfg(test)]
-mod made;
+pub(crate) mod made;
 
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 
+pub use client::{unverified_client, verified_client};
 pub use failure::{failure_label, failure_reason};
 pub use host_certificate::{HostCertificateError, Provenance, host_certificate};
 pub use names::group_label;

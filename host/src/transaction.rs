@@ -22,8 +22,10 @@ use rustls_pki_types::CertificateDer;
 use crate::address::Mailbox;
 use crate::content::Content;
 use crate::decision::{Permit, TlsOffer};
-use crate::deliver::{Consignment, Delivered, DeliveryError, Message};
-use crate::facts::{Connection, Direction, Facts, ReceiptId, Stage, TenantId, unix_seconds};
+use crate::deliver::{DeliveryError, Handover, Message};
+use crate::facts::{
+    Connection, Direction, Facts, Judgement, ReceiptId, Stage, TenantId, unix_seconds,
+};
 use crate::host::Host;
 use crate::receipt::{Outcome, VerdictEvent};
 use crate::smtp::envelope::{Envelope, Mail};
@@ -53,6 +55,8 @@ pub struct Transaction {
     /// How many there were in this session, this one included.
     number: u32,
     span: tracing::Span,
+    /// From the first permitted recipient on.
+    handover: Option<Handover>,
 }
 
 /// Why a transaction came to nothing after recipients had been accepted.
@@ -76,6 +80,7 @@ impl Transaction {
             unanswered: None,
             number: 0,
             span: tracing::Span::none(),
+            handover: None,
         }
     }
 
@@ -84,6 +89,7 @@ impl Transaction {
         self.snapshot = snapshot;
         self.accepted.clear();
         self.unanswered = None;
+        self.handover = None;
         self.number += 1;
         self.span = tracing::info_span!("transaction", transaction.number = self.number);
     }
@@ -134,8 +140,17 @@ impl Transaction {
     }
 
     /// Asks the target whether it takes the recipient: the reply to RCPT.
-    pub async fn offer(&mut self, host: &Host, permit: &Permit) -> Reply {
-        let offered = host.maildirs.offer(permit).await;
+    pub async fn offer(&mut self, host: &Host, mail: &Mail, permit: &Permit) -> Reply {
+        let offered = match self.snapshot.owner(permit.recipient()) {
+            Some(tenant) => {
+                let (sender, parameters) = (mail.sender.clone(), mail.parameters.clone());
+                let handover = self.handover.get_or_insert_with(|| {
+                    Handover::new(Arc::clone(&host.ledger), sender, parameters)
+                });
+                handover.offer(permit.clone(), &tenant.target).await
+            }
+            None => Err(DeliveryError::Lost("a permit without a tenant".into())),
+        };
         let reply = match &offered {
             Ok(()) => Reply::new(250, "2.1.5", "Recipient ok"),
             Err(error) => reply::undelivered(error, Some(permit.receipt())),
@@ -145,22 +160,12 @@ impl Transaction {
         }
         match offered {
             Ok(()) => *self.accepted.entry(permit.tenant().clone()).or_default() += 1,
-            Err(error) => {
-                tracing::error!(receipt.id = %permit.receipt(), tenant.id = %permit.tenant(), %error, "the target takes no mail");
-                evidence::outcome(
-                    host,
-                    permit,
-                    Outcome::Deferred,
-                    Some(&reply),
-                    error.to_string(),
-                )
-                .await;
-            }
+            Err(error) => evidence::undelivered(host, permit, &error, &reply).await,
         }
         reply
     }
 
-    /// Delivers to every tenant or to none: the reply to the end of data.
+    /// Delivers to the target of every recipient: the reply to the end of data.
     pub async fn deliver(
         &mut self,
         host: &Host,
@@ -168,40 +173,59 @@ impl Transaction {
         envelope: Envelope,
         content: Content,
     ) -> Reply {
-        let receipt = envelope.permits.first().map(Permit::receipt);
+        let permits = envelope.permits;
+        let receipt = permits.first().map(Permit::receipt);
         let message = message(client, &envelope.mail, content);
-        let consignments = self.consignments(client, &envelope.permits).await;
+        let trust = self.trust(client, &permits).await;
+        let Some(handover) = self.handover.take() else {
+            return reply::undelivered(&DeliveryError::Lost("no target".into()), receipt);
+        };
         let since = Instant::now();
-        match host.maildirs.deliver(message, consignments).await {
-            Ok(delivered) => {
-                let outcome = Outcome::Delivered;
-                host.metrics.delivery("maildir", outcome, since);
-                let text = receipt
-                    .map(|id| format!("Ok: delivered [{id}]"))
-                    .unwrap_or_default();
-                let reply = Reply::new(250, "2.0.0", text);
-                evidence::delivered(host, &envelope.permits, &delivered, &reply).await;
-                reply
-            }
-            Err(error) => {
-                tracing::error!(receipt.id = receipt.map(tracing::field::display), %error, "a message was not delivered");
-                let reply = reply::undelivered(&error, receipt);
-                host.metrics.delivery("maildir", outcome_of(&reply), since);
-                undelivered(host, &envelope.permits, &error, &reply).await;
-                reply
-            }
+        let delivered = handover
+            .deliver(message, &permits, trust, &host.hostname)
+            .await;
+        let reply = reply::delivered(&delivered.ending, receipt);
+        if let Some(reason) = &delivered.unrecorded {
+            tracing::error!(client.addr = %client.connection.client, reason, "the ledger could not be kept: copies that were delivered may come twice");
+        }
+        self.count(host, &permits, &delivered.fates, since);
+        evidence::delivered(host, &permits, &delivered.fates, &reply).await;
+        reply
+    }
+
+    fn count(
+        &self,
+        host: &Host,
+        permits: &[Permit],
+        fates: &[Result<String, DeliveryError>],
+        since: Instant,
+    ) {
+        for (permit, fate) in permits.iter().zip(fates) {
+            let Some(tenant) = self.snapshot.owner(permit.recipient()) else {
+                continue;
+            };
+            let outcome = match fate {
+                Ok(_) => Outcome::Delivered,
+                Err(error) => error.outcome(),
+            };
+            host.metrics.delivery(tenant.target.kind(), outcome, since);
         }
     }
 
     /// The content for these recipients was refused.
-    pub async fn refused(&self, host: &Host, permits: Vec<Permit>, reply: &Reply) {
+    pub async fn refused(&mut self, host: &Host, permits: Vec<Permit>, reply: &Reply) {
+        self.give_up();
         for permit in &permits {
             evidence::outcome(host, permit, Outcome::Refused, Some(reply), String::new()).await;
         }
     }
 
     /// The transaction of these recipients came to nothing.
-    pub async fn abandoned(&self, host: &Host, permits: Vec<Permit>, why: &Abandoned<'_>) {
+    pub async fn abandoned(&mut self, host: &Host, permits: Vec<Permit>, why: &Abandoned<'_>) {
+        match why {
+            Abandoned::Lost(_) => self.handover = None,
+            Abandoned::ByClient | Abandoned::Closed(_) => self.give_up(),
+        }
         let (reply, detail) = match why {
             Abandoned::ByClient => (None, "the client began anew or left before the end".into()),
             Abandoned::Closed(reply) => (Some(*reply), "the host ended the session".into()),
@@ -237,28 +261,28 @@ impl Transaction {
         }
     }
 
-    async fn consignments(&mut self, client: &Client, permits: &[Permit]) -> Vec<Consignment> {
+    /// Targets may keep what they have opened.
+    fn give_up(&mut self) {
+        if let Some(handover) = self.handover.take() {
+            handover.abandon();
+        }
+    }
+
+    /// What each tenant makes of the client's certificate.
+    async fn trust(&mut self, client: &Client, permits: &[Permit]) -> HashMap<TenantId, Judgement> {
         let now = SystemTime::now();
-        let mut consignments: Vec<Consignment> = Vec::new();
+        let mut trust = HashMap::new();
         for permit in permits {
-            let known = consignments
-                .iter_mut()
-                .find(|part| part.tenant == *permit.tenant());
-            if let Some(part) = known {
-                part.permits.push(permit.clone());
+            if trust.contains_key(permit.tenant()) {
                 continue;
             }
-            let trust = match self.snapshot.owner(permit.recipient()) {
-                Some(tenant) => self.judgements.of(tenant, &client.chain, now).await,
-                None => None,
-            };
-            consignments.push(Consignment {
-                tenant: permit.tenant().clone(),
-                trust,
-                permits: vec![permit.clone()],
-            });
+            if let Some(tenant) = self.snapshot.owner(permit.recipient())
+                && let Some(judgement) = self.judgements.of(tenant, &client.chain, now).await
+            {
+                trust.insert(permit.tenant().clone(), judgement);
+            }
         }
-        consignments
+        trust
     }
 }
 
@@ -270,31 +294,5 @@ fn message(client: &Client, mail: &Mail, content: Content) -> Message {
         parameters: mail.parameters.clone(),
         received: unix_seconds(SystemTime::now()),
         content: Arc::new(content),
-    }
-}
-
-/// What a reply that takes no message means for it.
-fn outcome_of(reply: &Reply) -> Outcome {
-    if reply.code() < 500 {
-        Outcome::Deferred
-    } else {
-        Outcome::Refused
-    }
-}
-
-/// Nobody has the message but those from whom it could not be taken back.
-async fn undelivered(host: &Host, permits: &[Permit], error: &DeliveryError, reply: &Reply) {
-    let outcome = outcome_of(reply);
-    let has_it = |permit: &&Permit| {
-        let mut kept = error.kept().iter();
-        kept.any(|Delivered { tenant, .. }| tenant == permit.tenant())
-    };
-    for permit in permits {
-        let outcome = if has_it(&permit) {
-            Outcome::Delivered
-        } else {
-            outcome
-        };
-        evidence::outcome(host, permit, outcome, Some(reply), error.to_string()).await;
     }
 }

@@ -10,7 +10,8 @@ use super::fault::{Fault, Position};
 use super::keys::{self, Number};
 use super::reader::{Table, Value};
 use super::{
-    CertificateFiles, Config, Limits, Listener, ListenerTls, TlsConfig, observation, tenant_file,
+    CertificateFiles, Config, Limits, Listener, ListenerTls, TlsConfig, observation, target_table,
+    tenant_file,
 };
 use crate::address::{Domain, Mailbox};
 use crate::decision::{Requirements, Resolved};
@@ -50,11 +51,9 @@ pub(super) fn read(file: &Path, text: &str, faults: &Faults) -> Option<Config> {
     let listeners = listeners(&table);
     let default = default(&table, &listeners);
     let data_dir = directory(&table, "data_dir", || beside(file, "data"));
-    let maildirs = directory(
-        &table.section("delivery", &keys::DELIVERY),
-        "maildirs",
-        || data_dir.join("mail"),
-    );
+    let delivery = table.section("delivery", &keys::DELIVERY);
+    let maildirs = directory(&delivery, "maildirs", || data_dir.join("mail"));
+    let target = target_table::default(&delivery);
     let hostname = match table.get("hostname") {
         Some(value) => value.parsed(),
         None => own_name(),
@@ -69,7 +68,7 @@ pub(super) fn read(file: &Path, text: &str, faults: &Faults) -> Option<Config> {
     );
     let metrics = observation::metrics(&table.section("metrics", &keys::METRICS), &listeners);
     let log = observation::log(&table.section("log", &keys::LOG));
-    let tenants = tenant_file::read_all(&table, faults);
+    let tenants = tenant_file::read_all(&table, target.as_ref(), faults);
     Some(Config {
         file: file.into(),
         postmaster: postmaster(&table, hostname.as_ref()?)?,

@@ -68,7 +68,19 @@ pub(super) const CERTIFICATE: Schema = Schema {
 };
 pub(super) const DELIVERY: Schema = Schema {
     name: "[delivery]",
-    keys: &["maildirs"],
+    keys: &[
+        "maildirs",
+        "kind",
+        "address",
+        "tls",
+        "name",
+        "anchors",
+        CONNECTIONS.key,
+        KEEP_IDLE.key,
+        CONNECT_TIMEOUT.key,
+        REPLY_TIMEOUT.key,
+        DELIVERY_TIMEOUT.key,
+    ],
 };
 pub(super) const LIMITS: Schema = Schema {
     name: "[limits]",
@@ -116,7 +128,26 @@ pub(super) const LOG: Schema = Schema {
 pub(super) const TENANT: Schema = Schema {
     name: "tenants/ID.toml",
     keys: &[
-        "domains", "contact", "defaults", "trust", "lists", "module", "policy",
+        "domains", "contact", "defaults", "targets", "trust", "lists", "module", "policy",
+    ],
+};
+pub(super) const TARGETS: Schema = Schema {
+    name: "[targets]",
+    keys: &["inbound"],
+};
+pub(super) const INBOUND: Schema = Schema {
+    name: "[targets.inbound]",
+    keys: &[
+        "kind",
+        "address",
+        "tls",
+        "name",
+        "anchors",
+        CONNECTIONS.key,
+        KEEP_IDLE.key,
+        CONNECT_TIMEOUT.key,
+        REPLY_TIMEOUT.key,
+        DELIVERY_TIMEOUT.key,
     ],
 };
 pub(super) const TENANT_DEFAULTS: Schema = Schema {
@@ -195,6 +226,18 @@ pub(super) const COMMAND_TIMEOUT: Number = number("command_timeout_s", 300, 1, 3
 pub(super) const DATA_TIMEOUT: Number = number("data_timeout_s", 180, 1, 3600);
 pub(super) const HANDSHAKE_TIMEOUT: Number = number("handshake_timeout_s", 30, 1, 600);
 
+/// What mail servers allow one client without asking.
+pub(super) const CONNECTIONS: Number = number("connections", 20, 1, 1000);
+/// Next hops wait five minutes for a command (RFC 5321, section 4.5.3.2.7).
+pub(super) const KEEP_IDLE: Number = number("keep_idle_s", 60, 0, 300);
+/// With the two below less than the five minutes that clients wait for the reply to
+/// RCPT (RFC 5321, section 4.5.3.2.3).
+pub(super) const CONNECT_TIMEOUT: Number = number("connect_timeout_s", 30, 1, 120);
+pub(super) const REPLY_TIMEOUT: Number = number("reply_timeout_s", 60, 1, 120);
+/// Clients wait ten minutes for the reply to the end of data (section 4.5.3.2.6), and
+/// what has to come before takes its time, too.
+pub(super) const DELIVERY_TIMEOUT: Number = number("delivery_timeout_s", 300, 1, 480);
+
 // The reasons of these defaults stand at `EngineSettings`.
 pub(super) const FUEL: Number = number("fuel", 10_000_000, 10_000, 10_000_000_000);
 pub(super) const DEADLINE: Number = number("deadline_ms", 100, 10, 10_000);
@@ -210,7 +253,7 @@ pub(super) const KEEP_DAYS: Number = number("keep_days", 90, 1, 3650);
 
 /// All tables, in the order of the documentation.
 #[cfg(test)]
-pub(super) const SCHEMAS: [&Schema; 18] = [
+pub(super) const SCHEMAS: [&Schema; 20] = [
     &HOST,
     &LISTENER,
     &TLS,
@@ -224,6 +267,8 @@ pub(super) const SCHEMAS: [&Schema; 18] = [
     &LOG,
     &TENANT,
     &TENANT_DEFAULTS,
+    &TARGETS,
+    &INBOUND,
     &TRUST,
     &LIST,
     &MODULE,
@@ -233,7 +278,7 @@ pub(super) const SCHEMAS: [&Schema; 18] = [
 
 /// All numbers.
 #[cfg(test)]
-pub(super) const NUMBERS: [&Number; 18] = [
+pub(super) const NUMBERS: [&Number; 23] = [
     &GREETING_DELAY,
     &MESSAGE_SIZE,
     &CONTENT_MEMORY,
@@ -243,6 +288,11 @@ pub(super) const NUMBERS: [&Number; 18] = [
     &COMMAND_TIMEOUT,
     &DATA_TIMEOUT,
     &HANDSHAKE_TIMEOUT,
+    &CONNECTIONS,
+    &KEEP_IDLE,
+    &CONNECT_TIMEOUT,
+    &REPLY_TIMEOUT,
+    &DELIVERY_TIMEOUT,
     &FUEL,
     &DEADLINE,
     &MEMORY,

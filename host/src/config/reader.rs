@@ -292,6 +292,11 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// A path that is part of this value, relative to the file.
+    pub(super) fn resolve(&self, path: &str) -> PathBuf {
+        self.context.document.resolve(path)
+    }
+
     /// A path that may not be there yet.
     pub(super) fn directory(&self) -> Option<Located<PathBuf>> {
         let text = self.text()?;

@@ -10,7 +10,7 @@ use super::host::{DEFAULTS, Domains, text_of};
 use super::list_table::{self, ListTable};
 use super::policy_table::{self, Surroundings};
 use super::reader::{Table, Value, shown};
-use super::{ModuleConfig, TenantConfig, TrustConfig, keys};
+use super::{ModuleConfig, TargetConfig, TenantConfig, TrustConfig, keys, target_table};
 use crate::address::Domain;
 use crate::decision::{Requirements, Resolved};
 use crate::digest::Fingerprint;
@@ -35,12 +35,17 @@ const SELF_SIGNED: [(&str, SelfSigned); 3] = [
     ("accept", SelfSigned::Accept),
 ];
 
-/// Every tenant of the directory that `portcullis.toml` names.
-pub(super) fn read_all(host: &Table<'_>, faults: &Faults) -> Vec<TenantConfig> {
+/// Every tenant of the directory that `portcullis.toml` names. Those who name no target
+/// have `target`; its `None` has been reported.
+pub(super) fn read_all(
+    host: &Table<'_>,
+    target: Option<&TargetConfig>,
+    faults: &Faults,
+) -> Vec<TenantConfig> {
     let mut domains = Domains::new();
     files(host)
         .iter()
-        .filter_map(|file| read(file, &mut domains, faults))
+        .filter_map(|file| read(file, &mut domains, target, faults))
         .collect()
 }
 
@@ -90,7 +95,12 @@ fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn read(file: &Path, domains: &mut Domains, faults: &Faults) -> Option<TenantConfig> {
+fn read(
+    file: &Path,
+    domains: &mut Domains,
+    target: Option<&TargetConfig>,
+    faults: &Faults,
+) -> Option<TenantConfig> {
     let stem = file.file_stem().unwrap_or_default().to_string_lossy();
     let id: Result<TenantId, _> = stem.parse();
     if let Err(error) = &id {
@@ -106,13 +116,14 @@ fn read(file: &Path, domains: &mut Domains, faults: &Faults) -> Option<TenantCon
     };
     let document = Document::parse(file, &text, faults);
     let table = Table::root(&document, &keys::TENANT, faults);
-    tenant(&table, id.ok(), domains, faults)
+    tenant(&table, id.ok(), domains, target, faults)
 }
 
 fn tenant(
     table: &Table<'_>,
     id: Option<TenantId>,
     taken: &mut Domains,
+    target: Option<&TargetConfig>,
     faults: &Faults,
 ) -> Option<TenantConfig> {
     let domains = domains(table, taken);
@@ -131,6 +142,7 @@ fn tenant(
         },
     );
     list_table::check_groups(&lists, &policies, faults);
+    let inbound = target_table::inbound(table).and_then(|own| own.or_else(|| target.cloned()));
     Some(TenantConfig {
         file: table.at().file,
         default: default(&defaults),
@@ -139,6 +151,7 @@ fn tenant(
         id: id?,
         domains,
         contact,
+        inbound: inbound.unwrap_or_default(),
         modules,
         policies,
     })

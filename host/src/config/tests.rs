@@ -36,7 +36,7 @@ impl Files {
 }
 
 /// The faults of one tenant's file, with a domain at its top.
-fn faults_of(tenant: &str) -> String {
+pub(super) fn faults_of(tenant: &str) -> String {
     let files = Files::new();
     files.write(
         "tenants/a.toml",
@@ -45,7 +45,7 @@ fn faults_of(tenant: &str) -> String {
     files.read().err().unwrap_or_default()
 }
 
-fn sound(tenant: &str) -> Config {
+pub(super) fn sound(tenant: &str) -> Config {
     let files = Files::new();
     files.write(
         "tenants/a.toml",

@@ -1,8 +1,11 @@
-//! One maildir for each tenant, below a common root.
+//! A maildir of a tenant.
 //!
-//! A message is written to `tmp` and synced in every maildir first; only then is it
-//! renamed into `new`, and each `new` synced. So a full disk is met before anybody
-//! has the message, and a rename that fails takes the earlier ones back.
+//! A message is written to `tmp` and synced, renamed into `new`, and `new` is synced:
+//! **what is reported as delivered survives a crash**.
+//!
+//! A disk may hang. **The client hears within the time for a delivery**, and the work
+//! goes on in a thread of its own: there are few such threads for each maildir, so that
+//! a disk that hangs holds up its own tenant alone.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice, Write};
@@ -11,12 +14,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+
+use super::DeliveryError;
+use super::late::Late;
 use super::parcel::Parcel;
-use super::{Consignment, Delivered, DeliveryError, Message, header, trace};
 use crate::content::Content;
-use crate::decision::Permit;
 use crate::directory;
-use crate::facts::TenantId;
 
 #[cfg(test)]
 mod tests;
@@ -25,124 +31,149 @@ mod tests;
 /// is asked to come back.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Most threads at one time that work on a maildir. Two cores and a disk are busy with
+/// fewer; all tenants together have some hundred threads.
+const THREADS: usize = 16;
+
 /// Mail is for the host and its group: whoever reads it is put into that group.
 const FILE_MODE: u32 = 0o640;
 
 /// How much of a long message is copied at once.
 const PIECE: usize = 256 * 1024;
 
-/// The maildirs of all tenants.
-#[derive(Clone, Debug)]
-pub struct Maildirs {
-    root: Arc<Path>,
-    hostname: Arc<str>,
+/// A maildir.
+#[derive(Debug)]
+pub struct Maildir {
+    path: PathBuf,
+    delivery_timeout: Duration,
+    threads: Arc<Semaphore>,
 }
 
-impl Maildirs {
-    /// Maildirs below `root`, each named for its tenant. `hostname` goes into trace
-    /// fields and file names.
-    pub fn new(root: &Path, hostname: &str) -> Self {
+impl Maildir {
+    /// The maildir at `path`, in which a delivery may take so long.
+    pub(super) fn new(path: PathBuf, delivery_timeout: Duration) -> Self {
         Self {
-            root: root.into(),
-            hostname: hostname.into(),
+            path,
+            delivery_timeout,
+            threads: Arc::new(Semaphore::new(THREADS)),
         }
     }
 
-    /// Makes the maildirs of these tenants. What goes wrong is logged: it will be tried
-    /// again, and told to the client, when there is mail.
-    pub fn prepare<'a>(&self, tenants: impl Iterator<Item = &'a TenantId>) {
-        for tenant in tenants {
-            if let Err(error) = self.maildir(tenant).open() {
-                tracing::error!(tenant.id = %tenant, %error, "the maildir takes no mail");
-            }
-        }
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
-    /// Whether the tenant's maildir can take mail; it is made if need be.
+    /// Makes what is missing, and tries whether files can be made.
+    pub(super) fn make(&self) -> Result<(), DeliveryError> {
+        make(&self.path)
+    }
+
+    /// Whether it can take mail; it is made if need be.
     ///
     /// # Errors
     /// When it cannot, or the disk does not say in time.
-    pub async fn offer(&self, permit: &Permit) -> Result<(), DeliveryError> {
-        let maildir = self.maildir(permit.tenant());
-        let path = maildir.0.clone();
-        let opened = tokio::time::timeout(PATIENCE, blocking(move || maildir.open())).await;
-        opened.unwrap_or(Err(DeliveryError::Timeout { path }))
-    }
-
-    /// Delivers to all tenants or to none. On success it is on disk.
-    pub async fn deliver(
-        &self,
-        message: Message,
-        consignments: Vec<Consignment>,
-    ) -> Result<Vec<Delivered>, DeliveryError> {
-        let this = self.clone();
-        blocking(move || this.deliver_all(&message, &consignments)).await
-    }
-
-    fn deliver_all(
-        &self,
-        message: &Message,
-        consignments: &[Consignment],
-    ) -> Result<Vec<Delivered>, DeliveryError> {
-        let scan = header::scan(message.content.front(), &self.hostname);
-        if scan.received > header::MAX_RECEIVED {
-            return Err(DeliveryError::Loop {
-                found: scan.received,
-            });
-        }
-        let mut staged = Vec::new();
-        for consignment in consignments {
-            staged.push(self.stage(message, consignment, &scan)?);
-        }
-        let mut delivered: Vec<Delivered> = Vec::new();
-        for stage in staged {
-            match stage.commit() {
-                Ok(done) => delivered.push(done),
-                Err(error) => return Err(error.but(take_back(delivered))),
-            }
-        }
-        Ok(delivered)
-    }
-
-    fn stage(
-        &self,
-        message: &Message,
-        consignment: &Consignment,
-        scan: &header::Scan,
-    ) -> Result<Staged, DeliveryError> {
-        let maildir = self.maildir(&consignment.tenant);
-        let name = self.file_name(message, consignment);
-        let staged = Staged {
-            tenant: consignment.tenant.clone(),
-            maildir,
-            name,
-            renamed: false,
-        };
-        let fields = trace::fields(&self.hostname, message, consignment);
-        let parcel = Parcel::new(fields, Arc::clone(&message.content), scan);
-        let temporary = staged.temporary();
-        write_synced(&temporary, &parcel)
-            .map_err(|source| DeliveryError::storage(temporary, source))?;
-        Ok(staged)
-    }
-
-    /// Unique since receipts are, and telling: when, which receipt, where.
-    fn file_name(&self, message: &Message, consignment: &Consignment) -> String {
-        let receipt = consignment
-            .permits
-            .first()
-            .map(|permit| permit.receipt().to_string());
-        let host = self.hostname.replace(['/', ':'], "_");
-        format!(
-            "{}.{}.{host}",
-            message.received,
-            receipt.unwrap_or_default()
+    pub(super) async fn open(&self) -> Result<(), DeliveryError> {
+        let deadline = Instant::now() + PATIENCE;
+        let path = self.path.clone();
+        let mut work = self.start(deadline, move || make(&path)).await?;
+        timeout_at(deadline, &mut work).await.map_or_else(
+            |_| Err(self.timeout()),
+            |done| done.unwrap_or_else(|error| lost(&error)),
         )
     }
 
-    fn maildir(&self, tenant: &TenantId) -> Maildir {
-        Maildir(self.root.join(tenant.as_str()))
+    /// Delivers as a file of this name, and gives its path. If the disk does not answer
+    /// in time, `late` learns what becomes of the message.
+    ///
+    /// # Errors
+    /// When the message is not there, or not yet.
+    pub(super) async fn deliver(
+        &self,
+        name: String,
+        parcel: Parcel,
+        late: Late,
+    ) -> Result<PathBuf, DeliveryError> {
+        let deadline = Instant::now() + self.delivery_timeout;
+        let maildir = self.path.clone();
+        let mut work = self
+            .start(deadline, move || write(&maildir, &name, &parcel))
+            .await?;
+        match timeout_at(deadline, &mut work).await {
+            Ok(done) => done.unwrap_or_else(|error| lost(&error)),
+            Err(_) => {
+                late.watch(work).await;
+                Err(self.timeout())
+            }
+        }
     }
+
+    /// Starts work in a thread that may wait, once there is one.
+    async fn start<T: Send + 'static>(
+        &self,
+        deadline: Instant,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<JoinHandle<T>, DeliveryError> {
+        let thread = Arc::clone(&self.threads).acquire_owned();
+        let Ok(Ok(thread)) = timeout_at(deadline, thread).await else {
+            return Err(self.timeout());
+        };
+        Ok(tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop(thread);
+            done
+        }))
+    }
+
+    fn timeout(&self) -> DeliveryError {
+        DeliveryError::Timeout {
+            path: self.path.clone(),
+        }
+    }
+}
+
+fn lost<T>(lost: &tokio::task::JoinError) -> Result<T, DeliveryError> {
+    Err(DeliveryError::Lost(lost.to_string()))
+}
+
+fn make(maildir: &Path) -> Result<(), DeliveryError> {
+    for part in ["tmp", "new", "cur"] {
+        let path = maildir.join(part);
+        directory::make(&path)
+            .and_then(|()| writable(&path))
+            .map_err(|source| DeliveryError::storage(path, source))?;
+    }
+    Ok(())
+}
+
+fn writable(path: &Path) -> io::Result<()> {
+    use rustix::fs::Access;
+    Ok(rustix::fs::access(
+        path,
+        Access::WRITE_OK | Access::EXEC_OK,
+    )?)
+}
+
+/// The whole of a delivery.
+fn write(maildir: &Path, name: &str, parcel: &Parcel) -> Result<PathBuf, DeliveryError> {
+    let temporary = maildir.join("tmp").join(name);
+    let new = maildir.join("new");
+    let delivered = new.join(name);
+    write_synced(&temporary, parcel)
+        .map_err(|source| (&temporary, source))
+        .and_then(|()| fs::rename(&temporary, &delivered).map_err(|source| (&delivered, source)))
+        .map_err(|(path, source)| {
+            // Whatever stays in tmp is no mail; readers clean it up after 36 hours.
+            let _ = fs::remove_file(&temporary);
+            DeliveryError::storage(path.clone(), source)
+        })?;
+    if let Err(source) = directory::sync(&new) {
+        // The client sends it again, and it would be there twice.
+        if let Err(error) = fs::remove_file(&delivered) {
+            tracing::warn!(path = %delivered.display(), %error, "a message that may come again could not be removed");
+        }
+        return Err(DeliveryError::storage(delivered, source));
+    }
+    Ok(delivered)
 }
 
 fn write_synced(path: &Path, parcel: &Parcel) -> io::Result<()> {
@@ -160,9 +191,11 @@ fn write_synced(path: &Path, parcel: &Parcel) -> io::Result<()> {
 fn write_all_vectored(file: &mut File, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
     IoSlice::advance_slices(&mut slices, 0);
     while !slices.is_empty() {
-        match file.write_vectored(slices)? {
-            0 => return Err(io::ErrorKind::WriteZero.into()),
-            written => IoSlice::advance_slices(&mut slices, written),
+        match file.write_vectored(slices) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut slices, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(())
@@ -182,100 +215,4 @@ fn write_behind_front(file: &mut File, content: &Content) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Removes what other tenants were given of a message that its client will send
-/// again. Returns what could not be removed: a reader may have been faster.
-fn take_back(delivered: Vec<Delivered>) -> Vec<Delivered> {
-    let mut kept = Vec::new();
-    for delivery in delivered {
-        let parent = delivery.path.parent().unwrap_or(&delivery.path);
-        match fs::remove_file(&delivery.path).and_then(|()| directory::sync(parent)) {
-            Ok(()) => {}
-            Err(error) => {
-                tracing::warn!(
-                    tenant.id = %delivery.tenant, path = %delivery.path.display(), %error,
-                    "a message could not be taken back, and will be delivered again"
-                );
-                kept.push(delivery);
-            }
-        }
-    }
-    kept
-}
-
-struct Maildir(PathBuf);
-
-impl Maildir {
-    /// Makes what is missing, and tries whether files can be made.
-    fn open(&self) -> Result<(), DeliveryError> {
-        for part in ["tmp", "new", "cur"] {
-            let path = self.0.join(part);
-            directory::make(&path)
-                .and_then(|()| writable(&path))
-                .map_err(|source| DeliveryError::storage(path, source))?;
-        }
-        Ok(())
-    }
-}
-
-fn writable(path: &Path) -> io::Result<()> {
-    use rustix::fs::Access;
-    Ok(rustix::fs::access(
-        path,
-        Access::WRITE_OK | Access::EXEC_OK,
-    )?)
-}
-
-/// A message in `tmp`, synced. Removed again unless it is committed.
-struct Staged {
-    tenant: TenantId,
-    maildir: Maildir,
-    name: String,
-    renamed: bool,
-}
-
-impl Staged {
-    fn temporary(&self) -> PathBuf {
-        self.maildir.0.join("tmp").join(&self.name)
-    }
-
-    fn commit(mut self) -> Result<Delivered, DeliveryError> {
-        let new = self.maildir.0.join("new");
-        let path = new.join(&self.name);
-        let fault = |source| DeliveryError::storage(path.clone(), source);
-        fs::rename(self.temporary(), &path).map_err(fault)?;
-        self.renamed = true;
-        let delivered = Delivered {
-            tenant: self.tenant.clone(),
-            path: path.clone(),
-        };
-        if let Err(source) = directory::sync(&new) {
-            return Err(fault(source).but(take_back(vec![delivered])));
-        }
-        Ok(delivered)
-    }
-}
-
-impl Drop for Staged {
-    fn drop(&mut self) {
-        if !self.renamed {
-            // Whatever stays in tmp is no mail; readers clean it up after 36 hours.
-            let _ = fs::remove_file(self.temporary());
-        }
-    }
-}
-
-/// File work goes to threads that may wait.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, DeliveryError> + Send + 'static,
-) -> Result<T, DeliveryError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|lost| {
-            Err(DeliveryError::storage(
-                PathBuf::new(),
-                io::Error::other(lost),
-            ))
-        })
 }

@@ -9,7 +9,7 @@ use crate::content::Content;
 
 /// A message as one target gets it.
 #[derive(Debug)]
-pub(super) struct Parcel {
+pub struct Parcel {
     /// Our fields, each ended by CRLF.
     fields: String,
     /// Parts of the content's front, in order.
@@ -47,7 +47,7 @@ impl Parcel {
     }
 
     /// Where the octets behind the front are.
-    pub(super) fn content(&self) -> &Content {
+    pub(super) fn content(&self) -> &Arc<Content> {
         &self.content
     }
 }

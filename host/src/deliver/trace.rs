@@ -11,7 +11,6 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
 use super::{Consignment, Message};
-use crate::address::Mailbox;
 use crate::facts::{Certificate, ClientCertificate, HeloVerb, Judgement, Tls};
 
 /// Longest text of foreign origin in one place of a field, so that lines stay short.
@@ -19,23 +18,24 @@ const MAX_FOREIGN: usize = 200;
 
 /// The fields for one tenant's copy, each ended by CRLF.
 pub(super) fn fields(hostname: &str, message: &Message, consignment: &Consignment) -> String {
-    let mut fields = String::new();
-    let sender = message
-        .sender
-        .as_ref()
-        .map(ToString::to_string)
-        .unwrap_or_default();
-    // Writing to a String cannot fail.
-    let _ = write!(fields, "Return-Path: <{sender}>\r\n");
-    for recipient in recipients(consignment) {
-        let _ = write!(fields, "Delivered-To: {recipient}\r\n");
-    }
-    fields.push_str(&received(hostname, message, consignment));
+    let mut fields = received(hostname, message, consignment);
     fields.push_str(&authentication_results(
         hostname,
         message,
         consignment.trust.as_ref(),
     ));
+    fields
+}
+
+/// The fields that go before those where the message has arrived, and nowhere else
+/// (RFC 5321, section 4.4).
+pub(super) fn of_final_delivery(message: &Message, consignment: &Consignment) -> String {
+    let sender = message.sender.as_ref().map(ToString::to_string);
+    let mut fields = format!("Return-Path: <{}>\r\n", sender.unwrap_or_default());
+    for permit in &consignment.permits {
+        // Writing to a String cannot fail.
+        let _ = write!(fields, "Delivered-To: {}\r\n", permit.recipient());
+    }
     fields
 }
 
@@ -57,22 +57,11 @@ fn received(hostname: &str, message: &Message, consignment: &Consignment) -> Str
         let _ = write!(field, " id {}", permit.receipt());
     }
     // With several recipients the field would tell each of the others.
-    if let [recipient] = recipients(consignment).as_slice() {
-        let _ = write!(field, "\r\n\tfor <{recipient}>");
+    if let [permit] = consignment.permits.as_slice() {
+        let _ = write!(field, "\r\n\tfor <{}>", permit.recipient());
     }
     let _ = write!(field, ";\r\n\t{}\r\n", date(message.received));
     field
-}
-
-/// Each once, however often the client named it.
-fn recipients(consignment: &Consignment) -> Vec<&Mailbox> {
-    let mut recipients = Vec::new();
-    for permit in &consignment.permits {
-        if !recipients.contains(&permit.recipient()) {
-            recipients.push(permit.recipient());
-        }
-    }
-    recipients
 }
 
 fn protocol(message: &Message) -> &'static str {

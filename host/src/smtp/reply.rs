@@ -10,7 +10,7 @@ use super::data::ContentFault;
 use super::line::{LineFault, MAX_LINE};
 use crate::content::FRONT;
 use crate::decision::Refusal;
-use crate::deliver::DeliveryError;
+use crate::deliver::{Capability, DeliveryError, Ending, RelayError};
 use crate::facts::ReceiptId;
 
 /// Longest text of a reply line: 512 octets less code, enhanced code and CRLF
@@ -281,17 +281,73 @@ pub fn bad_content(fault: ContentFault, limit: u64, receipt: Option<ReceiptId>) 
     Reply::new(code, enhanced, with_receipt(&text, receipt))
 }
 
-/// A delivery that did not happen; the receipt is that of the first recipient.
+/// A recipient who does not get the message, or not now; the receipt is that of the
+/// first recipient concerned. A next hop's refusal keeps its code and its words.
 pub fn undelivered(error: &DeliveryError, receipt: Option<ReceiptId>) -> Reply {
-    let (code, enhanced, text) = match error {
-        DeliveryError::Loop { .. } => (554, "5.4.6", capitalised(error.to_string())),
-        DeliveryError::Storage { .. } | DeliveryError::Timeout { .. } => (
+    let (code, enhanced, text): (u16, Cow<'static, str>, String) = match error {
+        DeliveryError::Loop { .. } => (554, "5.4.6".into(), capitalised(error.to_string())),
+        DeliveryError::Storage { .. }
+        | DeliveryError::Timeout { .. }
+        | DeliveryError::UnderWay
+        | DeliveryError::Lost(_) => (
             451,
-            "4.3.0",
+            "4.3.0".into(),
             "Message not stored, please try again later".into(),
         ),
+        DeliveryError::Apart => (
+            452,
+            "4.5.3".into(),
+            "Please send this recipient separately".into(),
+        ),
+        DeliveryError::Relay { source, .. } => of_next_hop(source),
     };
     Reply::new(code, enhanced, with_receipt(&text, receipt))
+}
+
+fn of_next_hop(error: &RelayError) -> (u16, Cow<'static, str>, String) {
+    let lacks = |enhanced: &'static str, text: &str| (550, enhanced.into(), text.into());
+    match error {
+        RelayError::Refused(reply) => {
+            // 421 would say that this session ends, too.
+            let code = if reply.code == 421 { 451 } else { reply.code };
+            let generic = if code >= 500 { "5.0.0" } else { "4.0.0" };
+            let enhanced = reply.enhanced.clone().map_or(generic.into(), Cow::from);
+            (code, enhanced, reply.text.clone())
+        }
+        RelayError::Lacks(Capability::EightBitMime) => lacks(
+            "5.6.3",
+            "The next hop does not offer 8BITMIME, which this message needs",
+        ),
+        RelayError::Lacks(Capability::SmtpUtf8) => lacks(
+            "5.6.7",
+            "The next hop does not offer SMTPUTF8, which this message needs",
+        ),
+        RelayError::Lacks(Capability::RequireTls) => lacks(
+            "5.7.30",
+            "The next hop does not offer REQUIRETLS, which this message needs",
+        ),
+        RelayError::Unavailable { .. } => (
+            451,
+            "4.4.1".into(),
+            "Next hop not available, please try again later".into(),
+        ),
+    }
+}
+
+/// The reply to the end of data: one for all recipients.
+pub fn delivered(ending: &Ending, receipt: Option<ReceiptId>) -> Reply {
+    match ending {
+        Ending::Delivered => Reply::new(250, "2.0.0", with_receipt("Ok: delivered", receipt)),
+        Ending::Failed(error) => undelivered(error, receipt),
+        Ending::Mixed => Reply::new(
+            451,
+            "4.3.0",
+            with_receipt(
+                "Not delivered to every recipient, please try again later",
+                receipt,
+            ),
+        ),
+    }
 }
 
 /// Ends with the receipt's id, whatever the length of the text.

@@ -44,7 +44,8 @@ pub struct Session {
     errors: usize,
     /// Commands since the last recipient.
     idle: usize,
-    abandoned: Vec<Permit>,
+    /// Of transactions that ended without delivery; none where none did.
+    abandoned: Option<Vec<Permit>>,
 }
 
 /// Where it stands. A variant owns exactly what is true there.
@@ -113,7 +114,7 @@ pub enum Step {
     /// Answer with [`Session::decided`].
     Decide(Arc<Mail>, Mailbox),
     /// Answer with [`Session::offered`].
-    Offer(Permit),
+    Offer(Arc<Mail>, Permit),
     /// Send this, read content, and answer with [`Session::received`].
     Receive(Reply),
     /// Read so many octets of content behind those that have come, and answer with
@@ -150,7 +151,7 @@ impl Session {
                 secured,
                 errors: 0,
                 idle: 0,
-                abandoned: Vec::new(),
+                abandoned: None,
             },
             greeting,
         )
@@ -182,8 +183,9 @@ impl Session {
         };
         match answer {
             Answer::Permitted(permit) => {
+                let mail = Arc::clone(&envelope.mail);
                 self.state = State::Offering(envelope, permit.clone());
-                Step::Offer(permit)
+                Step::Offer(mail, permit)
             }
             Answer::Refused(reply) => self.go(State::Transaction(envelope), reply),
             Answer::Foreign(reply) => {
@@ -227,13 +229,14 @@ impl Session {
         Step::Close(reply)
     }
 
-    /// Permits of transactions that ended without delivery, since the last call.
-    pub fn take_abandoned(&mut self) -> Vec<Permit> {
-        std::mem::take(&mut self.abandoned)
+    /// Permits of transactions that ended without delivery, since the last call; none
+    /// when no transaction did.
+    pub fn take_abandoned(&mut self) -> Option<Vec<Permit>> {
+        self.abandoned.take()
     }
 
     /// The client is gone: whatever was permitted is abandoned.
-    pub fn disconnected(&mut self) -> Vec<Permit> {
+    pub fn disconnected(&mut self) -> Option<Vec<Permit>> {
         self.abandon();
         self.take_abandoned()
     }
@@ -334,7 +337,9 @@ impl Session {
         match self.take() {
             State::Transaction(envelope) | State::Chunks(envelope, _) => {
                 let helo = envelope.mail.helo.clone();
-                self.abandoned.extend(envelope.permits);
+                self.abandoned
+                    .get_or_insert_default()
+                    .extend(envelope.permits);
                 self.go(State::Greeted(helo), ok)
             }
             State::Spoiled(spoiled) => self.go(State::Greeted(spoiled.helo), ok),
@@ -476,7 +481,9 @@ impl Session {
             | State::Chunk(envelope, _)
             | State::Chunks(envelope, _) => {
                 self.state = State::Greeted(envelope.mail.helo.clone());
-                self.abandoned.extend(envelope.permits);
+                self.abandoned
+                    .get_or_insert_default()
+                    .extend(envelope.permits);
             }
             state => self.state = state,
         }

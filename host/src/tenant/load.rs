@@ -12,10 +12,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustls_pki_types::CertificateDer;
+
 use super::{Snapshot, Tenant};
 use crate::config::{
-    self, Config, Fault, Located, ModuleConfig, PolicyConfig, ReadError, TenantConfig,
+    self, Config, Fault, HopTlsConfig, Located, ModuleConfig, PolicyConfig, ReadError,
+    TargetConfig, TenantConfig,
 };
+use crate::deliver::{HopTls, NextHop, Target, TargetSettings, Targets};
 use crate::digest::Digest;
 use crate::engine::{AdmissionError, Engine, Module, SettingsFault};
 use crate::facts::TenantId;
@@ -43,8 +47,9 @@ pub async fn load(
     config: &Config,
     engine: &Engine,
     decisions: &Decisions,
+    targets: &Targets,
 ) -> Result<Loaded, Vec<Fault>> {
-    let loader = load_all(config, engine, decisions).await;
+    let loader = load_all(config, engine, decisions, targets).await;
     if loader.faults.is_empty() {
         Ok(Loaded {
             snapshot: Snapshot::new(loader.tenants, config.default.clone()),
@@ -58,15 +63,23 @@ pub async fn load(
 /// What only loading shows to be wrong, also with what could be read of a
 /// configuration that has other faults.
 pub async fn faults(config: &Config, engine: &Engine) -> Vec<Fault> {
-    load_all(config, engine, &Decisions::default())
+    let (decisions, targets) = (Decisions::default(), Targets::default());
+    load_all(config, engine, &decisions, &targets)
         .await
         .all_faults()
 }
 
-async fn load_all<'a>(config: &Config, engine: &'a Engine, decisions: &'a Decisions) -> Loader<'a> {
+async fn load_all<'a>(
+    config: &'a Config,
+    engine: &'a Engine,
+    decisions: &'a Decisions,
+    targets: &'a Targets,
+) -> Loader<'a> {
     let mut loader = Loader {
+        config,
         engine,
         decisions,
+        targets,
         module_size: config.engine.module_size as u64,
         public_roots: None,
         checked: HashMap::new(),
@@ -90,8 +103,10 @@ fn sorted(mut faults: Vec<Fault>) -> Vec<Fault> {
 }
 
 struct Loader<'a> {
+    config: &'a Config,
     engine: &'a Engine,
     decisions: &'a Decisions,
+    targets: &'a Targets,
     /// Largest module in bytes.
     module_size: u64,
     public_roots: Option<Arc<PublicRoots>>,
@@ -127,6 +142,7 @@ impl Loader<'_> {
     /// `None` has been reported.
     async fn tenant(&mut self, config: &TenantConfig) -> Option<Tenant> {
         let trust = self.trust(config).await;
+        let target = self.target(config).await;
         let mut modules = self.modules(config).await;
         for policy in &config.policies {
             self.check_settings(policy, &mut modules).await;
@@ -136,6 +152,7 @@ impl Loader<'_> {
             domains: config.domains.clone(),
             contact: config.contact.clone(),
             default: config.default.clone(),
+            target: target?,
             trust: Arc::new(trust?),
             lists: Arc::new(config.lists.clone()),
             policies: config
@@ -164,6 +181,49 @@ impl Loader<'_> {
             Err(faults) => {
                 self.faults.extend(faults);
                 None
+            }
+        }
+    }
+
+    /// `None` has been reported.
+    async fn target(&mut self, tenant: &TenantConfig) -> Option<Arc<Target>> {
+        let settings = match &tenant.inbound {
+            TargetConfig::Maildir { delivery_timeout } => TargetSettings::Maildir {
+                path: self.config.maildirs.join(tenant.id.as_str()),
+                delivery_timeout: *delivery_timeout,
+            },
+            TargetConfig::NextHop(hop) => TargetSettings::NextHop(NextHop {
+                protocol: hop.protocol,
+                address: hop.address.clone(),
+                tls: self.hop_tls(&hop.tls).await?,
+                connections: hop.connections,
+                keep_idle: hop.keep_idle,
+                connect_timeout: hop.connect_timeout,
+                command_timeout: hop.command_timeout,
+                delivery_timeout: hop.delivery_timeout,
+            }),
+        };
+        let hostname = self.config.hostname.as_str();
+        Some(self.targets.get(settings, hostname))
+    }
+
+    /// `None` has been reported.
+    async fn hop_tls(&mut self, config: &HopTlsConfig) -> Option<HopTls> {
+        match config {
+            HopTlsConfig::None => Some(HopTls::None),
+            HopTlsConfig::Opportunistic => Some(HopTls::Opportunistic),
+            HopTlsConfig::Verified { name, anchors } => {
+                let files = anchors.clone();
+                match in_background(move || read_anchors(&files)).await {
+                    Ok(anchors) => Some(HopTls::Verified {
+                        name: name.clone(),
+                        anchors,
+                    }),
+                    Err(faults) => {
+                        self.faults.extend(faults);
+                        None
+                    }
+                }
             }
         }
     }
@@ -255,6 +315,28 @@ fn read_roots(named: &Located<PathBuf>) -> Result<Arc<PublicRoots>, Vec<Fault>> 
         pem::certificates(&named.value).map_err(|error| vec![named.at.fault(error)])?;
     PublicRoots::from_certificates(&certificates)
         .map_err(|errors| errors.iter().map(|e| named.at.fault(e)).collect())
+}
+
+/// The certificates of all files, each of which can be a trust anchor.
+fn read_anchors(files: &[Located<PathBuf>]) -> Result<Vec<CertificateDer<'static>>, Vec<Fault>> {
+    let mut faults = Vec::new();
+    let read = read_all(files, pem::certificates, &mut faults);
+    for (certificate, file) in &read {
+        if let Err(error) = webpki::anchor_from_trusted_cert(certificate) {
+            faults.push(
+                file.at
+                    .fault(format_args!("not the certificate of an authority: {error}")),
+            );
+        }
+    }
+    if faults.is_empty() {
+        Ok(read
+            .into_iter()
+            .map(|(certificate, _)| certificate)
+            .collect())
+    } else {
+        Err(faults)
+    }
 }
 
 fn build_trust(

@@ -5,6 +5,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::{Config, Fault};
+use crate::deliver::Targets;
 use crate::engine::{Engine, EngineSettings};
 use crate::metrics::decisions::Decisions;
 use crate::policy::Choice;
@@ -14,6 +15,7 @@ struct Bench {
     directory: TempDir,
     engine: Arc<Engine>,
     decisions: Decisions,
+    targets: Targets,
 }
 
 impl Bench {
@@ -27,6 +29,7 @@ impl Bench {
             directory,
             engine,
             decisions: Decisions::default(),
+            targets: Targets::default(),
         };
         bench.write("portcullis.toml", "");
         bench
@@ -50,7 +53,7 @@ impl Bench {
 
     async fn load_what_can_be(&self) -> Result<Loaded, String> {
         let config = self.config().expect("no fault before loading");
-        load(&config, &self.engine, &self.decisions)
+        load(&config, &self.engine, &self.decisions, &self.targets)
             .await
             .map_err(|faults| self.shown(&faults))
     }

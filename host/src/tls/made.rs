@@ -1,4 +1,4 @@
-//! Certificates and handshakes that the tests of this module make.
+//! Certificates and handshakes that the tests of this module make, and those of other modules that speak TLS.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -24,46 +24,46 @@ use super::outline::Outline;
 use super::{Identity, TlsServer, provider};
 
 /// The moment at which the tests judge: 2025-06-15T15:06:40Z.
-pub(super) const NOW: i64 = 1_750_000_000;
+pub(crate) const NOW: i64 = 1_750_000_000;
 
-pub(super) fn now() -> SystemTime {
+pub(crate) fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(NOW.unsigned_abs())
 }
 
 /// This many days after the moment at which the tests judge.
-pub(super) fn day(days: i64) -> OffsetDateTime {
+pub(crate) fn day(days: i64) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(NOW + days * 86_400).expect("near now")
 }
 
-pub(super) type Parameters = CertificateParams;
+pub(crate) type Parameters = CertificateParams;
 
 /// A certificate with its chain, and its key.
-pub(super) struct Leaf {
-    pub(super) chain: Vec<CertificateDer<'static>>,
-    pub(super) key: KeyPair,
+pub(crate) struct Leaf {
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+    pub(crate) key: KeyPair,
 }
 
 impl Leaf {
-    pub(super) fn serial(&self) -> SerialNumber {
+    pub(crate) fn serial(&self) -> SerialNumber {
         let outline = Outline::read(&self.chain[0]).expect("made here");
         SerialNumber::from_slice(outline.serial)
     }
 
-    pub(super) fn identity(&self) -> Identity {
+    pub(crate) fn identity(&self) -> Identity {
         let key = PrivatePkcs8KeyDer::from(self.key.serialize_der());
         Identity::new(self.chain.clone(), key.into()).expect("made here")
     }
 }
 
 /// An authority that tests trust or do not.
-pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    pub(super) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         Self::with(name, |_| {})
     }
 
-    pub(super) fn with(name: &str, change: impl FnOnce(&mut Parameters)) -> Self {
+    pub(crate) fn with(name: &str, change: impl FnOnce(&mut Parameters)) -> Self {
         let mut parameters = authority(name);
         change(&mut parameters);
         let key = KeyPair::generate().expect("a key");
@@ -71,20 +71,20 @@ impl Authority {
     }
 
     /// An authority below this one.
-    pub(super) fn subordinate(&self, name: &str) -> Self {
+    pub(crate) fn subordinate(&self, name: &str) -> Self {
         let key = KeyPair::generate().expect("a key");
         Self(CertifiedIssuer::signed_by(authority(name), key, &self.0).expect("an authority"))
     }
 
-    pub(super) fn der(&self) -> CertificateDer<'static> {
+    pub(crate) fn der(&self) -> CertificateDer<'static> {
         self.0.der().clone()
     }
 
-    pub(super) fn issue(&self, change: impl FnOnce(&mut Parameters)) -> Leaf {
+    pub(crate) fn issue(&self, change: impl FnOnce(&mut Parameters)) -> Leaf {
         self.issue_for(&rcgen::PKCS_ECDSA_P256_SHA256, change)
     }
 
-    pub(super) fn issue_for(
+    pub(crate) fn issue_for(
         &self,
         algorithm: &'static SignatureAlgorithm,
         change: impl FnOnce(&mut Parameters),
@@ -100,12 +100,12 @@ impl Authority {
     }
 
     /// The same certificate as X.509 version 1: without version and extensions.
-    pub(super) fn issue_version_1(&self) -> Leaf {
+    pub(crate) fn issue_version_1(&self) -> Leaf {
         let leaf = self.issue(|_| {});
         version_1(leaf, self.0.key())
     }
 
-    pub(super) fn revoke(
+    pub(crate) fn revoke(
         &self,
         leaves: &[&Leaf],
         issued: i64,
@@ -142,7 +142,7 @@ fn authority(name: &str) -> Parameters {
 }
 
 /// A mail server's certificate, valid for ten days before and after now.
-pub(super) fn host() -> Parameters {
+pub(crate) fn host() -> Parameters {
     let mut parameters =
         CertificateParams::new(["mx.partner.example".to_owned()]).expect("a DNS name");
     parameters.not_before = day(-10);
@@ -151,13 +151,13 @@ pub(super) fn host() -> Parameters {
     parameters
 }
 
-pub(super) fn named(name: &str) -> DistinguishedName {
+pub(crate) fn named(name: &str) -> DistinguishedName {
     let mut distinguished = DistinguishedName::new();
     distinguished.push(DnType::CommonName, name);
     distinguished
 }
 
-pub(super) fn self_signed(change: impl FnOnce(&mut Parameters)) -> Leaf {
+pub(crate) fn self_signed(change: impl FnOnce(&mut Parameters)) -> Leaf {
     let key = KeyPair::generate().expect("a key");
     let mut parameters = host();
     change(&mut parameters);
@@ -169,23 +169,23 @@ pub(super) fn self_signed(change: impl FnOnce(&mut Parameters)) -> Leaf {
 }
 
 /// As `openssl req -x509` makes them: an authority by its extensions.
-pub(super) fn self_signed_authority() -> Leaf {
+pub(crate) fn self_signed_authority() -> Leaf {
     self_signed(|parameters| parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained))
 }
 
-pub(super) fn self_signed_version_1() -> Leaf {
+pub(crate) fn self_signed_version_1() -> Leaf {
     let leaf = self_signed(|_| {});
     let key = KeyPair::from_pem(&leaf.key.serialize_pem()).expect("the same key");
     version_1(leaf, &key)
 }
 
-pub(super) fn unknown_critical_extension(parameters: &mut Parameters) {
+pub(crate) fn unknown_critical_extension(parameters: &mut Parameters) {
     let mut extension = CustomExtension::from_oid_content(&[1, 2, 3, 4], vec![5, 0]);
     extension.set_criticality(true);
     parameters.custom_extensions.push(extension);
 }
 
-pub(super) fn purpose(purpose: ExtendedKeyUsagePurpose) -> impl FnOnce(&mut Parameters) {
+pub(crate) fn purpose(purpose: ExtendedKeyUsagePurpose) -> impl FnOnce(&mut Parameters) {
     |parameters| parameters.extended_key_usages = vec![purpose]
 }
 
@@ -219,7 +219,7 @@ fn version_1(mut leaf: Leaf, signer: &KeyPair) -> Leaf {
 }
 
 /// An element of DER with this tag.
-pub(super) fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     let content = parts.concat();
     let length = u16::try_from(content.len()).expect("small");
     let mut der = vec![tag];
@@ -236,7 +236,7 @@ pub(super) fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
 }
 
 /// A server whose own certificate is for this name.
-pub(super) fn server(name: &str) -> TlsServer {
+pub(crate) fn server(name: &str) -> TlsServer {
     let leaf = self_signed(|parameters| {
         parameters.subject_alt_names = Parameters::new([name.to_owned()])
             .expect("a DNS name")
@@ -246,7 +246,7 @@ pub(super) fn server(name: &str) -> TlsServer {
 }
 
 /// A client that shows this chain with this key, right or wrong.
-pub(super) fn client(
+pub(crate) fn client(
     version: &'static SupportedProtocolVersion,
     certificate: Option<(&[CertificateDer<'static>], &KeyPair)>,
 ) -> Arc<ClientConfig> {
@@ -270,7 +270,7 @@ pub(super) fn client(
 }
 
 /// A handshake over memory; an error is the server's.
-pub(super) fn handshake(
+pub(crate) fn handshake(
     server: &Arc<ServerConfig>,
     client: &Arc<ClientConfig>,
     name: &str,

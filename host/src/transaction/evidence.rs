@@ -7,7 +7,7 @@ use super::Client;
 use super::ask::Answered;
 use crate::address::Mailbox;
 use crate::decision::{Decision, Permit, Refusal, Resolved, TlsOffer, Verdict as Judged, judge};
-use crate::deliver::Delivered;
+use crate::deliver::{DeliveryError, RelayError};
 use crate::engine::LogLevel;
 use crate::facts::{Connection, Facts, ReceiptId, unix_seconds};
 use crate::host::Host;
@@ -135,21 +135,55 @@ fn log_lines(event: &VerdictEvent) {
     tracing::info!(reply = event.reply, "decided");
 }
 
-/// Keeps what became of a message for every recipient who has it.
+/// Keeps what became of a message for every recipient.
 pub(super) async fn delivered(
     host: &Host,
     permits: &[Permit],
-    delivered: &[Delivered],
+    fates: &[Result<String, DeliveryError>],
     reply: &Reply,
 ) {
-    for permit in permits {
-        let place = delivered
-            .iter()
-            .find(|place| place.tenant == *permit.tenant());
-        let detail = place
-            .map(|place| place.path.display().to_string())
-            .unwrap_or_default();
-        outcome(host, permit, Outcome::Delivered, Some(reply), detail).await;
+    for (permit, fate) in permits.iter().zip(fates) {
+        match fate {
+            Ok(place) => {
+                outcome(host, permit, Outcome::Delivered, Some(reply), place.clone()).await;
+            }
+            Err(error) => undelivered(host, permit, error, reply).await,
+        }
+    }
+}
+
+/// Keeps why a recipient was not taken, or does not have the message.
+pub(super) async fn undelivered(
+    host: &Host,
+    permit: &Permit,
+    error: &DeliveryError,
+    reply: &Reply,
+) {
+    log_failure(permit, error);
+    outcome(
+        host,
+        permit,
+        error.outcome(),
+        Some(reply),
+        error.to_string(),
+    )
+    .await;
+}
+
+/// What a next hop refuses is its business; what keeps us from asking it is ours.
+fn log_failure(permit: &Permit, error: &DeliveryError) {
+    match error {
+        DeliveryError::Apart
+        | DeliveryError::Loop { .. }
+        | DeliveryError::Relay {
+            source: RelayError::Refused(_) | RelayError::Lacks(_),
+            ..
+        } => {
+            tracing::info!(tenant.id = %permit.tenant(), receipt.id = %permit.receipt(), %error, "not delivered");
+        }
+        _ => {
+            tracing::error!(tenant.id = %permit.tenant(), receipt.id = %permit.receipt(), %error, "not delivered");
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod dependencies;
 mod engine;
 mod metrics;
 mod modules;
+mod next_hops;
 mod readme;
 mod replies;
 mod tenants;

@@ -44,10 +44,11 @@ fn every_other_reply_of_the_page_is_one_of_the_hosts() {
     assert!(rows.len() > 10, "the table is there");
     for row in rows {
         let reply = row[0].trim_matches('`').to_lowercase();
-        let (codes, text) = reply.split_at("250 2.1.5 ".len());
+        let (code, rest) = reply.split_once(' ').expect("a code");
+        let (enhanced, text) = rest.split_once(' ').expect("an enhanced code");
         // In the sources this number has a name.
         let text = text.replace("2048", "{max_line}");
-        for part in codes.split_whitespace().chain([text.as_str()]) {
+        for part in [code, enhanced, &text] {
             assert!(
                 sources.contains(part),
                 "{part:?} of {reply:?} is in no source"

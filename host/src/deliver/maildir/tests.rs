@@ -1,6 +1,13 @@
+use std::collections::HashMap;
+
 use super::*;
 use crate::address::Mailbox;
-use crate::decision::{Resolved, TlsOffer, judge};
+use crate::decision::{Permit, Resolved, TlsOffer, judge};
+use crate::deliver::ledger::State;
+use crate::deliver::{
+    Consignment, Delivered, Ending, Handover, Ledger, Message, Target, TargetSettings, Targets,
+    trace,
+};
 use crate::facts::{Facts, TrustState, sample};
 
 fn permit(tenant: &str, recipient: &str) -> Permit {
@@ -48,28 +55,82 @@ fn files(directory: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
+/// A directory of maildirs and a ledger.
+struct Bench {
+    root: tempfile::TempDir,
+    ledger: Arc<Ledger>,
+    targets: Targets,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let root = tempfile::tempdir().expect("a directory");
+        let ledger = Ledger::open(&root.path().join("ledger")).expect("opened");
+        Self {
+            root,
+            ledger,
+            targets: Targets::default(),
+        }
+    }
+
+    fn target(&self, tenant: &str) -> Arc<Target> {
+        let settings = TargetSettings::Maildir {
+            path: self.root.path().join(tenant),
+            delivery_timeout: Duration::from_secs(60),
+        };
+        self.targets.get(settings, "mx.example")
+    }
+
+    /// Offers all recipients, then spoils what the test wants spoilt, then delivers.
+    async fn deliver(
+        &self,
+        content: &str,
+        recipients: &[(&str, &str)],
+        spoil: impl FnOnce(),
+    ) -> Delivered {
+        let facts = facts();
+        let (sender, parameters) = (facts.sender.clone(), facts.parameters.clone());
+        let mut handover = Handover::new(Arc::clone(&self.ledger), sender, parameters);
+        let mut permits = Vec::new();
+        for (tenant, recipient) in recipients {
+            let permit = permit(tenant, recipient);
+            let target = self.target(tenant);
+            handover
+                .offer(permit.clone(), &target)
+                .await
+                .expect("it is there");
+            permits.push(permit);
+        }
+        spoil();
+        let message = message(&facts, content);
+        handover
+            .deliver(message, &permits, HashMap::new(), "mx.example")
+            .await
+    }
+}
+
 #[tokio::test]
 async fn one_file_for_each_tenant() {
-    let root = tempfile::tempdir().expect("a directory");
-    let maildirs = Maildirs::new(root.path(), "mx.example");
-    for tenant in ["acme", "beta"] {
-        maildirs
-            .offer(&permit(tenant, "a@b.example"))
-            .await
-            .expect("maildirs are made");
-    }
-    let parts = vec![
-        consignment("acme", &["c@acme.example", "d@acme.example"]),
-        consignment("beta", &["e@beta.example"]),
-    ];
+    let bench = Bench::new();
     let content = "Authentication-Results: mx.example; dkim=pass\r\nSubject: x\r\n\r\nbody\r\n";
-    let delivered = maildirs
-        .deliver(message(&facts(), content), parts)
-        .await
-        .expect("delivered");
-    assert_eq!(delivered.len(), 2);
-    let text = fs::read_to_string(&delivered[0].path).expect("the message");
-    let id = permit("acme", "c@acme.example").receipt().to_string();
+    let recipients = [
+        ("acme", "c@acme.example"),
+        ("acme", "d@acme.example"),
+        ("beta", "e@beta.example"),
+        ("acme", "c@acme.example"),
+    ];
+    let delivered = bench.deliver(content, &recipients, || ()).await;
+    assert!(
+        matches!(delivered.ending, Ending::Delivered),
+        "{delivered:?}"
+    );
+    let places: Vec<String> = delivered
+        .fates
+        .into_iter()
+        .map(|fate| fate.expect("a place"))
+        .collect();
+    assert_eq!((&places[0], &places[0]), (&places[1], &places[3]));
+    let text = fs::read_to_string(&places[0]).expect("the message");
     let expected = "Return-Path: <sender@partner.example>\r\n\
         Delivered-To: c@acme.example\r\n\
         Delivered-To: d@acme.example\r\n\
@@ -79,72 +140,112 @@ async fn one_file_for_each_tenant() {
         Authentication-Results: mx.example;\r\n\
         \tx-tls=none (received in clear)\r\n\
         Subject: x\r\n\r\nbody\r\n";
-    // Two facts made in one moment have ids of their own; the first permit's counts.
-    let shown = text.replace(&id, "ID");
-    let at = shown.find(" id ").expect("an id") + 4;
-    let shown = format!(
-        "{}ID{}",
-        &shown[..at],
-        &shown[at + shown[at..].find(';').expect("an end")..]
-    );
+    let at = text.find(" id ").expect("an id") + 4;
+    let end = at + text[at..].find(';').expect("an end");
+    let shown = format!("{}ID{}", &text[..at], &text[end..]);
     assert_eq!(shown, expected);
-    assert_eq!(
-        files(&root.path().join("beta/new")),
-        [delivered[1].path.clone()]
-    );
-    assert!(files(&root.path().join("acme/tmp")).is_empty());
+    let root = bench.root.path();
+    assert_eq!(files(&root.join("beta/new")), [PathBuf::from(&places[2])]);
+    assert!(files(&root.join("acme/tmp")).is_empty());
+}
+
+/// Whatever is broken, whoever can have the message has it, once.
+#[tokio::test]
+async fn those_who_can_have_it_do_and_the_ledger_knows() {
+    for broken in ["beta/tmp", "beta/new"] {
+        let bench = Bench::new();
+        let root = bench.root.path();
+        let recipients = [("acme", "c@acme.example"), ("beta", "e@beta.example")];
+        let spoil = || fs::remove_dir(root.join(broken)).expect("it is empty");
+        let delivered = bench.deliver("x\r\n", &recipients, spoil).await;
+        assert!(matches!(delivered.ending, Ending::Mixed), "{delivered:?}");
+        assert!(matches!(
+            delivered.fates[1],
+            Err(DeliveryError::Storage { .. })
+        ));
+        assert!(files(&root.join("beta/tmp")).is_empty());
+        // The next time the maildir is made again, and the other is left alone.
+        let delivered = bench.deliver("x\r\n", &recipients, || ()).await;
+        assert!(
+            matches!(delivered.ending, Ending::Delivered),
+            "{delivered:?}"
+        );
+        for tenant in ["acme", "beta"] {
+            assert_eq!(files(&root.join(tenant).join("new")).len(), 1, "{tenant}");
+        }
+        // Another message is another matter.
+        bench.deliver("y\r\n", &recipients, || ()).await;
+        for tenant in ["acme", "beta"] {
+            assert_eq!(files(&root.join(tenant).join("new")).len(), 2, "{tenant}");
+        }
+    }
+}
+
+/// A disk that hangs: the client hears in time, its retry is put off, and what comes
+/// late is known.
+#[tokio::test]
+async fn what_comes_late_does_not_come_twice() {
+    let root = tempfile::tempdir().expect("a directory");
+    let ledger = Ledger::open(&root.path().join("ledger")).expect("opened");
+    let content = Arc::new(Content::in_memory(b"x\r\n".to_vec()));
+    let recipient: Mailbox = "c@acme.example".parse().expect("a mailbox");
+    let copies = Arc::new(super::super::late::Copies::new(None, content));
+    let copy = copies
+        .of([&recipient].into_iter())
+        .await
+        .expect("in memory")[0];
+    for (arrives, afterwards) in [(false, None), (true, Some(State::Delivered))] {
+        let late = Late {
+            ledger: Arc::clone(&ledger),
+            copies: Arc::clone(&copies),
+            recipients: vec![recipient.clone()],
+        };
+        let (go_on, wait) = std::sync::mpsc::channel::<()>();
+        let work = tokio::task::spawn_blocking(move || {
+            wait.recv().expect("the test says so");
+            let path = PathBuf::from("a place");
+            let failure = DeliveryError::Timeout { path: path.clone() };
+            arrives.then_some(path).ok_or(failure)
+        });
+        late.watch(work).await;
+        assert_eq!(ledger.state(&copy), Some(State::UnderWay));
+        go_on.send(()).expect("it waits");
+        let known = async {
+            while ledger.state(&copy) == Some(State::UnderWay) {
+                tokio::task::yield_now().await;
+            }
+            ledger.state(&copy)
+        };
+        let known = tokio::time::timeout(Duration::from_secs(60), known).await;
+        assert_eq!(known.expect("it arrives"), afterwards);
+    }
 }
 
 #[tokio::test]
-async fn all_tenants_or_none() {
+async fn a_disk_that_hangs_holds_few_threads_and_no_client() {
     let root = tempfile::tempdir().expect("a directory");
-    let maildirs = Maildirs::new(root.path(), "mx.example");
-    maildirs
-        .offer(&permit("acme", "a@b.example"))
-        .await
-        .expect("a maildir is made");
-    let parts = || {
-        vec![
-            consignment("acme", &["c@acme.example"]),
-            consignment("beta", &["e@beta.example"]),
-        ]
-    };
-    let failed = maildirs.deliver(message(&facts(), "x\r\n"), parts()).await;
-    assert!(
-        matches!(failed, Err(DeliveryError::Storage { .. })),
-        "beta has no maildir: {failed:?}"
-    );
-    assert!(files(&root.path().join("acme/new")).is_empty());
-    assert!(files(&root.path().join("acme/tmp")).is_empty());
-
-    maildirs
-        .offer(&permit("beta", "a@b.example"))
-        .await
-        .expect("a maildir is made");
-    fs::remove_dir(root.path().join("beta/new")).expect("removed");
-    let failed = maildirs.deliver(message(&facts(), "x\r\n"), parts()).await;
-    assert!(failed.is_err(), "beta cannot take it");
-    assert!(
-        files(&root.path().join("acme/new")).is_empty(),
-        "what acme had is taken back"
-    );
-    assert!(files(&root.path().join("beta/tmp")).is_empty());
+    let maildir = Maildir::new(root.path().join("acme"), Duration::from_millis(1));
+    maildir.open().await.expect("made");
+    let all = u32::try_from(THREADS).expect("few");
+    let _hanging = maildir.threads.acquire_many(all).await.expect("open");
+    let deadline = Instant::now() + Duration::from_millis(1);
+    let started = maildir.start(deadline, || ()).await;
+    assert!(matches!(started, Err(DeliveryError::Timeout { .. })));
 }
 
 #[tokio::test]
 async fn loops_end() {
-    let root = tempfile::tempdir().expect("a directory");
-    let maildirs = Maildirs::new(root.path(), "mx.example");
-    maildirs
-        .offer(&permit("acme", "a@b.example"))
-        .await
-        .expect("a maildir is made");
+    let bench = Bench::new();
     for (fields, looped) in [(50, false), (51, true)] {
         let content = format!("{}\r\n", "Received: by x\r\n".repeat(fields));
-        let parts = vec![consignment("acme", &["c@acme.example"])];
-        let outcome = maildirs.deliver(message(&facts(), &content), parts).await;
+        let delivered = bench
+            .deliver(&content, &[("acme", "c@acme.example")], || ())
+            .await;
         assert_eq!(
-            matches!(outcome, Err(DeliveryError::Loop { found: 51 })),
+            matches!(
+                delivered.ending,
+                Ending::Failed(DeliveryError::Loop { found: 51 })
+            ),
             looped
         );
     }
@@ -170,4 +271,8 @@ fn trace_fields_say_what_tls_there_was() {
     ] {
         assert!(fields.contains(expected), "{expected:?} is not in {fields}");
     }
+    assert!(
+        fields.starts_with("Received: "),
+        "the rest is for final delivery"
+    );
 }

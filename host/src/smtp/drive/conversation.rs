@@ -103,9 +103,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             Ok(End::Closed(reply)) => (self.session.take_abandoned(), Abandoned::Closed(reply)),
             Err(error) => (self.session.disconnected(), Abandoned::Lost(error)),
         };
-        self.transaction
-            .abandoned(&self.service.host, permits, &why)
-            .await;
+        if let Some(permits) = permits {
+            self.transaction
+                .abandoned(&self.service.host, permits, &why)
+                .await;
+        }
         ended
     }
 
@@ -127,10 +129,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             if let Some(end) = self.perform(step).await? {
                 return Ok(end);
             }
-            let permits = self.session.take_abandoned();
-            self.transaction
-                .abandoned(&self.service.host, permits, &Abandoned::ByClient)
-                .await;
+            if let Some(permits) = self.session.take_abandoned() {
+                self.transaction
+                    .abandoned(&self.service.host, permits, &Abandoned::ByClient)
+                    .await;
+            }
             deadline = self.command_deadline();
         }
     }
@@ -187,9 +190,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                         .await;
                     self.session.decided(answer)
                 }
-                Step::Offer(permit) => {
+                Step::Offer(mail, permit) => {
                     let span = self.transaction.span();
-                    let offered = self.transaction.offer(&self.service.host, &permit);
+                    let offered = self.transaction.offer(&self.service.host, &mail, &permit);
                     let reply = offered.instrument(span).await;
                     self.session.offered(reply)
                 }

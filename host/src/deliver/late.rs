@@ -1,0 +1,94 @@
+//! Deliveries whose disk does not answer in time.
+//!
+//! The client has been told to come back, and the message may yet appear. Until that
+//! is known its copies are *under way*: who asks for them meanwhile is put off, so that
+//! they do not come twice.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::OnceCell;
+use tokio::task::JoinHandle;
+
+use super::DeliveryError;
+use super::ledger::{Addressed, ContentHash, Ledger};
+use crate::address::Mailbox;
+use crate::content::Content;
+
+/// How long the reply may wait for the hash of a message that is not all in memory.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The names of a message's copies, made when they are first asked for.
+pub(super) struct Copies {
+    sender: Option<Mailbox>,
+    content: Arc<Content>,
+    hash: OnceCell<Option<ContentHash>>,
+}
+
+/// One target's copies of a message.
+pub(super) struct Late {
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) copies: Arc<Copies>,
+    pub(super) recipients: Vec<Mailbox>,
+}
+
+impl Copies {
+    pub(super) fn new(sender: Option<Mailbox>, content: Arc<Content>) -> Self {
+        Self {
+            sender,
+            content,
+            hash: OnceCell::new(),
+        }
+    }
+
+    /// Whether they have been asked for.
+    pub(super) fn are_known(&self) -> bool {
+        self.hash.get().is_some_and(Option::is_some)
+    }
+
+    /// The copies of these recipients, in order; none when the content cannot be read.
+    pub(super) async fn of<'a>(
+        &self,
+        recipients: impl Iterator<Item = &'a Mailbox>,
+    ) -> Option<Vec<Addressed>> {
+        let hash = self.hash.get_or_init(|| self.hash()).await.as_ref()?;
+        let sender = self.sender.as_ref();
+        Some(recipients.map(|one| hash.copy(sender, one)).collect())
+    }
+
+    async fn hash(&self) -> Option<ContentHash> {
+        let content = Arc::clone(&self.content);
+        let hashing = tokio::task::spawn_blocking(move || ContentHash::of(&content));
+        match tokio::time::timeout(PATIENCE, hashing).await {
+            Ok(Ok(Ok(hash))) => return Some(hash),
+            Ok(Ok(Err(error))) => tracing::error!(%error, "a message cannot be read again"),
+            Ok(Err(error)) => tracing::error!(%error, "a message cannot be read again"),
+            Err(_) => tracing::error!("a message cannot be read again: no answer from the disk"),
+        }
+        tracing::error!("copies of this message may come twice");
+        None
+    }
+}
+
+impl Late {
+    /// Waits in the background for work that is not done yet. Each such wait belongs to
+    /// a thread of a maildir, which has few.
+    pub(super) async fn watch(self, work: JoinHandle<Result<PathBuf, DeliveryError>>) {
+        let Some(copies) = self.copies.of(self.recipients.iter()).await else {
+            return;
+        };
+        for copy in &copies {
+            self.ledger.under_way(copy);
+        }
+        let ledger = self.ledger;
+        tokio::spawn(async move {
+            let arrived = work.await;
+            let path = arrived.ok().and_then(Result::ok);
+            if let Some(path) = &path {
+                tracing::warn!(path = %path.display(), "a message arrived after the client had been told to come back");
+            }
+            ledger.arrived(&copies, path.is_some()).await;
+        });
+    }
+}

@@ -1,0 +1,170 @@
+//! The connections of one next hop.
+//!
+//! **At no time are there more than configured**: whoever opens or uses one holds a
+//! place, takes an idle one before it opens another, and puts it back before it leaves
+//! its place. **None stays idle for longer than configured**: while there are idle
+//! ones, one task waits for the oldest.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::connection::Connection;
+use super::error::Fault;
+
+/// Transactions after which a connection is closed: often enough that a hop which joins
+/// or leaves behind a balancer's name gets or loses its share, and seldom enough that
+/// opening one (with TLS, a handshake) costs each message a hundredth.
+const MAX_TRANSACTIONS: u32 = 100;
+
+/// How long a hop may take to see QUIT.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// The connections of one next hop.
+#[derive(Debug)]
+pub(super) struct Pool {
+    size: usize,
+    keep_idle: Duration,
+    places: Arc<Semaphore>,
+    idle: Mutex<Idle>,
+}
+
+#[derive(Debug, Default)]
+struct Idle {
+    /// The longest idle first.
+    connections: VecDeque<(Instant, Connection)>,
+    /// Closes them in time; none while there are none.
+    closer: Option<AbortHandle>,
+}
+
+/// The right to one connection.
+#[derive(Debug)]
+pub(super) struct Place {
+    pool: Arc<Pool>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Pool {
+    pub(super) fn new(size: usize, keep_idle: Duration) -> Arc<Self> {
+        // A hop without any place would be one that never answers.
+        let size = size.clamp(1, Semaphore::MAX_PERMITS);
+        Arc::new(Self {
+            size,
+            keep_idle,
+            places: Arc::new(Semaphore::new(size)),
+            idle: Mutex::default(),
+        })
+    }
+
+    /// Waits for a place.
+    pub(super) async fn place(self: &Arc<Self>, limit: Duration) -> Result<Place, Fault> {
+        let wait = timeout(limit, Arc::clone(&self.places).acquire_owned());
+        let permit = wait.await.map_err(|_| {
+            let size = self.size;
+            Fault::Other(format!("all {size} connections were in use for {limit:?}"))
+        })?;
+        Ok(Place {
+            pool: Arc::clone(self),
+            _permit: permit.expect("the semaphore is never closed"),
+        })
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Idle> {
+        // What is behind it is whole at any time.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes out one that was idle for too long, or says when the next will be.
+    fn expired(&self) -> Expired {
+        let mut idle = self.idle();
+        let Some((since, _)) = idle.connections.front() else {
+            idle.closer = None;
+            return Expired::NoneLeft;
+        };
+        let due = *since + self.keep_idle;
+        if due > Instant::now() {
+            return Expired::At(due);
+        }
+        match idle.connections.pop_front() {
+            Some((_, connection)) => Expired::Now(connection),
+            None => Expired::NoneLeft,
+        }
+    }
+}
+
+enum Expired {
+    Now(Connection),
+    At(Instant),
+    NoneLeft,
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        if let Some(closer) = self.idle().closer.take() {
+            closer.abort();
+        }
+    }
+}
+
+impl Place {
+    /// The connection that became idle last, if it is not known to be dead.
+    pub(super) async fn take_idle(&self) -> Option<Connection> {
+        loop {
+            let (since, mut connection) = self.pool.idle().connections.pop_back()?;
+            let is_fresh = since.elapsed() < self.pool.keep_idle;
+            // What has come is there already; there is nothing to wait for.
+            let quiet = timeout(Duration::ZERO, connection.check_quiet());
+            if is_fresh && matches!(quiet.await, Ok(Ok(()))) {
+                return Some(connection);
+            }
+        }
+    }
+
+    /// Closes all that are idle: one of them turned out to be dead, and what ended it
+    /// has most likely ended them all.
+    pub(super) fn drop_idle(&self) {
+        self.pool.idle().connections.clear();
+    }
+
+    /// Puts a connection back that has no transaction.
+    pub(super) fn put_back(self, connection: Connection) {
+        if connection.transactions >= MAX_TRANSACTIONS || self.pool.keep_idle.is_zero() {
+            // Not for longer than a goodbye, and one for each place at most.
+            tokio::spawn(async move {
+                connection.quit(GOODBYE).await;
+                drop(self);
+            });
+            return;
+        }
+        let mut idle = self.pool.idle();
+        idle.connections.push_back((Instant::now(), connection));
+        if idle.closer.is_none() {
+            let closer = tokio::spawn(close_in_time(Arc::downgrade(&self.pool)));
+            idle.closer = Some(closer.abort_handle());
+        }
+    }
+}
+
+/// Runs while there are idle connections. It says goodbye to one only in a place of its
+/// own; where there is none, all are busy and the idle one is simply closed.
+async fn close_in_time(pool: Weak<Pool>) {
+    loop {
+        let Some(pool) = pool.upgrade() else { return };
+        let place = Arc::clone(&pool.places).try_acquire_owned();
+        let expired = pool.expired();
+        drop(pool);
+        match (expired, place) {
+            (Expired::Now(connection), Ok(_place)) => connection.quit(GOODBYE).await,
+            (Expired::Now(_), Err(_)) => {}
+            (Expired::At(due), place) => {
+                drop(place);
+                sleep_until(due).await;
+            }
+            (Expired::NoneLeft, _) => return,
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! A next hop that answers as it is told to: LMTP or SMTP, over TCP or a Unix socket.
+
+use std::collections::VecDeque;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::{self, JoinHandle};
+
+use crate::tool;
+
+/// Closes the connection instead of an answer.
+pub const CLOSE: &str = "close";
+
+/// Says nothing more until the hop is gone.
+pub const HANG: &str = "hang";
+
+/// A next hop. It ends when it goes out of scope.
+pub struct Hop {
+    shared: Arc<Shared>,
+    place: Place,
+    accepting: Option<JoinHandle<()>>,
+}
+
+/// What a hop was given and answered with 2yz.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// What stood in MAIL, parameters included.
+    pub sender: String,
+    /// To whom.
+    pub recipients: Vec<String>,
+    /// Dots unstuffed.
+    pub content: String,
+}
+
+enum Place {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+struct Shared {
+    lmtp: bool,
+    state: Mutex<State>,
+    over: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// The beginning of what is said, and the answers to it; the last for ever.
+    rules: Vec<(String, VecDeque<String>)>,
+    connections: usize,
+    said: Vec<String>,
+    taken: Vec<Taken>,
+    over: bool,
+}
+
+trait Stream: Read + Write + Send {
+    fn end(&self);
+}
+
+impl Stream for TcpStream {
+    fn end(&self) {
+        // It may be closed from the other side already.
+        let _ = self.shutdown(Shutdown::Both);
+    }
+}
+
+impl Stream for UnixStream {
+    fn end(&self) {
+        let _ = self.shutdown(Shutdown::Both);
+    }
+}
+
+impl Hop {
+    /// LMTP on a port of the kernel's choice.
+    pub fn lmtp() -> Self {
+        Self::tcp(true)
+    }
+
+    /// SMTP on a port of the kernel's choice.
+    pub fn smtp() -> Self {
+        Self::tcp(false)
+    }
+
+    /// LMTP on a Unix socket.
+    pub fn unix(path: &Path) -> Self {
+        let listener = UnixListener::bind(path).expect("the path is free");
+        let shared = Shared::new(true);
+        let accepting = accept(&shared, move || listener.accept().map(|(stream, _)| stream));
+        Self {
+            shared,
+            place: Place::Unix(path.to_owned()),
+            accepting: Some(accepting),
+        }
+    }
+
+    fn tcp(lmtp: bool) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+        let address = listener.local_addr().expect("it is bound");
+        let shared = Shared::new(lmtp);
+        let accepting = accept(&shared, move || {
+            let (stream, _) = listener.accept()?;
+            stream.set_nodelay(true)?;
+            Ok(stream)
+        });
+        Self {
+            shared,
+            place: Place::Tcp(address),
+            accepting: Some(accepting),
+        }
+    }
+
+    /// Answers what begins so in these ways, one after the other; the last for ever.
+    /// `greeting` is said first of all, and `. RECIPIENT` is the end of data for that
+    /// recipient; over SMTP it is `.` alone.
+    pub fn answer(&self, said: &str, answers: &[&str]) {
+        let answers = answers.iter().map(|answer| (*answer).to_owned()).collect();
+        let mut state = self.shared.state();
+        state.rules.retain(|(known, _)| known != said);
+        state.rules.push((said.to_owned(), answers));
+    }
+
+    /// The target of a tenant whose mail goes here; `more` are further keys.
+    pub fn target(&self, more: &str) -> String {
+        let kind = if self.shared.lmtp { "lmtp" } else { "smtp" };
+        let address = match &self.place {
+            Place::Tcp(address) => address.to_string(),
+            Place::Unix(path) => format!("unix:{}", path.display()),
+        };
+        format!("[targets.inbound]\nkind = {kind:?}\naddress = {address:?}\n{more}\n")
+    }
+
+    /// What it has taken, in order.
+    pub fn taken(&self) -> Vec<Taken> {
+        self.shared.state().taken.clone()
+    }
+
+    /// How many messages it has taken for this recipient.
+    pub fn copies(&self, recipient: &str) -> usize {
+        let taken = self.taken();
+        let recipients = taken.iter().flat_map(|taken| &taken.recipients);
+        recipients.filter(|one| *one == recipient).count()
+    }
+
+    /// All commands that it was given.
+    pub fn said(&self) -> Vec<String> {
+        self.shared.state().said.clone()
+    }
+
+    /// How often it was connected to.
+    pub fn connections(&self) -> usize {
+        self.shared.state().connections
+    }
+}
+
+impl Drop for Hop {
+    fn drop(&mut self) {
+        self.shared.state().over = true;
+        self.shared.over.notify_all();
+        match &self.place {
+            Place::Tcp(address) => drop(TcpStream::connect(address)),
+            Place::Unix(path) => {
+                drop(UnixStream::connect(path));
+                // The next one at this place makes it anew.
+                let _ = std::fs::remove_file(path);
+            }
+        }
+        if let Some(accepting) = self.accepting.take() {
+            // A thread that failed has said so.
+            let _ = accepting.join();
+        }
+    }
+}
+
+impl Shared {
+    fn new(lmtp: bool) -> Arc<Self> {
+        Arc::new(Self {
+            lmtp,
+            state: Mutex::default(),
+            over: Condvar::new(),
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no thread of a hop fails")
+    }
+
+    /// What there is to say to this.
+    fn answer(&self, said: &str, otherwise: &str) -> String {
+        let mut state = self.state();
+        let rule = state
+            .rules
+            .iter_mut()
+            .find(|(start, _)| said.starts_with(start.as_str()));
+        match rule {
+            Some((_, answers)) if answers.len() > 1 => answers.pop_front().unwrap_or_default(),
+            Some((_, answers)) => answers.front().cloned().unwrap_or_default(),
+            None => otherwise.to_owned(),
+        }
+    }
+
+    fn wait_for_the_end(&self) {
+        let mut state = self.state();
+        while !state.over {
+            state = self.over.wait(state).expect("no thread of a hop fails");
+        }
+    }
+}
+
+fn accept<S: Stream + 'static>(
+    shared: &Arc<Shared>,
+    mut next: impl FnMut() -> io::Result<S> + Send + 'static,
+) -> JoinHandle<()> {
+    let shared = Arc::clone(shared);
+    thread::spawn(move || {
+        while let Ok(stream) = next() {
+            if shared.state().over {
+                return;
+            }
+            shared.state().connections += 1;
+            let shared = Arc::clone(&shared);
+            // Ends when the host closes, or the hop is over.
+            thread::spawn(move || Talk::new(&shared, stream).run());
+        }
+    })
+}
+
+/// One connection.
+struct Talk<'a, S: Stream> {
+    shared: &'a Shared,
+    stream: BufReader<S>,
+    sender: String,
+    recipients: Vec<String>,
+}
+
+impl<'a, S: Stream> Talk<'a, S> {
+    fn new(shared: &'a Shared, stream: S) -> Self {
+        Self {
+            shared,
+            stream: BufReader::new(stream),
+            sender: String::new(),
+            recipients: Vec::new(),
+        }
+    }
+
+    /// Whatever ends it, the host hears of it.
+    fn run(mut self) {
+        if self.say("greeting", "220 hop.example").is_some() {
+            while self.command().is_some() {}
+        }
+        self.stream.get_ref().end();
+    }
+
+    /// Says what there is to say; none ends the connection.
+    fn say(&mut self, to: &str, otherwise: &str) -> Option<String> {
+        let answer = self.shared.answer(to, otherwise);
+        match answer.as_str() {
+            CLOSE => return None,
+            HANG => {
+                self.shared.wait_for_the_end();
+                return None;
+            }
+            _ => {}
+        }
+        let written = self
+            .stream
+            .get_mut()
+            .write_all(format!("{answer}\r\n").as_bytes());
+        written.ok().map(|()| answer)
+    }
+
+    fn line(&mut self) -> Option<String> {
+        let mut line = Vec::new();
+        self.stream.read_until(b'\n', &mut line).ok()?;
+        let text = tool::text(&line);
+        text.strip_suffix("\r\n").map(ToOwned::to_owned)
+    }
+
+    fn command(&mut self) -> Option<()> {
+        let line = self.line()?;
+        self.shared.state().said.push(line.clone());
+        let verb = line.split([' ', ':']).next().unwrap_or_default();
+        let default = match verb {
+            "EHLO" | "LHLO" => "250-hop.example\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES",
+            "DATA" => "354 go on",
+            "QUIT" => "221 bye",
+            _ => "250 2.0.0 ok",
+        };
+        let answer = self.say(&line, default)?;
+        match verb {
+            "MAIL" => {
+                self.sender = line["MAIL FROM:".len()..].to_owned();
+                self.recipients.clear();
+            }
+            "RCPT" if answer.starts_with('2') => self.recipients.push(path(&line)),
+            "RSET" => self.recipients.clear(),
+            "DATA" if answer.starts_with('3') => self.content()?,
+            "QUIT" => return None,
+            _ => {}
+        }
+        Some(())
+    }
+
+    fn content(&mut self) -> Option<()> {
+        let mut content = String::new();
+        loop {
+            let line = self.line()?;
+            if line == "." {
+                break;
+            }
+            content.push_str(line.strip_prefix('.').unwrap_or(&line));
+            content.push_str("\r\n");
+        }
+        let recipients = std::mem::take(&mut self.recipients);
+        let groups = match self.shared.lmtp {
+            true => recipients.into_iter().map(|one| vec![one]).collect(),
+            false => vec![recipients],
+        };
+        for recipients in groups {
+            let end = match self.shared.lmtp {
+                true => format!(". {}", recipients[0]),
+                false => ".".to_owned(),
+            };
+            // It has what it took, whether the host hears of it or not.
+            let answer = self.say(&end, "250 2.0.0 taken")?;
+            if answer.starts_with('2') {
+                self.shared.state().taken.push(Taken {
+                    sender: self.sender.clone(),
+                    recipients,
+                    content: content.clone(),
+                });
+            }
+        }
+        Some(())
+    }
+}
+
+/// What stands in angle brackets.
+fn path(line: &str) -> String {
+    let (_, rest) = line.split_once('<').expect("a path");
+    let (path, _) = rest.split_once('>').expect("a path");
+    path.to_owned()
+}
