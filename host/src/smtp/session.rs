@@ -393,17 +393,27 @@ impl Session {
             ));
         }
         if parameters.requiretls && !self.secured {
-            return Some(Reply::new(
-                530,
-                "5.7.10",
-                "REQUIRETLS needs TLS: issue a STARTTLS command first",
-            ));
+            return Some(self.require_tls_in_clear());
         }
         let too_large = parameters
             .size
             .is_some_and(|size| size > self.profile.message_size);
         too_large
             .then(|| reply::bad_content(ContentFault::TooLarge, self.profile.message_size, None))
+    }
+
+    /// REQUIRETLS is no extension of a session in clear (RFC 8689, section 2).
+    fn require_tls_in_clear(&self) -> Reply {
+        match self.profile.starttls {
+            StartTls::Never => reply::bad_command(&CommandError::UnknownParameter(
+                "REQUIRETLS without TLS".into(),
+            )),
+            StartTls::Offered | StartTls::Unavailable => Reply::new(
+                530,
+                "5.7.0",
+                "REQUIRETLS needs TLS: issue a STARTTLS command first",
+            ),
+        }
     }
 
     fn rcpt(&mut self, recipient: Recipient, international: bool) -> Step {

@@ -86,7 +86,13 @@ impl Session {
             State::Transaction(envelope) if envelope.permits.is_empty() => {
                 let asked = envelope.asked;
                 let reply = Reply::new(554, "5.5.1", "No valid recipients");
-                self.spoil(envelope.mail.helo.clone(), reply.clone());
+                let helo = envelope.mail.helo.clone();
+                match last {
+                    true => self.state = State::Greeted(helo),
+                    false => self.spoil(helo, reply.clone()),
+                }
+                // A target may have been asked and have refused.
+                self.abandoned.get_or_insert_default();
                 // Whoever pipelines cannot know yet that a policy refused them all.
                 match asked {
                     0 => self.skip(size, reply),
