@@ -1,39 +1,47 @@
 //! The content of a message on its way through the house.
 //!
-//! The front of it, in which the header section lies, is always in memory. What is
-//! behind is in an unnamed file: a host full of large messages needs disk, not memory.
-//! **All fronts together are bounded**: when the memory for them is used up, content
-//! goes to disk earlier. **Nothing is left behind**: the file has no name, so it is gone
-//! with the session, or with the host.
+//! The front of it is always in memory; **the header section ends in the front**, so
+//! that whoever looks for forged fields or loops sees all of it. What is behind is in an
+//! unnamed file: a host full of large messages needs disk, not memory.
+//! **All that is in memory is bounded**: when it is used up content goes to disk
+//! earlier, and when not even that is possible it is refused. **Nothing is left
+//! behind**: the file has no name, so it is gone with the session, or with the host.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+#[cfg(test)]
+mod tests;
 
 /// Most of a message that is held in memory, in octets. Nearly all mail is smaller, and
 /// no header section of real mail is half as long.
 pub const FRONT: usize = 1 << 20;
 
-/// What a message may hold without asking for more: enough for the header section of
-/// ordinary mail, even when all other memory is used up.
-const FREE: usize = 64 << 10;
+/// What is held in memory of every message that is longer, even when memory is short: a
+/// header section has to end in it, and sendmail takes none that is half as long.
+const SMALLEST_FRONT: usize = 64 << 10;
 
-/// By how much memory grows.
-const LEASE: usize = 64 << 10;
+/// By how much a front grows: most mail needs one of these.
+const LEASE: usize = 16 << 10;
 
-/// How much is written to disk at once.
-const PIECE: usize = 256 << 10;
+/// How much is written to disk at once, in octets; four leases.
+const PIECE: usize = 64 << 10;
 
 /// Where content is kept while it is received and delivered.
 #[derive(Clone, Debug)]
 pub struct Spool {
     directory: Arc<Path>,
-    /// One for each [`LEASE`].
-    memory: Arc<Semaphore>,
+    /// Leases for what a message cannot do without: its smallest front, and a piece that
+    /// is on its way to disk. A host full of long fronts still takes the next message.
+    essential: Arc<Semaphore>,
+    /// Leases for whatever is asked for.
+    ample: Arc<Semaphore>,
 }
 
 /// Content that is being received.
@@ -49,66 +57,113 @@ pub struct Receiving {
 #[derive(Debug)]
 enum Behind {
     Nothing,
-    File {
-        file: File,
-        /// Octets in it.
-        written: u64,
-        /// Octets that are to be written next.
-        pending: Vec<u8>,
-    },
-    Failed(io::Error),
+    File(Writing),
+    Failed(KeepError),
+}
+
+#[derive(Debug)]
+struct Writing {
+    file: Unnamed,
+    /// Octets in it.
+    written: u64,
+    /// Octets that are to be written next.
+    pending: Vec<u8>,
+    _leased: OwnedSemaphorePermit,
+}
+
+/// Why content cannot be kept. What the operator should know is logged where it
+/// happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeepError {
+    /// Neither memory nor disk has room.
+    #[error("no room for the content")]
+    NoRoom,
+    /// The header section does not end in the front.
+    #[error("header section over {FRONT} octets")]
+    LongHeader,
+    /// The disk fails in another way.
+    #[error("the disk does not take the content")]
+    Disk,
 }
 
 /// The content of a message as it came, dots unstuffed.
 #[derive(Debug, Default)]
 pub struct Content {
     front: Vec<u8>,
-    behind: Option<(File, u64)>,
+    behind: Option<(Unnamed, u64)>,
     _leased: Vec<OwnedSemaphorePermit>,
 }
 
+/// A file without a name.
+#[derive(Debug)]
+struct Unnamed(Option<File>);
+
 impl Spool {
-    /// Keeps `memory` octets of all messages together in memory, beside a little of
-    /// each, and the rest in files in `directory`.
+    /// Keeps at most `memory` octets of all messages together in memory, and the rest
+    /// in files in `directory`.
     pub fn new(directory: PathBuf, memory: u64) -> Self {
         let leases = usize::try_from(memory).unwrap_or(usize::MAX) / LEASE;
+        let half = |leases: usize| Arc::new(Semaphore::new(leases.min(Semaphore::MAX_PERMITS)));
         Self {
             directory: directory.into(),
-            memory: Arc::new(Semaphore::new(leases.min(Semaphore::MAX_PERMITS))),
+            essential: half(leases.div_ceil(2)),
+            ample: half(leases / 2),
         }
     }
 
-    /// Begins a message.
+    /// Begins a message. [`Receiving::error`] says at once if there is no memory for it.
     pub fn receive(&self) -> Receiving {
-        Receiving {
+        let mut receiving = Receiving {
             spool: self.clone(),
             front: Vec::new(),
             leased: Vec::new(),
             behind: Behind::Nothing,
+        };
+        if !receiving.fits() {
+            receiving.fail(KeepError::NoRoom);
         }
+        receiving
+    }
+
+    fn lease_essential(&self, leases: u32) -> Option<OwnedSemaphorePermit> {
+        let essential = Arc::clone(&self.essential).try_acquire_many_owned(leases);
+        essential.ok().or_else(|| self.lease_ample(leases))
+    }
+
+    fn lease_ample(&self, leases: u32) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.ample).try_acquire_many_owned(leases).ok()
     }
 }
 
 impl Receiving {
-    /// Where the next octets go; call [`Receiving::settle`] after some have come.
+    /// Where the next octets go; call [`Receiving::settle`] after each read.
     pub fn room(&mut self) -> &mut Vec<u8> {
         match &mut self.behind {
-            Behind::File { pending, .. } => pending,
+            Behind::File(writing) => &mut writing.pending,
             Behind::Nothing | Behind::Failed(_) => &mut self.front,
         }
     }
 
-    /// Moves to disk what is too much for memory. An error shows at the end.
+    /// Moves to disk what is too much for memory. What goes wrong is told by
+    /// [`Receiving::error`] and at the end; until then whatever comes is thrown away.
     pub async fn settle(&mut self) {
-        match &mut self.behind {
+        match &self.behind {
             Behind::Nothing => {
                 if !self.fits() {
                     self.begin_file().await;
                 }
             }
-            Behind::File { pending, .. } if pending.len() >= PIECE => self.write().await,
+            Behind::File(writing) if writing.pending.len() < PIECE => {}
+            Behind::File(_) => self.write().await,
             Behind::Failed(_) => self.front = Vec::new(),
-            Behind::File { .. } => {}
+        }
+    }
+
+    /// What has gone wrong so far.
+    pub fn error(&self) -> Option<KeepError> {
+        match self.behind {
+            Behind::Failed(error) => Some(error),
+            Behind::Nothing | Behind::File(_) => None,
         }
     }
 
@@ -116,20 +171,20 @@ impl Receiving {
     pub fn discard(&mut self) {
         self.front = Vec::new();
         self.leased = Vec::new();
-        self.behind = Behind::Nothing;
+        if let Behind::File(_) = self.behind {
+            self.behind = Behind::Nothing;
+        }
     }
 
     /// The whole of it.
     ///
     /// # Errors
-    /// The disk's.
-    pub async fn finish(mut self) -> io::Result<Content> {
-        if let Behind::File { .. } = &self.behind {
-            self.write().await;
-        }
+    /// What went wrong, then or earlier.
+    pub async fn finish(mut self) -> Result<Content, KeepError> {
+        self.write().await;
         let behind = match self.behind {
             Behind::Nothing => None,
-            Behind::File { file, written, .. } => Some((file, written)),
+            Behind::File(Writing { file, written, .. }) => Some((file, written)),
             Behind::Failed(error) => return Err(error),
         };
         Ok(Content {
@@ -139,68 +194,114 @@ impl Receiving {
         })
     }
 
-    /// Whether the front may grow by another read.
+    /// Whether the front may grow by another read, which may go a little over.
     fn fits(&mut self) -> bool {
-        if self.front.len() >= FRONT {
+        let length = self.front.len();
+        if length >= FRONT {
             return false;
         }
-        while self.front.len() >= FREE + self.leased.len() * LEASE {
-            match Arc::clone(&self.spool.memory).try_acquire_owned() {
-                Ok(lease) => self.leased.push(lease),
-                Err(_) => return false,
+        while length >= self.leased.len() * LEASE {
+            let lease = match length < SMALLEST_FRONT {
+                true => self.spool.lease_essential(1),
+                false => self.spool.lease_ample(1),
+            };
+            let Some(lease) = lease else { return false };
+            self.leased.push(lease);
+            if length > 0 {
+                // Growing by itself it would double what was leased.
+                self.front.reserve_exact(2 * LEASE);
             }
         }
         true
     }
 
     async fn begin_file(&mut self) {
+        if !header_ends_in(&self.front) {
+            // With more memory its end might have been found.
+            return self.fail(match self.front.len() < FRONT {
+                true => KeepError::NoRoom,
+                false => KeepError::LongHeader,
+            });
+        }
+        let Some(lease) = self.spool.lease_essential((PIECE / LEASE) as u32) else {
+            return self.fail(KeepError::NoRoom);
+        };
         let directory = Arc::clone(&self.spool.directory);
         let made = blocking(move || {
             crate::directory::make(&directory)?;
             tempfile::tempfile_in(&directory)
         });
-        self.behind = match made.await {
-            Ok(file) => Behind::File {
-                file,
-                written: 0,
-                pending: Vec::new(),
-            },
-            Err(error) => self.failed(error),
-        };
+        match made.await {
+            Ok(file) => {
+                self.behind = Behind::File(Writing {
+                    file: Unnamed(Some(file)),
+                    written: 0,
+                    pending: Vec::with_capacity(PIECE + LEASE),
+                    _leased: lease,
+                });
+            }
+            Err(error) => self.fail_on_disk(&error),
+        }
     }
 
     async fn write(&mut self) {
-        let behind = std::mem::replace(&mut self.behind, Behind::Nothing);
-        let Behind::File {
-            mut file,
-            written,
-            mut pending,
-        } = behind
-        else {
-            self.behind = behind;
-            return;
-        };
-        let wrote = blocking(move || {
-            file.write_all(&pending)?;
-            let written = written + pending.len() as u64;
-            pending.clear();
-            Ok(Behind::File {
-                file,
-                written,
-                pending,
-            })
-        });
-        self.behind = match wrote.await {
-            Ok(behind) => behind,
-            Err(error) => self.failed(error),
-        };
+        match std::mem::replace(&mut self.behind, Behind::Nothing) {
+            Behind::File(writing) => match blocking(move || writing.write()).await {
+                Ok(writing) => self.behind = Behind::File(writing),
+                Err(error) => self.fail_on_disk(&error),
+            },
+            behind => self.behind = behind,
+        }
     }
 
-    fn failed(&mut self, error: io::Error) -> Behind {
-        tracing::error!(path = %self.spool.directory.display(), %error, "content could not be kept on disk");
-        self.discard();
-        Behind::Failed(error)
+    fn fail_on_disk(&mut self, error: &io::Error) {
+        let path = self.spool.directory.display();
+        tracing::error!(%path, %error, "content could not be kept on disk");
+        self.fail(match error.kind() {
+            io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::FileTooLarge => KeepError::NoRoom,
+            _ => KeepError::Disk,
+        });
     }
+
+    fn fail(&mut self, error: KeepError) {
+        self.discard();
+        self.behind = Behind::Failed(error);
+    }
+}
+
+impl Writing {
+    fn write(mut self) -> io::Result<Self> {
+        self.file.get()?.write_all_at(&self.pending, self.written)?;
+        self.written += self.pending.len() as u64;
+        self.pending.clear();
+        Ok(self)
+    }
+}
+
+impl Unnamed {
+    /// The file, which is there until it is dropped.
+    fn get(&self) -> io::Result<&File> {
+        self.0
+            .as_ref()
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+/// To close the last descriptor of a long file is to give its blocks back, which is work
+/// for a thread that may wait.
+impl Drop for Unnamed {
+    fn drop(&mut self) {
+        if let (Some(file), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn_blocking(move || drop(file));
+        }
+    }
+}
+
+/// Whether content that begins so has the end of its header section in it.
+fn header_ends_in(front: &[u8]) -> bool {
+    front.starts_with(b"\r\n") || memchr::memmem::find(front, b"\r\n\r\n").is_some()
 }
 
 impl Content {
@@ -228,13 +329,6 @@ impl Content {
         &self.front
     }
 
-    /// Whether the header section ends in the front. Where all is in the front, it does.
-    pub fn has_whole_header(&self) -> bool {
-        self.behind.is_none()
-            || self.front.starts_with(b"\r\n")
-            || memchr::memmem::find(&self.front, b"\r\n\r\n").is_some()
-    }
-
     /// Reads octets behind the front, from `offset` into the whole content on; 0 is the
     /// end. May wait for a disk: not for a thread that must not.
     ///
@@ -242,7 +336,9 @@ impl Content {
     /// The disk's.
     pub fn read_behind_front(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         match &self.behind {
-            Some((file, _)) => file.read_at(buffer, offset.saturating_sub(self.front.len() as u64)),
+            Some((file, _)) => file
+                .get()?
+                .read_at(buffer, offset.saturating_sub(self.front.len() as u64)),
             None => Ok(0),
         }
     }
@@ -255,95 +351,4 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .unwrap_or_else(|lost| Err(io::Error::other(lost)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    async fn receive(spool: &Spool, octets: &[u8]) -> io::Result<Content> {
-        let mut receiving = spool.receive();
-        for piece in octets.chunks(8 << 10) {
-            receiving.room().extend_from_slice(piece);
-            receiving.settle().await;
-        }
-        receiving.finish().await
-    }
-
-    fn whole(content: &Content) -> Vec<u8> {
-        let mut octets = content.front().to_vec();
-        let mut buffer = [0; 1000];
-        loop {
-            let read = content
-                .read_behind_front(octets.len() as u64, &mut buffer)
-                .expect("the file can be read");
-            if read == 0 {
-                return octets;
-            }
-            octets.extend_from_slice(&buffer[..read]);
-        }
-    }
-
-    fn octets(length: usize) -> Vec<u8> {
-        (0..length).map(|at| (at % 251) as u8).collect()
-    }
-
-    #[tokio::test]
-    async fn long_content_comes_back_whole_and_leaves_no_file() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let path = directory.path().join("spool");
-        let spool = Spool::new(path.clone(), 64 << 20);
-        for length in [0, 1000, FRONT, FRONT + 1, (3 << 20) + 17] {
-            let sent = octets(length);
-            let content = receive(&spool, &sent).await.expect("kept");
-            assert_eq!(content.len(), length as u64);
-            assert!(content.front().len() <= FRONT + (8 << 10), "{length}");
-            assert!(whole(&content) == sent, "{length}");
-        }
-        let left = std::fs::read_dir(path).expect("it was made").count();
-        assert_eq!(left, 0);
-    }
-
-    #[tokio::test]
-    async fn fronts_share_what_memory_there_is() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let spool = Spool::new(directory.path().to_owned(), 2 * LEASE as u64);
-        let sent = octets(300 << 10);
-        let first = receive(&spool, &sent).await.expect("kept");
-        let second = receive(&spool, &sent).await.expect("kept");
-        assert_eq!(first.front().len(), FREE + 2 * LEASE);
-        assert_eq!(second.front().len(), FREE, "the first has the rest");
-        assert!(whole(&second) == sent);
-        drop(first);
-        let third = receive(&spool, &sent).await.expect("kept");
-        assert_eq!(third.front().len(), FREE + 2 * LEASE, "given back");
-    }
-
-    #[tokio::test]
-    async fn a_disk_that_fails_is_an_error_at_the_end() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let file = directory.path().join("not-a-directory");
-        std::fs::write(&file, "").expect("written");
-        let spool = Spool::new(file, 64 << 20);
-        assert!(receive(&spool, &octets(2 << 20)).await.is_err());
-        assert!(receive(&spool, &octets(1000)).await.is_ok());
-    }
-
-    #[test]
-    fn where_the_header_section_ends() {
-        let behind = || Some((tempfile::tempfile().expect("a file"), 1));
-        for (front, whole) in [
-            ("A: b\r\n\r\nbody", true),
-            ("\r\nbody", true),
-            ("A: b\r\nC: d\r\n", false),
-        ] {
-            let content = Content {
-                front: front.into(),
-                behind: behind(),
-                _leased: Vec::new(),
-            };
-            assert_eq!(content.has_whole_header(), whole, "{front:?}");
-        }
-        assert!(Content::in_memory(b"A: b\r\n".to_vec()).has_whole_header());
-    }
 }

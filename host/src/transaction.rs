@@ -215,8 +215,12 @@ impl Transaction {
     /// The content for these recipients was refused.
     pub async fn refused(&mut self, host: &Host, permits: Vec<Permit>, reply: &Reply) {
         self.give_up();
+        let outcome = match reply.code() {
+            500.. => Outcome::Refused,
+            _ => Outcome::Deferred,
+        };
         for permit in &permits {
-            evidence::outcome(host, permit, Outcome::Refused, Some(reply), String::new()).await;
+            evidence::outcome(host, permit, outcome, Some(reply), String::new()).await;
         }
     }
 

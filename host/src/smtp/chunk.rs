@@ -12,11 +12,19 @@ use super::data::ContentFault;
 /// it means no mail.
 const ABSURD: u64 = 2;
 
+/// Chunks of fewer octets are counted: they cost more as commands than as content.
+pub const SMALL: u64 = 1024;
+
+/// Most of these in one message. A client that sends line by line gets a letter through;
+/// one that sends octet by octet is stopped.
+pub const MAX_SMALL: usize = 1000;
+
 /// Reads the chunks of one message.
 #[derive(Debug)]
 pub struct Chunks {
     limit: u64,
-    kept: u64,
+    taken: u64,
+    small: usize,
     after_cr: bool,
     fault: Option<ContentFault>,
 }
@@ -26,19 +34,31 @@ impl Chunks {
     pub fn new(limit: u64) -> Self {
         Self {
             limit,
-            kept: 0,
+            taken: 0,
+            small: 0,
             after_cr: false,
             fault: None,
         }
     }
 
-    /// Takes octets of a chunk, and puts those that are to be kept into `kept`.
-    pub fn push(&mut self, input: &[u8], kept: &mut Vec<u8>) {
-        self.check(input);
-        self.kept += input.len() as u64;
-        if self.kept > self.limit {
+    /// Takes the length of the next chunk. One that goes over the limit need not come
+    /// before it is refused, though it is read all the same.
+    pub fn begin(&mut self, size: u64, last: bool) {
+        if self.taken.saturating_add(size) > self.limit {
             self.refuse(ContentFault::TooLarge);
         }
+        if size < SMALL && !last {
+            self.small += 1;
+        }
+        if self.small > MAX_SMALL {
+            self.refuse(ContentFault::TooManyChunks);
+        }
+    }
+
+    /// Takes octets of that chunk, and puts those that are to be kept into `kept`.
+    pub fn push(&mut self, input: &[u8], kept: &mut Vec<u8>) {
+        self.check(input);
+        self.taken += input.len() as u64;
         if self.fault.is_none() {
             kept.extend_from_slice(input);
         }
@@ -86,9 +106,10 @@ impl Chunks {
     }
 }
 
-/// Whether a chunk of this size is read at all, to be taken or thrown away.
-pub fn is_readable(size: u64, limit: u64) -> bool {
-    size <= limit.saturating_mul(ABSURD)
+/// Most octets of one chunk, or of all that follow a refused one, that are read to be
+/// thrown away.
+pub fn most_readable(limit: u64) -> u64 {
+    limit.saturating_mul(ABSURD)
 }
 
 #[cfg(test)]
@@ -101,6 +122,7 @@ mod tests {
     fn read(pieces: &[&[u8]], limit: u64) -> Result<Vec<u8>, ContentFault> {
         let (mut chunks, mut kept) = (Chunks::new(limit), Vec::new());
         for piece in pieces {
+            chunks.begin(piece.len() as u64, false);
             chunks.push(piece, &mut kept);
         }
         chunks.finish().map(|()| kept)
@@ -127,15 +149,51 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_chunk_that_is_too_much_is_refused_before_it_comes() {
+        let mut chunks = Chunks::new(10);
+        chunks.begin(10, false);
+        chunks.push(b"1234567890", &mut Vec::new());
+        assert_eq!(chunks.fault(), None);
+        for size in [1, u64::MAX] {
+            let mut chunks = Chunks {
+                taken: 10,
+                ..Chunks::new(10)
+            };
+            chunks.begin(size, true);
+            assert_eq!(chunks.fault(), Some(ContentFault::TooLarge), "{size}");
+        }
+    }
+
+    #[test]
+    fn small_chunks_are_counted() {
+        let mut chunks = Chunks::new(u64::MAX);
+        for _ in 0..MAX_SMALL {
+            chunks.begin(SMALL, false);
+            chunks.begin(0, false);
+        }
+        chunks.begin(1, true);
+        assert_eq!(chunks.fault(), None);
+        chunks.begin(SMALL - 1, false);
+        assert_eq!(chunks.fault(), Some(ContentFault::TooManyChunks));
+    }
+
     proptest! {
         /// In any chunks, content is taken or refused as DATA would.
         #[test]
         fn as_data_would(
             lines in proptest::collection::vec("[.a\0\r\n]{0,6}", 0..8),
-            size in 1_usize..9,
+            cuts in proptest::collection::vec(0_usize..9, 0..40),
         ) {
             let content: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
-            let pieces: Vec<&[u8]> = content.as_bytes().chunks(size).collect();
+            let mut rest = content.as_bytes();
+            let mut pieces = Vec::new();
+            for cut in cuts {
+                let (piece, behind) = rest.split_at(cut.min(rest.len()));
+                pieces.push(piece);
+                rest = behind;
+            }
+            pieces.push(rest);
             let stuffed = if content.starts_with('.') { format!(".{content}") } else { content.clone() };
             let stuffed = stuffed.replace("\r\n.", "\r\n..") + ".\r\n";
             let (mut data, mut kept) = (Data::new(20), Vec::new());

@@ -100,7 +100,18 @@ impl Command {
     }
 
     /// Parses a line without its CRLF.
+    ///
+    /// # Errors
+    /// Why it is no command. [`CommandError::Bdat`] for whatever anybody might take for
+    /// BDAT, since octets may follow that are no commands.
     pub fn parse(line: &[u8]) -> Result<Self, CommandError> {
+        Self::parse_line(line).map_err(|error| match begins_like_bdat(line) {
+            true => CommandError::Bdat,
+            false => error,
+        })
+    }
+
+    fn parse_line(line: &[u8]) -> Result<Self, CommandError> {
         let text = std::str::from_utf8(line).map_err(|_| CommandError::NotText)?;
         if text.chars().any(|c| c.is_control() && c != '\t') {
             return Err(CommandError::NotText);
@@ -112,6 +123,11 @@ impl Command {
             rest.trim_start_matches([' ', '\t']),
         )
     }
+}
+
+fn begins_like_bdat(line: &[u8]) -> bool {
+    let verb = line.trim_ascii_start().get(..4);
+    verb.is_some_and(|verb| verb.eq_ignore_ascii_case(b"BDAT"))
 }
 
 fn parse_verb(verb: &str, rest: &str) -> Result<Command, CommandError> {
@@ -146,17 +162,14 @@ fn bare(command: Command, rest: &str, syntax: &'static str) -> Result<Command, C
 
 /// A length of more than 64 bits is as absurd as the largest.
 fn bdat(rest: &str) -> Result<Command, CommandError> {
-    let mut words = rest.split_whitespace();
-    let size = words.next().and_then(size).ok_or(CommandError::Bdat)?;
-    let last = match words.next() {
-        None => false,
-        Some(word) if word.eq_ignore_ascii_case("LAST") => true,
-        Some(_) => return Err(CommandError::Bdat),
+    let words = rest.split([' ', '\t']).filter(|word| !word.is_empty());
+    let (octets, last) = match words.collect::<Vec<_>>().as_slice() {
+        [octets] => (*octets, false),
+        [octets, last] if last.eq_ignore_ascii_case("LAST") => (*octets, true),
+        _ => return Err(CommandError::Bdat),
     };
-    match words.next() {
-        None => Ok(Command::Bdat { size, last }),
-        Some(_) => Err(CommandError::Bdat),
-    }
+    let size = size(octets).ok_or(CommandError::Bdat)?;
+    Ok(Command::Bdat { size, last })
 }
 
 /// Any word of at most 255 octets: the name is a claim, and refusing odd ones only
@@ -259,6 +272,10 @@ fn mail_parameters(rest: &str) -> Result<MailParameters, CommandError> {
         let fault = || CommandError::BadParameter(name.clone());
         let sound = match (name.as_str(), value) {
             ("SIZE", Some(value)) => set(&mut parameters.size, size(value).ok_or_else(fault)?),
+            // Known, and not offered: content would have to be kept as it is.
+            ("BODY", Some(value)) if value.eq_ignore_ascii_case("BINARYMIME") => {
+                return Err(CommandError::UnknownParameter("BODY=BINARYMIME".into()));
+            }
             ("BODY", Some(value)) => set(&mut parameters.body, body(value).ok_or_else(fault)?),
             ("SMTPUTF8", None) => !std::mem::replace(&mut parameters.smtputf8, true),
             ("REQUIRETLS", None) => !std::mem::replace(&mut parameters.requiretls, true),

@@ -7,6 +7,8 @@
 
 use memchr::memchr3;
 
+use crate::content::KeepError;
+
 /// Why content is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContentFault {
@@ -19,8 +21,22 @@ pub enum ContentFault {
     /// The header section is longer than [`FRONT`](crate::content::FRONT), so it cannot
     /// be searched for what only we may write.
     LongHeader,
+    /// In too many small chunks.
+    TooManyChunks,
     /// The host has no room for it.
     NoRoom,
+    /// The host's disk does not take it.
+    NotKept,
+}
+
+impl From<KeepError> for ContentFault {
+    fn from(error: KeepError) -> Self {
+        match error {
+            KeepError::NoRoom => Self::NoRoom,
+            KeepError::LongHeader => Self::LongHeader,
+            KeepError::Disk => Self::NotKept,
+        }
+    }
 }
 
 impl ContentFault {

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use super::chunk::{MAX_SMALL, SMALL};
 use super::command::CommandError;
 use super::data::ContentFault;
 use super::line::{LineFault, MAX_LINE};
@@ -260,6 +261,16 @@ pub fn bad_content(fault: ContentFault, limit: u64, receipt: Option<ReceiptId>) 
             552,
             "5.3.4",
             format!("Header section over the limit of {FRONT} octets"),
+        ),
+        ContentFault::TooManyChunks => (
+            550,
+            "5.5.0",
+            format!("Over {MAX_SMALL} chunks of less than {SMALL} octets"),
+        ),
+        ContentFault::NotKept => (
+            451,
+            "4.3.0",
+            "Message not stored, please try again later".into(),
         ),
         ContentFault::NoRoom => (
             452,

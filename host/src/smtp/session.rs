@@ -32,7 +32,7 @@ mod tests;
 /// messages; a session that only makes noise keeps a place from others.
 const IDLE_COMMANDS: usize = 100;
 
-/// What is said to MAIL, RCPT and DATA between chunks (RFC 3030, section 3).
+/// What is said to MAIL, RCPT and DATA between chunks (RFC 3030, section 2).
 const CHUNKS_HAVE_BEGUN: &str = "Send the rest of the content with BDAT, or RSET to start anew";
 
 /// A session.
@@ -65,8 +65,8 @@ enum State {
     Chunk(Envelope, u64),
     /// Some chunks have come, and not the last.
     Chunks(Envelope, Box<Incoming>),
-    /// The content was refused with this reply, and so are the chunks that follow.
-    Spoiled(Helo, Reply),
+    /// The content was refused with a reply, and so are the chunks that follow.
+    Spoiled(Spoiled),
     /// Takes an answer, not input: the targets have the message.
     Delivering(Helo),
     /// After STARTTLS was granted.
@@ -81,6 +81,16 @@ pub struct Incoming {
     pub chunks: Chunks,
     /// What they said.
     pub receiving: Receiving,
+}
+
+/// What is left of a message whose content was refused.
+#[derive(Debug)]
+struct Spoiled {
+    helo: Helo,
+    reply: Reply,
+    /// Octets of chunks that may still be thrown away: what a client may have sent before
+    /// it saw the reply.
+    patience: u64,
 }
 
 /// What came of asking about a recipient.
@@ -243,7 +253,7 @@ impl Session {
                 "2.0.0",
                 "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT STARTTLS (RFC 5321, RFC 3030, RFC 3207)",
             )),
-            Command::Bdat { size, .. } if !chunk::is_readable(size, self.profile.message_size) => {
+            Command::Bdat { size, .. } if size > chunk::most_readable(self.profile.message_size) => {
                 self.close(reply::bad_content(
                     ContentFault::TooLarge,
                     self.profile.message_size,
@@ -332,7 +342,7 @@ impl Session {
                     .extend(envelope.permits);
                 self.go(State::Greeted(helo), ok)
             }
-            State::Spoiled(helo, _) => self.go(State::Greeted(helo), ok),
+            State::Spoiled(spoiled) => self.go(State::Greeted(spoiled.helo), ok),
             state => self.go(state, ok),
         }
     }
@@ -347,7 +357,7 @@ impl Session {
             return self.error(reply);
         }
         match self.take() {
-            State::Greeted(helo) | State::Spoiled(helo, _) => {
+            State::Greeted(helo) | State::Spoiled(Spoiled { helo, .. }) => {
                 let mail = Arc::new(Mail {
                     helo,
                     sender,
@@ -383,17 +393,27 @@ impl Session {
             ));
         }
         if parameters.requiretls && !self.secured {
-            return Some(Reply::new(
-                530,
-                "5.7.10",
-                "REQUIRETLS needs TLS: issue a STARTTLS command first",
-            ));
+            return Some(self.require_tls_in_clear());
         }
         let too_large = parameters
             .size
             .is_some_and(|size| size > self.profile.message_size);
         too_large
             .then(|| reply::bad_content(ContentFault::TooLarge, self.profile.message_size, None))
+    }
+
+    /// REQUIRETLS is no extension of a session in clear (RFC 8689, section 2).
+    fn require_tls_in_clear(&self) -> Reply {
+        match self.profile.starttls {
+            StartTls::Never => reply::bad_command(&CommandError::UnknownParameter(
+                "REQUIRETLS without TLS".into(),
+            )),
+            StartTls::Offered | StartTls::Unavailable => Reply::new(
+                530,
+                "5.7.0",
+                "REQUIRETLS needs TLS: issue a STARTTLS command first",
+            ),
+        }
     }
 
     fn rcpt(&mut self, recipient: Recipient, international: bool) -> Step {

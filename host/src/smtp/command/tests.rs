@@ -74,6 +74,10 @@ fn refused_lines() {
         ),
         ("MAIL FROM:<a@b.example> BODY=9BIT", "bad parameter BODY"),
         (
+            "MAIL FROM:<a@b.example> BODY=BinaryMIME",
+            "parameter BODY=BINARYMIME is not supported",
+        ),
+        (
             "MAIL FROM:<a@b.example> AUTH=<>",
             "parameter AUTH is not supported",
         ),
@@ -101,7 +105,7 @@ fn refused_lines() {
 
 #[test]
 fn parameters() {
-    let line = "MAIL FROM:<δ@b.example> BODY=8bitmime SMTPUTF8 SIZE=1000";
+    let line = "MAIL FROM:<δ@b.example> BODY=8bitmime SMTPUTF8 requiretls SIZE=1000";
     let Ok(Command::Mail {
         international,
         parameters,
@@ -115,9 +119,48 @@ fn parameters() {
         size: Some(1000),
         body: Some(Body::EightBitMime),
         smtputf8: true,
-        requiretls: false,
+        requiretls: true,
     };
     assert_eq!(parameters, expected);
+}
+
+#[test]
+fn chunks() {
+    for (line, size, last) in [
+        ("BDAT 0", 0, false),
+        ("bdat 12 last", 12, true),
+        ("BDAT \t 12  LAST ", 12, true),
+        ("BDAT 99999999999999999999 LAST", u64::MAX, true),
+    ] {
+        let expected = Command::Bdat { size, last };
+        assert_eq!(Command::parse(line.as_bytes()), Ok(expected), "{line}");
+    }
+}
+
+/// Whoever else might take it for BDAT takes what follows for content.
+#[test]
+fn what_is_like_a_chunk_is_no_ordinary_error() {
+    for line in [
+        "BDAT",
+        "BDAT LAST",
+        "BDAT -1",
+        "BDAT +1",
+        "BDAT 0x10",
+        "BDAT 1 LAST LAST",
+        "BDAT 1 FIRST",
+        "BDAT 1,LAST",
+        "BDAT 999999999999999999999",
+        "BDAT 5\u{a0}LAST",
+        "BDAT\u{a0}5",
+        "BDAT5",
+        " BDAT 5",
+        "\tbdat 5",
+        "BDAT 5\0",
+    ] {
+        let parsed = Command::parse(line.as_bytes());
+        assert_eq!(parsed, Err(CommandError::Bdat), "{line:?}");
+    }
+    assert_eq!(Command::parse(b"BDAT \xff"), Err(CommandError::Bdat));
 }
 
 proptest! {

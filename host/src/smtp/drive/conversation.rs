@@ -196,13 +196,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                     let reply = offered.instrument(span).await;
                     self.session.offered(reply)
                 }
-                Step::Receive(reply) => {
-                    self.say(&reply);
-                    match self.receive().await? {
-                        Ok(content) => self.session.received(content),
-                        Err(reply) => self.session.close(reply),
-                    }
-                }
+                Step::Receive(reply) => match self.receive(&reply).await? {
+                    Ok(content) => self.session.received(content),
+                    Err(reply) => self.session.close(reply),
+                },
                 Step::Chunk { size, last, before } => {
                     match self.read_chunk(size, last, before).await? {
                         Ok(Chunk::Last(content)) => self.session.received(content),

@@ -4,16 +4,14 @@
 //! **No octet of a chunk is ever a command**: a chunk that is refused is read to its
 //! end and thrown away.
 
-use super::{CHUNKS_HAVE_BEGUN, Incoming, Session, State, Step};
+use super::{CHUNKS_HAVE_BEGUN, Incoming, Session, Spoiled, State, Step};
 use crate::content::Content;
 use crate::decision::Permit;
+use crate::facts::Helo;
+use crate::smtp::chunk;
 use crate::smtp::data::ContentFault;
 use crate::smtp::envelope::Envelope;
 use crate::smtp::reply::{self, Reply};
-
-/// Smallest chunk in octets that is not counted among those: a message in smaller
-/// ones costs more in commands than in content.
-const SMALL_CHUNK: u64 = 1024;
 
 impl Session {
     /// Takes the content, read to its end, or what is wrong with it.
@@ -48,8 +46,7 @@ impl Session {
             }
             Err(fault) => {
                 let reply = self.content_refused(&envelope, fault);
-                let helo = envelope.mail.helo.clone();
-                self.state = State::Spoiled(helo, reply.clone());
+                self.spoil(envelope.mail.helo.clone(), reply.clone());
                 Step::Refuse(envelope.permits, reply)
             }
         }
@@ -83,30 +80,28 @@ impl Session {
         }
     }
 
+    /// Whatever the state: the octets of the chunk are read, or the session is closed.
     pub(super) fn bdat(&mut self, size: u64, last: bool) -> Step {
-        self.count_chunk(size, last);
         match self.take() {
-            State::Transaction(envelope) if !envelope.permits.is_empty() => {
-                self.read_chunk(envelope, None, size, last)
-            }
-            State::Chunks(envelope, before) => self.read_chunk(envelope, Some(before), size, last),
-            State::Spoiled(helo, reply) => {
-                self.state = match last {
-                    true => State::Greeted(helo),
-                    false => State::Spoiled(helo, reply.clone()),
-                };
-                Step::Skip(size, reply)
-            }
-            State::Transaction(envelope) => {
+            State::Transaction(envelope) if envelope.permits.is_empty() => {
                 let asked = envelope.asked;
-                self.state = State::Transaction(envelope);
                 let reply = Reply::new(554, "5.5.1", "No valid recipients");
+                let helo = envelope.mail.helo.clone();
+                match last {
+                    true => self.state = State::Greeted(helo),
+                    false => self.spoil(helo, reply.clone()),
+                }
+                // A target may have been asked and have refused.
+                self.abandoned.get_or_insert_default();
                 // Whoever pipelines cannot know yet that a policy refused them all.
                 match asked {
                     0 => self.skip(size, reply),
                     _ => Step::Skip(size, reply),
                 }
             }
+            State::Transaction(envelope) => self.read_chunk(envelope, None, size, last),
+            State::Chunks(envelope, before) => self.read_chunk(envelope, Some(before), size, last),
+            State::Spoiled(spoiled) => self.throw_away(spoiled, size, last),
             state => {
                 self.state = state;
                 self.skip(size, Reply::new(503, "5.5.1", "Send MAIL and RCPT first"))
@@ -114,11 +109,33 @@ impl Session {
         }
     }
 
-    /// Chunks of a reasonable size, and last ones, are no noise.
-    fn count_chunk(&mut self, size: u64, last: bool) {
-        if last || size >= SMALL_CHUNK {
+    /// The message can only be begun anew.
+    fn spoil(&mut self, helo: Helo, reply: Reply) {
+        self.state = State::Spoiled(Spoiled {
+            helo,
+            reply,
+            patience: chunk::most_readable(self.profile.message_size),
+        });
+    }
+
+    /// A chunk of a message that is refused already (RFC 3030, section 2).
+    fn throw_away(&mut self, spoiled: Spoiled, size: u64, last: bool) -> Step {
+        let Some(patience) = spoiled.patience.checked_sub(size) else {
+            return self.close(reply::too_many_errors());
+        };
+        let reply = spoiled.reply.clone();
+        self.state = match last {
+            true => State::Greeted(spoiled.helo),
+            false => State::Spoiled(Spoiled {
+                patience,
+                ..spoiled
+            }),
+        };
+        if size >= chunk::SMALL {
+            // Counted by its octets.
             self.idle = 0;
         }
+        Step::Skip(size, reply)
     }
 
     fn read_chunk(
@@ -128,6 +145,8 @@ impl Session {
         size: u64,
         last: bool,
     ) -> Step {
+        // Counted as a chunk.
+        self.idle = 0;
         self.state = match last {
             true => State::Content(envelope),
             false => State::Chunk(envelope, size),

@@ -10,6 +10,8 @@
 use std::collections::VecDeque;
 use std::path::Path;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::content::Spool;
 use crate::decision::{Refusal, Resolved, TlsOffer, judge};
@@ -85,6 +87,8 @@ struct Played {
     input: Vec<u8>,
     reading: Option<Reading>,
     happened: VecDeque<String>,
+    /// All lines that were taken for commands.
+    commands: Vec<String>,
 }
 
 impl Played {
@@ -110,6 +114,7 @@ impl Played {
             input: Vec::new(),
             reading: None,
             happened,
+            commands: Vec::new(),
         }
     }
 
@@ -145,6 +150,8 @@ impl Played {
             Front::More => None,
             Front::Fault(fault) => Some(self.session.bad_line(fault)),
             Front::Line(line, length) => {
+                self.commands
+                    .push(String::from_utf8_lossy(line).into_owned());
                 let step = self.session.command(line, self.input.len() > length);
                 self.input.drain(..length);
                 Some(step)
@@ -180,6 +187,7 @@ impl Played {
                 mut incoming,
             } => {
                 let octets: Vec<u8> = self.input.drain(..left).collect();
+                incoming.chunks.begin(left as u64, last);
                 incoming.chunks.push(&octets, incoming.receiving.room());
                 Some(self.chunk_read(incoming, last))
             }
@@ -212,7 +220,7 @@ impl Played {
                     let fresh = || {
                         Box::new(Incoming {
                             chunks: Chunks::new(1000),
-                            receiving: Spool::new("unused".into(), 0).receive(),
+                            receiving: Spool::new("unused".into(), 1 << 20).receive(),
                         })
                     };
                     self.reading = Some(Reading::Chunk {
@@ -257,6 +265,19 @@ impl Played {
 
     fn say(&mut self, reply: &Reply) {
         self.happened.push_back(format!("S: {reply}"));
+    }
+}
+
+impl Played {
+    /// Takes octets as they come from a socket.
+    fn take(&mut self, octets: &[u8], piece: usize) {
+        for piece in octets.chunks(piece) {
+            if self.happened.back().is_some_and(|last| last == "closed") {
+                return;
+            }
+            self.input.extend_from_slice(piece);
+            self.run();
+        }
     }
 }
 
@@ -336,4 +357,85 @@ fn a_session_that_only_makes_noise_is_ended() {
         "greeting, answers, farewell"
     );
     assert_eq!(played.happened.back().map(String::as_str), Some("closed"));
+}
+
+/// A line that is a command.
+fn line() -> impl Strategy<Value = (String, Vec<u8>)> {
+    let lines = [
+        "EHLO client.example",
+        "MAIL FROM:<a@b.example>",
+        "RCPT TO:<c@d.example>",
+        "RCPT TO:<refused@d.example>",
+        "RSET",
+        "NOOP",
+    ];
+    proptest::sample::select(lines.to_vec()).prop_map(|line| (line.to_owned(), Vec::new()))
+}
+
+/// A chunk full of what must not be one.
+fn chunk() -> impl Strategy<Value = (String, Vec<u8>)> {
+    let parts = [
+        "MAIL FROM:<x@evil.example>\r\n",
+        "QUIT\r\n",
+        "BDAT 1 LAST\r\n",
+        "BDAT 9999\r\n",
+        "\r\n.\r\n",
+        "\r",
+        "\n",
+        "\0",
+        "x",
+    ];
+    let parts = proptest::collection::vec(proptest::sample::select(parts.to_vec()), 0..6);
+    (parts, any::<bool>()).prop_map(|(parts, last)| {
+        let octets = parts.concat();
+        let last = if last { " LAST" } else { "" };
+        (format!("BDAT {}{last}", octets.len()), octets.into())
+    })
+}
+
+proptest! {
+    /// In whatever order a client sends what, and however it arrives.
+    #[test]
+    fn no_octet_of_a_chunk_is_a_command(
+        sent in proptest::collection::vec(prop_oneof![line(), chunk()], 0..30),
+        greeted in any::<bool>(),
+        piece in 1_usize..40,
+    ) {
+        let mut played = Played::new("");
+        if greeted {
+            played.take(b"EHLO client.example\r\n", 99);
+            played.take(b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n", 99);
+            played.commands.clear();
+        }
+        for (line, octets) in &sent {
+            played.take(&[line.as_bytes(), b"\r\n", octets].concat(), piece);
+        }
+        let closed = played.happened.back().is_some_and(|last| last == "closed");
+        let mut expected: Vec<_> = sent.iter().map(|(line, _)| line.clone()).collect();
+        if closed {
+            expected.truncate(played.commands.len());
+        }
+        prop_assert_eq!(played.commands, expected);
+    }
+
+    #[test]
+    fn no_bytes_are_a_panic(
+        parts in proptest::collection::vec(
+            prop_oneof![
+                proptest::collection::vec(any::<u8>(), 0..20),
+                line().prop_map(|(line, _)| format!("{line}\r\n").into_bytes()),
+                chunk().prop_map(|(line, octets)| [line.as_bytes(), b"\r\n", &octets].concat()),
+                Just(b"DATA\r\n".to_vec()),
+                Just(b".\r\n".to_vec()),
+                Just(b"STARTTLS\r\n".to_vec()),
+            ],
+            0..30,
+        ),
+        piece in 1_usize..40,
+    ) {
+        let mut played = Played::new("");
+        for part in parts {
+            played.take(&part, piece);
+        }
+    }
 }

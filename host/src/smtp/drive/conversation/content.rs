@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
 
 use super::{Conversation, READ};
-use crate::content::{Content, FRONT, Receiving};
+use crate::content::{Content, Receiving};
 use crate::smtp::chunk::Chunks;
 use crate::smtp::data::{ContentFault, Data, Progress};
 use crate::smtp::reply::{self, Reply};
@@ -35,10 +35,18 @@ struct Pace {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
-    /// Reads content to CRLF.CRLF, whatever is wrong with it.
-    pub(super) async fn receive(&mut self) -> io::Result<Read<Result<Content, ContentFault>>> {
-        let mut data = Data::new(self.service.host.limits.message_size);
+    /// Says that content may come, and reads it to CRLF.CRLF, whatever is wrong with it.
+    /// Where there is no memory for any, it need not come.
+    pub(super) async fn receive(
+        &mut self,
+        go_ahead: &Reply,
+    ) -> io::Result<Read<Result<Content, ContentFault>>> {
         let mut receiving = self.service.host.spool.receive();
+        if let Some(error) = receiving.error() {
+            return Ok(Ok(Err(error.into())));
+        }
+        self.say(go_ahead);
+        let mut data = Data::new(self.service.host.limits.message_size);
         let mut pace = self.pace();
         loop {
             let progress = data.push(&self.input, receiving.room());
@@ -70,6 +78,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                 receiving: self.service.host.spool.receive(),
             })
         });
+        incoming.chunks.begin(size, last);
         let mut left = size;
         let mut pace = self.pace();
         loop {
@@ -154,7 +163,8 @@ async fn chunk(incoming: Box<Incoming>, last: bool) -> Chunk {
     if last {
         return Chunk::Last(finish(chunks.finish(), receiving).await);
     }
-    Chunk::More(match chunks.fault() {
+    let unkept = receiving.error().map(ContentFault::from);
+    Chunk::More(match chunks.fault().or(unkept) {
         Some(fault) => Err(fault),
         None => Ok(Box::new(Incoming { chunks, receiving })),
     })
@@ -166,14 +176,5 @@ async fn finish(
     receiving: Receiving,
 ) -> Result<Content, ContentFault> {
     read?;
-    let content = receiving
-        .finish()
-        .await
-        .map_err(|_logged| ContentFault::NoRoom)?;
-    match content.has_whole_header() {
-        true => Ok(content),
-        // With more memory it might have been found.
-        false if content.front().len() < FRONT => Err(ContentFault::NoRoom),
-        false => Err(ContentFault::LongHeader),
-    }
+    Ok(receiving.finish().await?)
 }
