@@ -13,7 +13,9 @@ mod document;
 mod fault;
 mod host;
 mod keys;
+mod limits;
 mod list_table;
+mod network;
 mod observation;
 mod policy_table;
 mod read;
@@ -28,6 +30,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+use ipnet::IpNet;
 
 pub use fault::{Fault, Located, Position};
 pub use read::{ReadError, read};
@@ -145,6 +149,16 @@ pub struct Limits {
     pub recipients: usize,
     /// Most sessions at one time.
     pub sessions: usize,
+    /// Most sessions of one client at one time.
+    pub client_sessions: usize,
+    /// Most sessions of one network at one time.
+    pub network_sessions: usize,
+    /// New sessions of one client in a second.
+    pub client_session_rate: u32,
+    /// New TLS handshakes of one client in a second.
+    pub client_handshake_rate: u32,
+    /// Clients for whom the four above do not count.
+    pub exempt: Vec<IpNet>,
     /// Error replies in a session before it is closed with 421.
     pub errors: usize,
     /// Longest wait for a command.

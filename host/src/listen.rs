@@ -1,18 +1,36 @@
-//! Listeners: binding, accepting, and the bound on sessions.
+//! Listeners: binding, accepting, and the limits on who has a session.
 
-use std::io;
+mod admission;
+mod counts;
+mod descriptors;
+mod limit;
+mod rate;
+mod source;
+mod waiting;
+
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::task::TaskTracker;
+
+pub use admission::{Admission, Bounds, Place};
+pub use descriptors::sessions_that_fit;
+pub use limit::Limit;
+pub use source::Source;
+pub use waiting::Standing;
 
 use crate::host::{Host, Shutdown};
 use crate::smtp::drive::drive;
 use crate::smtp::listener::Listener;
+use crate::smtp::reply;
+
+/// Connections that the kernel may hold for us until they are accepted: as many as a
+/// Linux kernel takes unless it is told otherwise. A client that finds no room there
+/// waits a second before it knocks again.
+const BACKLOG: u32 = 4096;
 
 /// How long to wait after accepting failed, as it does when descriptors run out:
 /// long enough for sessions to end, short enough for clients not to notice.
@@ -32,16 +50,28 @@ pub struct Bound {
 pub struct Sessions {
     /// What they share.
     pub host: Arc<Host>,
-    /// One place each; no more sessions than places.
-    pub places: Arc<Semaphore>,
+    /// Who may have one.
+    pub admission: Arc<Admission>,
     /// Whom to wait for at the end.
     pub tracker: TaskTracker,
     /// When the end is.
     pub shutdown: Shutdown,
 }
 
-/// Accepts until the host stops, and starts a session for each connection while there
-/// is a place.
+/// Listens on an address; port 0 is any free port.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    // A host that is started again need not wait for the last one's connections.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Accepts until the host stops, and starts a session for each connection that is
+/// admitted.
 pub async fn accept(bound: Bound, sessions: Sessions) {
     loop {
         let accepted = tokio::select! {
@@ -61,28 +91,35 @@ pub async fn accept(bound: Bound, sessions: Sessions) {
 
 impl Sessions {
     fn start(&self, listener: &Arc<Listener>, socket: TcpStream, client: SocketAddr) {
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            self.host.metrics.limit_hit("sessions");
-            tracing::warn!(client.addr = %client, "too many sessions, turning a client away");
-            // On an implicit TLS listener a reply in clear means nothing.
-            if !listener.is_implicit() {
-                self.tracker.spawn(turn_away(socket));
-            }
-            return;
+        let place = match self.admit(client) {
+            Ok(place) => place,
+            Err(limit) => return self.turn_away(listener, socket, limit),
         };
         let (host, listener) = (Arc::clone(&self.host), Arc::clone(listener));
         let shutdown = self.shutdown.clone();
-        self.tracker.spawn(async move {
-            drive(host, listener, socket, client, shutdown).await;
-            drop(place);
-        });
+        self.tracker
+            .spawn(drive(host, listener, socket, client, place, shutdown));
     }
-}
 
-/// The reply is small enough for the socket's buffer, so this does not wait.
-async fn turn_away(mut socket: TcpStream) -> io::Result<()> {
-    socket
-        .write_all(b"421 4.3.2 Too many sessions, please try again later\r\n")
-        .await?;
-    socket.shutdown().await
+    fn admit(&self, client: SocketAddr) -> Result<Place, Limit> {
+        let mut place = self.admission.enter(client.ip())?;
+        place.admit(client.ip())?;
+        Ok(place)
+    }
+
+    /// A socket that is new takes a short reply at once, so that this does not wait.
+    fn turn_away(&self, listener: &Listener, socket: TcpStream, limit: Limit) {
+        // Where TLS begins with the first octet, a reply in clear means nothing.
+        if listener.is_implicit() {
+            return;
+        }
+        let reply = reply::limited(limit);
+        self.host.metrics.reply(reply.code());
+        let mut octets = Vec::new();
+        reply.write(&mut octets);
+        // Whether the client is still there to read it is its own affair.
+        let _ = socket
+            .into_std()
+            .and_then(|mut socket| socket.write_all(&octets));
+    }
 }

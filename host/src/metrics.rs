@@ -33,6 +33,7 @@ pub use session::SessionMeter;
 pub(crate) use words::Words;
 
 use crate::facts::{Tls, unix_seconds};
+use crate::listen::Limit;
 use crate::receipt::{Outcome, VerdictEvent};
 
 /// Everything that a host counts itself.
@@ -41,6 +42,7 @@ pub struct Metrics {
     started: u64,
     listeners: Mutex<BTreeMap<Box<str>, Arc<ListenerCounts>>>,
     limits: Words<1>,
+    sessions_limit: AtomicU64,
     handshakes: Words<3>,
     handshake_failures: Words<1>,
     replies: Replies,
@@ -128,7 +130,8 @@ impl Default for Metrics {
         Self {
             started: unix_seconds(SystemTime::now()),
             listeners: Mutex::default(),
-            limits: Words::default(),
+            limits: Words::of(Limit::ALL.iter().map(|limit| [limit.word()])),
+            sessions_limit: AtomicU64::new(0),
             handshakes: Words::default(),
             handshake_failures: Words::default(),
             replies: Replies((0..CODES).map(|_| AtomicU64::new(0)).collect()),
@@ -167,6 +170,11 @@ impl Metrics {
             return Arc::clone(known);
         }
         Arc::clone(listeners.entry(name.into()).or_default())
+    }
+
+    /// Most sessions that there may be at one time.
+    pub fn sessions_limit(&self, limit: usize) {
+        self.sessions_limit.store(limit as u64, Relaxed);
     }
 
     /// A limit turned something away. The word is a name in the code, never one from

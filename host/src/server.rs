@@ -6,8 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
@@ -17,7 +15,7 @@ use crate::deliver::{Ledger, LedgerError, Targets};
 use crate::directory;
 use crate::engine::{Engine, EngineError};
 use crate::host::{Host, RelayReceipts, SessionLimits, Shutdown};
-use crate::listen::{Bound, Sessions, accept};
+use crate::listen::{self, Admission, Bound, Bounds, Sessions, accept};
 use crate::metrics::{self, Endpoint, Metrics};
 use crate::receipt::journal::{Journal, JournalError, Writer};
 use crate::smtp::listener::{Listener, ListenerTls};
@@ -127,10 +125,11 @@ impl Server {
             tenant.target.prepare();
         }
         let ledger = Ledger::open(&config.data_dir.join("ledger"))?;
-        let bound = bind_all(config, tls.as_ref()).await?;
+        let bound = bind_all(config, tls.as_ref())?;
         let asked = bind_metrics(config).await?;
         let (journal, receipts) =
             Journal::start(&config.data_dir.join("receipts"), config.keep_receipts)?;
+        let admission = Admission::new(bounds(&config.limits), Arc::clone(&metrics));
         let host = Arc::new(Host {
             hostname: config.hostname.to_string(),
             limits: session_limits(&config.limits),
@@ -145,7 +144,7 @@ impl Server {
         });
         let sessions = Sessions {
             host,
-            places: Arc::new(Semaphore::new(config.limits.sessions)),
+            admission: Arc::new(admission),
             tracker: TaskTracker::new(),
             shutdown: Shutdown::default(),
         };
@@ -279,7 +278,7 @@ async fn bind_metrics(config: &Config) -> Result<Option<metrics::Bound>, metrics
     }
 }
 
-async fn bind_all(
+fn bind_all(
     config: &Config,
     tls: Option<&TlsServer>,
 ) -> Result<Vec<(Listening, Bound)>, StartError> {
@@ -290,7 +289,7 @@ async fn bind_all(
             address: listener.address,
             source,
         };
-        let socket = TcpListener::bind(listener.address).await.map_err(fault)?;
+        let socket = listen::bind(listener.address).map_err(fault)?;
         let address = socket.local_addr().map_err(fault)?;
         let place = Listening {
             name: listener.name.to_string(),
@@ -338,5 +337,17 @@ fn session_limits(limits: &config::Limits) -> SessionLimits {
         command_timeout: limits.command_timeout,
         data_timeout: limits.data_timeout,
         handshake_timeout: limits.handshake_timeout,
+    }
+}
+
+/// Fewer sessions where the process may not have the files open that they need.
+fn bounds(limits: &config::Limits) -> Bounds {
+    Bounds {
+        sessions: listen::sessions_that_fit(limits.sessions),
+        client_sessions: limits.client_sessions,
+        network_sessions: limits.network_sessions,
+        client_session_rate: limits.client_session_rate,
+        client_handshake_rate: limits.client_handshake_rate,
+        exempt: limits.exempt.clone(),
     }
 }

@@ -65,6 +65,14 @@ impl Client {
         }
     }
 
+    /// Speaks over a socket that is connected already, and has read nothing.
+    pub fn over(socket: TcpStream) -> Self {
+        Self {
+            stream: Stream::Clear(bounded(socket)),
+            unread: Vec::new(),
+        }
+    }
+
     /// Connects, says EHLO, then STARTTLS, shakes hands and says EHLO again.
     pub fn starttls(address: SocketAddr, tls: &Tls) -> Self {
         let mut client = Self::connect(address);
@@ -107,9 +115,8 @@ impl Client {
         let Stream::Clear(socket) = self.stream else {
             unreachable!("a client shakes hands once, over a socket")
         };
-        let name = ServerName::try_from("mx.host.example").expect("a DNS name");
         let connection =
-            ClientConnection::new(tls.config(), name).expect("the configuration is whole");
+            ClientConnection::new(tls.config(), server_name()).expect("the configuration is whole");
         let mut stream = StreamOwned::new(connection, socket);
         while stream.conn.is_handshaking() {
             stream
@@ -275,8 +282,16 @@ impl Drop for Process {
     }
 }
 
+fn server_name() -> ServerName<'static> {
+    ServerName::try_from("mx.host.example").expect("a DNS name")
+}
+
 fn socket(address: SocketAddr) -> TcpStream {
-    let socket = TcpStream::connect(address).expect("the host listens");
+    bounded(TcpStream::connect(address).expect("the host listens"))
+}
+
+/// No wait on it is longer than the patience of a test.
+fn bounded(socket: TcpStream) -> TcpStream {
     socket
         .set_read_timeout(Some(PATIENCE))
         .expect("the bound is not zero");
@@ -320,6 +335,17 @@ impl Tls {
             versions: &TLS12_ONLY,
             ..Self::tls13()
         }
+    }
+
+    /// The octets with which a client begins a handshake.
+    pub fn hello(&self) -> Vec<u8> {
+        let mut connection = ClientConnection::new(self.config(), server_name())
+            .expect("the configuration is whole");
+        let mut octets = Vec::new();
+        connection
+            .write_tls(&mut octets)
+            .expect("memory takes what is written");
+        octets
     }
 
     /// Shows this certificate.

@@ -10,7 +10,7 @@ use super::fault::{Fault, Position};
 use super::keys::{self, Number};
 use super::reader::{Table, Value};
 use super::{
-    CertificateFiles, Config, Limits, Listener, ListenerTls, TlsConfig, observation, target_table,
+    CertificateFiles, Config, Listener, ListenerTls, TlsConfig, limits, observation, target_table,
     tenant_file,
 };
 use crate::address::{Domain, Mailbox};
@@ -61,7 +61,7 @@ pub(super) fn read(file: &Path, text: &str, faults: &Faults) -> Option<Config> {
     let receipts = table.section("receipts", &keys::RECEIPTS);
     let keep_receipts = u32::try_from(receipts.number(&keys::KEEP_DAYS)).ok();
     let tls = tls(&table);
-    let limits = limits(&table.section("limits", &keys::LIMITS));
+    let limits = limits::limits(&table.section("limits", &keys::LIMITS));
     let engine = engine(
         &table.section("engine", &keys::ENGINE),
         data_dir.join("modules"),
@@ -244,23 +244,6 @@ fn certificate(table: &Table<'_>) -> Option<CertificateFiles> {
     })
 }
 
-fn limits(table: &Table<'_>) -> Option<Limits> {
-    let count = |number| usize::try_from(table.number(number)).ok();
-    let recipients = count(&keys::RECIPIENTS);
-    let sessions = count(&keys::SESSIONS);
-    let errors = count(&keys::ERRORS);
-    Some(Limits {
-        message_size: table.number(&keys::MESSAGE_SIZE),
-        content_memory: table.number(&keys::CONTENT_MEMORY),
-        command_timeout: seconds(table, &keys::COMMAND_TIMEOUT),
-        data_timeout: seconds(table, &keys::DATA_TIMEOUT),
-        handshake_timeout: seconds(table, &keys::HANDSHAKE_TIMEOUT),
-        recipients: recipients?,
-        sessions: sessions?,
-        errors: errors?,
-    })
-}
-
 fn engine(table: &Table<'_>, cache: PathBuf) -> Option<EngineSettings> {
     let memory = usize::try_from(table.number(&keys::MEMORY)).ok();
     let instances = u32::try_from(table.number(&keys::INSTANCES)).ok();
@@ -277,7 +260,7 @@ fn engine(table: &Table<'_>, cache: PathBuf) -> Option<EngineSettings> {
     Some(settings)
 }
 
-fn seconds(table: &Table<'_>, number: &Number) -> Duration {
+pub(super) fn seconds(table: &Table<'_>, number: &Number) -> Duration {
     Duration::from_secs(table.number(number))
 }
 

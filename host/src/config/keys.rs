@@ -89,6 +89,11 @@ pub(super) const LIMITS: Schema = Schema {
         CONTENT_MEMORY.key,
         RECIPIENTS.key,
         SESSIONS.key,
+        CLIENT_SESSIONS.key,
+        NETWORK_SESSIONS.key,
+        CLIENT_SESSION_RATE.key,
+        CLIENT_HANDSHAKE_RATE.key,
+        "exempt",
         ERRORS.key,
         COMMAND_TIMEOUT.key,
         DATA_TIMEOUT.key,
@@ -217,8 +222,19 @@ pub(super) const MESSAGE_SIZE: Number = number("message_size", 25 << 20, 64 << 1
 pub(super) const CONTENT_MEMORY: Number = number("content_memory", 256 << 20, 1 << 20, 1 << 40);
 /// At least 100 (RFC 5321, section 4.5.3.1.8).
 pub(super) const RECIPIENTS: Number = number("recipients", 1000, 100, 100_000);
-/// Each costs a descriptor and some tens of kilobytes.
-pub(super) const SESSIONS: Number = number("sessions", 1000, 1, 100_000);
+/// Ten times what a busy mail server has. A session that waits costs some tens of
+/// kilobytes, one that does its worst a tenth of a megabyte, beside what has limits of
+/// its own: 200 MB for all.
+pub(super) const SESSIONS: Number = number("sessions", 2000, 1, 100_000);
+/// Senders open twenty or so to one server (Postfix's default), and large ones some more.
+pub(super) const CLIENT_SESSIONS: Number = number("client_sessions", 50, 1, 100_000);
+/// A tenth of all: a large sender's network has many servers.
+pub(super) const NETWORK_SESSIONS: Number = number("network_sessions", 200, 1, 100_000);
+/// A sender with a message each tenth of a second has many for this server, and can
+/// send several in one session.
+pub(super) const CLIENT_SESSION_RATE: Number = number("client_session_rate", 10, 1, 10_000);
+/// As many as sessions, for each may have one.
+pub(super) const CLIENT_HANDSHAKE_RATE: Number = number("client_handshake_rate", 10, 1, 10_000);
 pub(super) const ERRORS: Number = number("errors", 10, 1, 1000);
 /// Five minutes (RFC 5321, section 4.5.3.2.7).
 pub(super) const COMMAND_TIMEOUT: Number = number("command_timeout_s", 300, 1, 3600);
@@ -278,12 +294,16 @@ pub(super) const SCHEMAS: [&Schema; 20] = [
 
 /// All numbers.
 #[cfg(test)]
-pub(super) const NUMBERS: [&Number; 23] = [
+pub(super) const NUMBERS: [&Number; 27] = [
     &GREETING_DELAY,
     &MESSAGE_SIZE,
     &CONTENT_MEMORY,
     &RECIPIENTS,
     &SESSIONS,
+    &CLIENT_SESSIONS,
+    &NETWORK_SESSIONS,
+    &CLIENT_SESSION_RATE,
+    &CLIENT_HANDSHAKE_RATE,
     &ERRORS,
     &COMMAND_TIMEOUT,
     &DATA_TIMEOUT,

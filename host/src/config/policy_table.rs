@@ -1,11 +1,8 @@
 //! `[[policy]]`: the policies of a tenant.
 
-use std::net::IpAddr;
-
-use ipnet::IpNet;
-
 use super::list_table::ListTable;
-use super::reader::{Table, Value, shown};
+use super::network::networks;
+use super::reader::{Table, Value};
 use super::settings::Settings;
 use super::similar::hint;
 use super::tenant_file::{ON_FAILURE, contact, pins};
@@ -89,7 +86,7 @@ fn policy(table: &Table<'_>, created: usize, around: &Surroundings<'_>) -> Optio
         None => around.contact.map(str::to_owned),
     };
     let narrative = narrative(table);
-    let sources = sources(table);
+    let sources = networks(table, "sources").unwrap_or_default();
     let on_failure = table.choice("on_failure", &ON_FAILURE, around.on_failure);
     let direction = table.choice("direction", &DIRECTIONS, Directions::default());
     let enabled = table.boolean("enabled", true);
@@ -146,38 +143,6 @@ fn refer<'n>(value: &Value<'_>, kind: &str, name: &Name, known: impl Iterator<It
         let hint = hint(name.as_str(), known);
         value.unresolved(format_args!("there is no {kind} {:?}{hint}", name.as_str()));
     }
-}
-
-fn sources(table: &Table<'_>) -> Vec<IpNet> {
-    let elements = table.elements("sources");
-    elements.iter().filter_map(source).collect()
-}
-
-/// A network, or one address.
-fn source(value: &Value<'_>) -> Option<IpNet> {
-    let text = value.text()?;
-    let address = text.parse::<IpAddr>().map(IpNet::from);
-    let Ok(net) = text.parse::<IpNet>().or(address) else {
-        value.fault(format_args!(
-            "{:?} is not a network: write \"192.0.2.0/24\" or \"2001:db8::/32\"",
-            shown(text)
-        ));
-        return None;
-    };
-    let mapped = matches!(net.addr(), IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some());
-    if mapped {
-        let message = "an IPv4 client is matched by its IPv4 address: write it without ::ffff:";
-        value.fault(format_args!("{text:?} matches nothing: {message}"));
-        return None;
-    }
-    if net != net.trunc() {
-        let right = net.trunc();
-        value.fault(format_args!(
-            "{text:?} has bits beyond its prefix: write {right}"
-        ));
-        return None;
-    }
-    Some(net)
 }
 
 fn option(table: &Table<'_>, around: &Surroundings<'_>) -> Option<(Choice, Option<Settings>)> {

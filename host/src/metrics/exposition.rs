@@ -98,6 +98,11 @@ impl Exposition {
             "Sessions that began.",
             of_each(|counts| counts.started.load(Relaxed)),
         )?;
+        page.gauges(
+            "sessions_limit",
+            "Most sessions at one time, over all listeners.",
+            read(&self.metrics.sessions_limit),
+        )?;
         page.counters(
             "limits_hit",
             "Times that a limit turned something away.",

@@ -21,6 +21,7 @@ use super::session::Session;
 use crate::decision::TlsOffer;
 use crate::facts::{Connection, SessionId};
 use crate::host::{Host, Shutdown};
+use crate::listen::Place;
 use crate::metrics::SessionMeter;
 use crate::tls;
 use crate::transaction::Client;
@@ -31,6 +32,7 @@ pub async fn drive(
     listener: Arc<Listener>,
     socket: TcpStream,
     client: SocketAddr,
+    place: Place,
     shutdown: Shutdown,
 ) {
     // Replies are small and written whole: waiting to fill a segment only delays them.
@@ -38,6 +40,7 @@ pub async fn drive(
         tracing::debug!(%error, "no TCP_NODELAY");
     }
     let service = Service {
+        place,
         meter: host.metrics.session(&listener.name),
         host,
         listener,
@@ -62,6 +65,8 @@ pub async fn drive(
 
 /// What a conversation stands on.
 struct Service {
+    /// Free before the session counts as over.
+    place: Place,
     meter: SessionMeter,
     host: Arc<Host>,
     listener: Arc<Listener>,
@@ -91,6 +96,8 @@ impl Service {
     }
 
     async fn serve_implicit(self, socket: TcpStream, connection: Connection) -> io::Result<()> {
+        let unwelcome = |_| io::Error::other("too many handshakes");
+        self.place.shake_hands().map_err(unwelcome)?;
         let (stream, client) = self.shake_hands(socket, connection).await?;
         let (session, greeting) = Session::new(Arc::clone(&self.listener.profile), true);
         let mut conversation = Conversation::new(stream, self, session, client);
@@ -134,6 +141,7 @@ impl Service {
                 accepted.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
             }
             () = self.shutdown.draining() => return Err(io::Error::other("the host is stopping")),
+            () = self.place.asked_to_leave() => return Err(made_room()),
         };
         let stream = accepted.inspect_err(|error| self.note_failure(error))?;
         let observed = tls::observe(stream.get_ref().1, self.listener.asks_client_certificate);
@@ -152,6 +160,11 @@ impl Service {
         self.meter.handshake_failed();
         tracing::info!(reason, "TLS handshake failed");
     }
+}
+
+/// The end of a session that has no time for a reply.
+fn made_room() -> io::Error {
+    io::Error::other("closed to make room for others")
 }
 
 /// IPv4 as IPv4, also where it came to a socket of IPv6.

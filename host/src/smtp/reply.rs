@@ -12,6 +12,7 @@ use crate::content::FRONT;
 use crate::decision::Refusal;
 use crate::deliver::{Capability, DeliveryError, Ending, RelayError};
 use crate::facts::ReceiptId;
+use crate::listen::Limit;
 
 /// Longest text of a reply line: 512 octets less code, enhanced code and CRLF
 /// (RFC 5321, section 4.5.3.1.5).
@@ -207,7 +208,7 @@ pub fn bad_line(fault: LineFault) -> Reply {
 
 /// Commands in error, or to no purpose, beyond the limit. The session ends with it.
 pub fn too_many_errors() -> Reply {
-    Reply::new(421, "4.7.0", "Too many errors, closing connection")
+    limited(Limit::Errors)
 }
 
 /// Octets behind a command whose answer the client must wait for. The session ends
@@ -236,6 +237,35 @@ pub fn shutting_down() -> Reply {
         "4.3.2",
         "Service shutting down, please try again later",
     )
+}
+
+/// A limit is reached. No session begins, or the session ends with it.
+pub fn limited(limit: Limit) -> Reply {
+    let (enhanced, text) = match limit {
+        Limit::Sessions => ("4.3.2", "Too many sessions, please try again later"),
+        Limit::MakeRoom => (
+            "4.3.2",
+            "Making room for other clients, please try again later",
+        ),
+        Limit::ClientSessions => (
+            "4.7.0",
+            "Too many sessions from your address, please try again later",
+        ),
+        Limit::NetworkSessions => (
+            "4.7.0",
+            "Too many sessions from your network, please try again later",
+        ),
+        Limit::ClientSessionRate => (
+            "4.7.0",
+            "Too many new sessions from your address, please try again later",
+        ),
+        Limit::ClientHandshakeRate => (
+            "4.7.0",
+            "Too many TLS handshakes from your address, please try again later",
+        ),
+        Limit::Errors => ("4.7.0", "Too many errors, closing connection"),
+    };
+    Reply::new(421, enhanced, text)
 }
 
 /// The client took too long. The session ends with it.

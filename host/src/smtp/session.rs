@@ -24,6 +24,7 @@ use crate::decision::Permit;
 use crate::facts::{Helo, HeloVerb, MailParameters};
 
 mod content;
+mod standing;
 
 #[cfg(test)]
 mod tests;

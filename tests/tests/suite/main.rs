@@ -6,6 +6,7 @@ mod delivery;
 mod demo;
 mod dependencies;
 mod engine;
+mod limits;
 mod metrics;
 mod modules;
 mod next_hops;

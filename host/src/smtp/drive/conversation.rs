@@ -6,29 +6,32 @@
 //! trickle in, and content has to keep a minimum rate.
 
 mod content;
+mod input;
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
 
 use content::Chunk;
+use input::read;
 
-use super::Service;
+use super::{Service, made_room};
 use crate::content::Content;
+use crate::listen::Limit;
 use crate::smtp::envelope::Envelope;
 use crate::smtp::line::{Front, front};
 use crate::smtp::reply::{self, Reply};
 use crate::smtp::session::{Session, Step};
 use crate::transaction::{Abandoned, Client, Transaction};
 
-/// How much is read at once: a TLS record is at most 16 KiB, and most command groups
-/// are far smaller.
-const READ: usize = 8 * 1024;
+/// Replies that wait for the last command of a group: beyond this they leave without
+/// it, so that a client that does not read them cannot have them pile up here.
+const REPLIES: usize = 8 * 1024;
 
 /// How long a client may take to see our last reply before the socket is closed.
 const LINGER: Duration = Duration::from_secs(2);
@@ -79,17 +82,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     /// is no mail server.
     pub(super) async fn greet(&mut self, greeting: &Reply) -> io::Result<()> {
         let patience = self.service.listener.greeting_delay;
-        let Ok(read) = timeout(patience, self.stream.read_buf(&mut self.input)).await else {
-            self.say(greeting);
-            return Ok(());
+        let refusal = tokio::select! {
+            biased;
+            early = timeout(patience, read(&mut self.stream, &mut self.input)) => {
+                let Ok(read) = early else {
+                    self.say(greeting);
+                    return Ok(());
+                };
+                if read? == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                reply::early()
+            }
+            () = self.service.place.asked_to_leave() => reply::limited(Limit::MakeRoom),
         };
-        if read? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        self.say(&reply::early());
-        self.service.meter.closing(reply::early().code());
+        self.say(&refusal);
+        self.service.meter.closing(refusal.code());
         self.finish().await?;
-        Err(io::Error::other("the client did not wait for the greeting"))
+        Err(io::Error::other(refusal.to_string()))
     }
 
     /// Runs until the session is over or is to go on in TLS.
@@ -129,6 +139,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             if let Some(end) = self.perform(step).await? {
                 return Ok(end);
             }
+            if self.output.len() >= REPLIES {
+                self.flush().await?;
+            }
             if let Some(permits) = self.session.take_abandoned() {
                 self.transaction
                     .abandoned(&self.service.host, permits, &Abandoned::ByClient)
@@ -144,12 +157,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
 
     /// Reads more; a reply instead when the session is to be closed.
     async fn next_input(&mut self, deadline: Instant) -> io::Result<Option<Reply>> {
+        self.service.place.wait(self.session.standing());
         self.flush().await?;
-        self.input.reserve(READ);
+        if self.input.is_empty() {
+            // Long groups of commands were here; those who wait need no room for them.
+            self.input = BytesMut::new();
+        }
         tokio::select! {
             biased;
             () = self.service.shutdown.draining() => Ok(Some(reply::shutting_down())),
-            read = timeout_at(deadline, self.stream.read_buf(&mut self.input)) => match read {
+            () = self.service.place.asked_to_leave() => Ok(Some(reply::limited(Limit::MakeRoom))),
+            read = timeout_at(deadline, read(&mut self.stream, &mut self.input)) => match read {
                 Ok(Ok(0)) => Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(Ok(_)) => Ok(None),
                 Ok(Err(error)) => Err(error),
@@ -180,6 +198,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                     return Ok(None);
                 }
                 Step::Decide(mail, recipient) => {
+                    self.service.place.work();
                     let (host, offer) = (&self.service.host, self.service.listener.tls_offer());
                     let client = &self.client;
                     let span = self.transaction.span();
@@ -196,11 +215,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                     let reply = offered.instrument(span).await;
                     self.session.offered(reply)
                 }
-                Step::Receive(reply) => match self.receive(&reply).await? {
-                    Ok(content) => self.session.received(content),
-                    Err(reply) => self.session.close(reply),
-                },
+                Step::Receive(reply) => {
+                    self.service.place.work();
+                    match self.receive(&reply).await? {
+                        Ok(content) => self.session.received(content),
+                        Err(reply) => self.session.close(reply),
+                    }
+                }
                 Step::Chunk { size, last, before } => {
+                    self.service.place.work();
                     match self.read_chunk(size, last, before).await? {
                         Ok(Chunk::Last(content)) => self.session.received(content),
                         Ok(Chunk::More(incoming)) => self.session.chunk(incoming),
@@ -216,12 +239,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                     let reply = self.deliver(envelope, content).await;
                     self.session.delivered(reply)
                 }
-                Step::StartTls(reply) => {
-                    self.say(&reply);
-                    self.flush().await?;
-                    return Ok(Some(End::StartTls));
-                }
+                Step::StartTls(reply) => match self.service.place.shake_hands() {
+                    Ok(()) => {
+                        self.say(&reply);
+                        self.flush().await?;
+                        return Ok(Some(End::StartTls));
+                    }
+                    Err(limit) => self.session.close(reply::limited(limit)),
+                },
                 Step::Close(reply) => {
+                    if reply == reply::too_many_errors() {
+                        self.service.place.hit(Limit::Errors);
+                    }
                     self.service.meter.closing(reply.code());
                     self.say(&reply);
                     self.finish().await?;
@@ -245,6 +274,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         reply.write(&mut self.output);
     }
 
+    /// Writes what there is to say, as long as the client takes it, and the host has
+    /// no need of the place.
     async fn flush(&mut self) -> io::Result<()> {
         if self.output.is_empty() {
             return Ok(());
@@ -253,15 +284,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             self.stream.write_all(&self.output).await?;
             self.stream.flush().await
         };
-        timeout(self.service.host.limits.command_timeout, write)
-            .await
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
-        self.output.clear();
+        let patience = self.service.host.limits.command_timeout;
+        tokio::select! {
+            biased;
+            written = timeout(patience, write) => {
+                written.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+            }
+            () = self.service.place.asked_to_leave() => return Err(made_room()),
+        }
+        self.output = Vec::new();
         Ok(())
     }
 
     /// Closes so that the last reply arrives: what the client still sends is read and
-    /// thrown away for a moment, since a close with unread input is a reset.
+    /// thrown away for a moment, since a close with unread input is a reset. Where room
+    /// is needed there is no such moment, but for what has come already.
     async fn finish(&mut self) -> io::Result<()> {
         self.flush().await?;
         let drain = async {
@@ -269,16 +306,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             let mut thrown_away = 0;
             while thrown_away < LINGER_OCTETS {
                 self.input.clear();
-                self.input.reserve(READ);
-                match self.stream.read_buf(&mut self.input).await? {
+                match read(&mut self.stream, &mut self.input).await? {
                     0 => break,
                     read => thrown_away += read,
                 }
             }
             io::Result::Ok(())
         };
+        let asked = self.service.place.is_asked_to_leave();
+        let patience = if asked { Duration::ZERO } else { LINGER };
         // Neither a reset nor a client that stays is of interest any more.
-        let _ = timeout(LINGER, drain).await;
+        let _ = timeout(patience, drain).await;
         Ok(())
     }
 }

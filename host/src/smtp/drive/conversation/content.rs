@@ -3,11 +3,13 @@
 use std::io;
 
 use bytes::Buf;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Conversation, READ};
+use super::Conversation;
+use super::input::read;
 use crate::content::{Content, Receiving};
+use crate::listen::Limit;
 use crate::smtp::chunk::Chunks;
 use crate::smtp::data::{ContentFault, Data, Progress};
 use crate::smtp::reply::{self, Reply};
@@ -129,10 +131,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     /// Reads more; a reply instead when the session is to be closed.
     async fn more(&mut self, pace: &mut Pace) -> io::Result<Read<()>> {
         self.flush().await?;
-        self.input.reserve(READ);
         let read = tokio::select! {
-            read = timeout_at(pace.due, self.stream.read_buf(&mut self.input)) => read,
+            read = timeout_at(pace.due, read(&mut self.stream, &mut self.input)) => read,
             () = self.service.shutdown.cut_off() => return Ok(Err(reply::shutting_down())),
+            () = self.service.place.asked_to_leave() => {
+                return Ok(Err(reply::limited(Limit::MakeRoom)));
+            }
         };
         match read {
             Ok(Ok(0)) => Err(io::ErrorKind::UnexpectedEof.into()),
