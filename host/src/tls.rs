@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 
-pub use client::{unverified_client, verified_client};
+pub use client::{client_failure, unverified_client, verified_client};
 pub use failure::{failure_label, failure_reason};
 pub use host_certificate::{HostCertificateError, Provenance, host_certificate};
 pub use names::group_label;

@@ -1,4 +1,5 @@
-//! A next hop that answers as it is told to: LMTP or SMTP, over TCP or a Unix socket.
+//! A next hop that answers as it is told to: LMTP or SMTP, over TCP or a Unix socket, and
+//! with STARTTLS where it is given a certificate.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -8,6 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 
+use rustls::crypto::aws_lc_rs;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use crate::certificate::Identity;
 use crate::tool;
 
 /// Closes the connection instead of an answer.
@@ -15,6 +20,12 @@ pub const CLOSE: &str = "close";
 
 /// Says nothing more until the hop is gone.
 pub const HANG: &str = "hang";
+
+/// Closes the connection instead of reading the content.
+pub const TAKE_NOTHING: &str = "354 go on, and it closes";
+
+/// Asks for the content, and does not read it until the hop is gone.
+pub const STALL: &str = "354 go on, and it reads nothing";
 
 /// A next hop. It ends when it goes out of scope.
 pub struct Hop {
@@ -51,12 +62,18 @@ struct State {
     rules: Vec<(String, VecDeque<String>)>,
     connections: usize,
     said: Vec<String>,
+    said_in_clear: Vec<String>,
     taken: Vec<Taken>,
+    /// With which STARTTLS is offered.
+    tls: Option<Arc<ServerConfig>>,
     over: bool,
 }
 
 trait Stream: Read + Write + Send {
     fn end(&self);
+
+    /// The same connection, once more.
+    fn again(&self) -> io::Result<Box<dyn Stream>>;
 }
 
 impl Stream for TcpStream {
@@ -64,11 +81,29 @@ impl Stream for TcpStream {
         // It may be closed from the other side already.
         let _ = self.shutdown(Shutdown::Both);
     }
+
+    fn again(&self) -> io::Result<Box<dyn Stream>> {
+        Ok(Box::new(self.try_clone()?))
+    }
 }
 
 impl Stream for UnixStream {
     fn end(&self) {
         let _ = self.shutdown(Shutdown::Both);
+    }
+
+    fn again(&self) -> io::Result<Box<dyn Stream>> {
+        Ok(Box::new(self.try_clone()?))
+    }
+}
+
+impl Stream for StreamOwned<ServerConnection, Box<dyn Stream>> {
+    fn end(&self) {
+        self.sock.end();
+    }
+
+    fn again(&self) -> io::Result<Box<dyn Stream>> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 }
 
@@ -121,13 +156,34 @@ impl Hop {
         state.rules.push((said.to_owned(), answers));
     }
 
+    /// Answers this as if nothing had been said of it.
+    pub fn forget(&self, said: &str) {
+        self.shared.state().rules.retain(|(known, _)| known != said);
+    }
+
+    /// Offers STARTTLS, and shows this certificate.
+    pub fn show(&self, identity: &Identity) {
+        let config = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .expect("the provider has suites for both versions")
+            .with_no_client_auth()
+            .with_single_cert(identity.chain(), identity.private_key())
+            .expect("the key fits the certificate");
+        self.shared.state().tls = Some(Arc::new(config));
+    }
+
+    /// Where it listens, as configurations name it.
+    pub fn address(&self) -> String {
+        match &self.place {
+            Place::Tcp(address) => address.to_string(),
+            Place::Unix(path) => format!("unix:{}", path.display()),
+        }
+    }
+
     /// The target of a tenant whose mail goes here; `more` are further keys.
     pub fn target(&self, more: &str) -> String {
         let kind = if self.shared.lmtp { "lmtp" } else { "smtp" };
-        let address = match &self.place {
-            Place::Tcp(address) => address.to_string(),
-            Place::Unix(path) => format!("unix:{}", path.display()),
-        };
+        let address = self.address();
         format!("[targets.inbound]\nkind = {kind:?}\naddress = {address:?}\n{more}\n")
     }
 
@@ -146,6 +202,11 @@ impl Hop {
     /// All commands that it was given.
     pub fn said(&self) -> Vec<String> {
         self.shared.state().said.clone()
+    }
+
+    /// Those of them that everybody on the way could read.
+    pub fn said_in_clear(&self) -> Vec<String> {
+        self.shared.state().said_in_clear.clone()
     }
 
     /// How often it was connected to.
@@ -227,18 +288,20 @@ fn accept<S: Stream + 'static>(
 }
 
 /// One connection.
-struct Talk<'a, S: Stream> {
+struct Talk<'a> {
     shared: &'a Shared,
-    stream: BufReader<S>,
+    stream: BufReader<Box<dyn Stream>>,
+    in_tls: bool,
     sender: String,
     recipients: Vec<String>,
 }
 
-impl<'a, S: Stream> Talk<'a, S> {
-    fn new(shared: &'a Shared, stream: S) -> Self {
+impl<'a> Talk<'a> {
+    fn new(shared: &'a Shared, stream: impl Stream + 'static) -> Self {
         Self {
             shared,
-            stream: BufReader::new(stream),
+            stream: BufReader::new(Box::new(stream)),
+            in_tls: false,
             sender: String::new(),
             recipients: Vec::new(),
         }
@@ -267,11 +330,10 @@ impl<'a, S: Stream> Talk<'a, S> {
             }
             _ => {}
         }
-        let written = self
-            .stream
-            .get_mut()
-            .write_all(format!("{answer}\r\n").as_bytes());
-        written.ok().map(|()| answer)
+        let stream = self.stream.get_mut();
+        let written = stream.write_all(format!("{answer}\r\n").as_bytes());
+        written.and_then(|()| stream.flush()).ok()?;
+        Some(answer)
     }
 
     fn line(&mut self) -> Option<String> {
@@ -283,15 +345,25 @@ impl<'a, S: Stream> Talk<'a, S> {
 
     fn command(&mut self) -> Option<()> {
         let line = self.line()?;
-        self.shared.state().said.push(line.clone());
+        let starttls = self.hear(&line);
         let verb = line.split([' ', ':']).next().unwrap_or_default();
         let default = match verb {
+            "EHLO" | "LHLO" if starttls.is_some() => "250-hop.example\r\n250 STARTTLS",
             "EHLO" | "LHLO" => "250-hop.example\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES",
+            "STARTTLS" => "220 go ahead",
             "DATA" => "354 go on",
             "QUIT" => "221 bye",
             _ => "250 2.0.0 ok",
         };
         let answer = self.say(&line, default)?;
+        match answer.as_str() {
+            TAKE_NOTHING => return None,
+            STALL => {
+                self.shared.wait_for_the_end();
+                return None;
+            }
+            _ => {}
+        }
         match verb {
             "MAIL" => {
                 self.sender = line["MAIL FROM:".len()..].to_owned();
@@ -300,9 +372,30 @@ impl<'a, S: Stream> Talk<'a, S> {
             "RCPT" if answer.starts_with('2') => self.recipients.push(path(&line)),
             "RSET" => self.recipients.clear(),
             "DATA" if answer.starts_with('3') => self.content()?,
+            "STARTTLS" if answer.starts_with('2') => self.secure(starttls?)?,
             "QUIT" => return None,
             _ => {}
         }
+        Some(())
+    }
+
+    /// Remembers a command, and says with what TLS could begin now.
+    fn hear(&self, line: &str) -> Option<Arc<ServerConfig>> {
+        let mut state = self.shared.state();
+        state.said.push(line.to_owned());
+        if self.in_tls {
+            return None;
+        }
+        state.said_in_clear.push(line.to_owned());
+        state.tls.clone()
+    }
+
+    /// What goes on in TLS; a handshake that fails shows when there is nothing to read.
+    fn secure(&mut self, tls: Arc<ServerConfig>) -> Option<()> {
+        let clear = self.stream.get_ref().again().ok()?;
+        let connection = ServerConnection::new(tls).ok()?;
+        self.stream = BufReader::new(Box::new(StreamOwned::new(connection, clear)));
+        self.in_tls = true;
         Some(())
     }
 

@@ -5,6 +5,7 @@
 //! `openssl req -x509` made may be its own anchor. *Unverified* takes anybody.
 //! Neither shows a certificate of the host.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -42,6 +43,18 @@ pub fn verified_client(
 /// A client that takes any certificate: against those who only listen.
 pub fn unverified_client() -> Arc<ClientConfig> {
     config(Arc::new(Anybody))
+}
+
+/// Why a handshake with a server failed, in words for whoever operates the host.
+pub fn client_failure(error: &io::Error) -> String {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    match inner {
+        // rustls shows what it does not know by its name in the source.
+        Some(rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(why)))) => {
+            why.to_string()
+        }
+        _ => error.to_string(),
+    }
 }
 
 fn config(verifier: Arc<dyn ServerCertVerifier>) -> Arc<ClientConfig> {

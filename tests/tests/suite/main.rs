@@ -6,6 +6,7 @@ mod delivery;
 mod demo;
 mod dependencies;
 mod engine;
+mod hop_tls;
 mod limits;
 mod metrics;
 mod modules;

@@ -20,7 +20,7 @@ use super::connection::{Answer, Connection, Protection, Wire, within};
 use super::error::{Failure, Fault};
 use super::hop::{HopAddress, HopTls, NextHop, Protocol};
 use crate::address::Domain;
-use crate::tls::{unverified_client, verified_client};
+use crate::tls::{client_failure, unverified_client, verified_client};
 
 /// Most addresses of a name that are tried: those of a larger set are as good.
 const MAX_ADDRESSES: usize = 8;
@@ -218,7 +218,8 @@ impl Opening<'_> {
         wire: Box<dyn Wire>,
     ) -> Result<Connection, Fault> {
         let handshake = client.connector.connect(client.name.clone(), wire);
-        let stream = self.within(async { Ok(handshake.await?) }).await?;
+        let said = |error| Fault::Other(client_failure(&error));
+        let stream = self.within(async { handshake.await.map_err(said) }).await?;
         Ok(Connection::new(Box::new(stream), client.protection()))
     }
 
