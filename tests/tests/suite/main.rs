@@ -1,6 +1,7 @@
 //! End-to-end suites, one module each: the real binary, real sockets, real clients.
 
 mod check;
+mod chunks;
 mod clients;
 mod delivery;
 mod demo;

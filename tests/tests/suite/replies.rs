@@ -46,8 +46,11 @@ fn every_other_reply_of_the_page_is_one_of_the_hosts() {
         let reply = row[0].trim_matches('`').to_lowercase();
         let (code, rest) = reply.split_once(' ').expect("a code");
         let (enhanced, text) = rest.split_once(' ').expect("an enhanced code");
-        // In the sources this number has a name.
-        let text = text.replace("2048", "{max_line}");
+        // In the sources these numbers have names.
+        let text = text
+            .replace("2048", "{max_line}")
+            .replace("1000", "{max_small}")
+            .replace("1024", "{small}");
         for part in [code, enhanced, &text] {
             assert!(
                 sources.contains(part),
