@@ -9,6 +9,7 @@
 
 pub mod certificate;
 pub mod client;
+pub mod fault;
 pub mod hop;
 pub mod program;
 pub mod site;

@@ -72,9 +72,14 @@ impl Site {
     }
 
     /// Adds a listener on a port of the kernel's choice; `more` are further keys of it.
-    pub fn listener(mut self, name: &str, tls: &str, more: &str) -> Self {
+    pub fn listener(self, name: &str, tls: &str, more: &str) -> Self {
+        self.listener_at("127.0.0.1:0", name, tls, more)
+    }
+
+    /// The same at this address and port, so that it is there after a restart.
+    pub fn listener_at(mut self, address: &str, name: &str, tls: &str, more: &str) -> Self {
         self.listeners.push_str(&format!(
-            "[[listener]]\nname = \"{name}\"\naddress = \"127.0.0.1:0\"\ntls = \"{tls}\"\n{more}\n"
+            "[[listener]]\nname = \"{name}\"\naddress = \"{address}\"\ntls = \"{tls}\"\n{more}\n"
         ));
         self
     }
@@ -140,6 +145,24 @@ impl Site {
     /// host as its only child.
     pub fn start_under(self, tracer: &[&str]) -> Host {
         Host::start(self, tracer)
+    }
+
+    /// The same with its data on a disk of this many MiB of its own, which is seen
+    /// through [`Host::inside`], and gone when the host is.
+    ///
+    /// The disk is mounted where nobody but the host sees it, so nothing of it is left
+    /// behind. That takes root, or a kernel that lets users have namespaces.
+    pub fn start_on_a_small_disk(self, size: u32) -> Host {
+        let data = self.path("data");
+        fs::create_dir(&data).expect("no host has run here");
+        let mount = format!("mount -t tmpfs -o size={size}m,mode=700 tmpfs \"$0\" && exec \"$@\"");
+        let data = data.display().to_string();
+        let mut tracer = vec!["unshare", "--mount", "--fork", "--kill-child"];
+        if !rustix::process::geteuid().is_root() {
+            tracer.extend(["--user", "--map-root-user"]);
+        }
+        tracer.extend(["sh", "-c", &mount, &data]);
+        self.start_under(&tracer)
     }
 
     /// Runs a subcommand with `--config` and gives what it said, however it ended.
@@ -233,7 +256,7 @@ impl Host {
         };
         host.wait_until_ready(&lines);
         if !tracer.is_empty() {
-            host.pid = only_child(host.pid);
+            host.pid = only_child(host.pid).expect("the tracer has one child, the host");
         }
         host
     }
@@ -273,6 +296,15 @@ impl Host {
     /// The host's process.
     pub fn pid(&self) -> i32 {
         self.pid.as_raw_nonzero().get()
+    }
+
+    /// A path of its site as the host itself sees it.
+    pub fn inside(&self, path: &str) -> PathBuf {
+        let path = self.site().path(path);
+        let path = path
+            .strip_prefix("/")
+            .expect("directories of tests are absolute");
+        PathBuf::from(format!("/proc/{}/root", self.pid())).join(path)
     }
 
     /// Asks the host to end, as a service manager does.
@@ -335,13 +367,11 @@ impl Drop for Host {
     }
 }
 
-/// The process that a tracer runs.
-fn only_child(tracer: Pid) -> Pid {
-    let tracer = tracer.as_raw_nonzero();
-    let children = fs::read_to_string(format!("/proc/{tracer}/task/{tracer}/children"))
-        .expect("Linux shows the children of a process");
-    let child = children.trim().parse().ok().and_then(Pid::from_raw);
-    child.expect("the tracer has one child, the host")
+/// The process that a process runs; none when it runs none, or several.
+pub(crate) fn only_child(parent: Pid) -> Option<Pid> {
+    let parent = parent.as_raw_nonzero();
+    let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
+    Pid::from_raw(children.ok()?.trim().parse().ok()?)
 }
 
 fn read_lines(stdout: ChildStdout) -> Receiver<String> {

@@ -4,6 +4,10 @@
 //! grow. What has come is written together, many times a second, and synced once a
 //! second: a thread that woke for each event, and a sync for each, would cost more
 //! than the decisions that they record.
+//!
+//! **Mail does not wait for a disk that takes nothing**: what it did not take stays in
+//! memory, whole and in order, and is tried again every second. Only what is more than
+//! may wait there is lost, and that is said.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -29,6 +33,9 @@ const SYNC_EVERY: Duration = Duration::from_millis(800);
 /// How long events gather before they are written. The queue holds what 100,000
 /// recipients a second leave in that time.
 const GATHER: Duration = Duration::from_millis(20);
+
+/// What may wait in memory while the disk takes nothing, in octets: some 2,000 receipts.
+const PENDING: usize = 4 << 20;
 
 /// Receipts name who wrote to whom: they are for the host and its group.
 const FILE_MODE: u32 = 0o640;
@@ -136,22 +143,28 @@ fn today() -> String {
 }
 
 fn write_all(mut receiver: mpsc::Receiver<Event>, mut days: Days) {
-    // Waits for an event only when there is nothing left to sync.
     while let Some(event) = receiver.blocking_recv() {
         days.record(&event);
-        let due = Instant::now() + SYNC_EVERY;
-        loop {
-            std::thread::sleep(GATHER);
-            let last = receiver.is_closed();
-            while let Ok(event) = receiver.try_recv() {
-                days.record(&event);
-            }
-            if last || Instant::now() >= due {
-                break;
-            }
-            days.flush();
+        // What the disk did not take is tried again, whether more comes or not.
+        while !write_for_a_while(&mut receiver, &mut days) {}
+    }
+}
+
+/// Writes what comes until it is time to sync, and syncs. Whether there is nothing left
+/// that could be written.
+fn write_for_a_while(receiver: &mut mpsc::Receiver<Event>, days: &mut Days) -> bool {
+    let due = Instant::now() + SYNC_EVERY;
+    loop {
+        std::thread::sleep(GATHER);
+        let last = receiver.is_closed();
+        while let Ok(event) = receiver.try_recv() {
+            days.record(&event);
         }
-        days.sync();
+        if last || Instant::now() >= due {
+            return days.sync() || last;
+        }
+        // What goes wrong is said when it is time to sync, not fifty times a second.
+        let _ = days.write();
     }
 }
 
@@ -159,7 +172,11 @@ fn write_all(mut receiver: mpsc::Receiver<Event>, mut days: Days) {
 struct Days {
     directory: PathBuf,
     keep_days: u32,
-    current: Option<(String, io::BufWriter<File>)>,
+    current: Option<(String, File)>,
+    /// Lines that are not in the file; the first may be there in part.
+    pending: Vec<u8>,
+    /// How many of them there are.
+    waiting: u64,
     counts: Arc<Counts>,
 }
 
@@ -169,64 +186,76 @@ impl Days {
             directory,
             keep_days,
             current: None,
+            pending: Vec::new(),
+            waiting: 0,
             counts,
         }
     }
 
     fn record(&mut self, event: &Event) {
-        match self.append(event) {
-            Ok(()) => self.counts.written.fetch_add(1, Relaxed),
-            Err(error) => {
-                tracing::error!(receipt.id = %event.id(), %error, "a receipt could not be written");
-                self.counts.lost.fetch_add(1, Relaxed)
-            }
-        };
+        if let Err(error) = self.append(event) {
+            tracing::error!(receipt.id = %event.id(), %error, "a receipt could not be written");
+            self.counts.lost.fetch_add(1, Relaxed);
+        }
     }
 
     fn append(&mut self, event: &Event) -> io::Result<()> {
-        let mut line = serde_json::to_vec(event)?;
-        line.push(b'\n');
-        self.open(&today())?.write_all(&line)
-    }
-
-    /// The file of this day, opened when it is not.
-    fn open(&mut self, day: &str) -> io::Result<&mut io::BufWriter<File>> {
-        if self.current.as_ref().is_none_or(|(open, _)| open != day) {
-            self.sync();
-            let path = self.directory.join(format!("{day}.jsonl"));
-            let mut file = OpenOptions::new()
-                .create(true)
-                .append(true)
-                .mode(FILE_MODE)
-                .read(true)
-                .open(path)?;
-            end_torn_line(&mut file)?;
-            crate::directory::sync(&self.directory)?;
-            self.current = Some((day.to_owned(), io::BufWriter::new(file)));
-            self.remove_old(day);
+        // A line that is there in part has to end where it is: as long as its file takes
+        // nothing, the day goes on. That it takes nothing is said when it is synced.
+        let _ = self.open(&today());
+        let line = serde_json::to_vec(event)?;
+        if self.pending.len() + line.len() >= PENDING {
+            return Err(io::ErrorKind::StorageFull.into());
         }
-        match &mut self.current {
-            Some((_, file)) => Ok(file),
-            None => Err(io::Error::other("no receipt file is open")),
+        self.pending.extend_from_slice(&line);
+        self.pending.push(b'\n');
+        self.waiting += 1;
+        Ok(())
+    }
+
+    /// Makes the file of this day the current one, once the last has all that is its own.
+    fn open(&mut self, day: &str) -> io::Result<()> {
+        if self.current.as_ref().is_some_and(|(open, _)| open == day) {
+            return Ok(());
         }
+        if let Some((_, file)) = &mut self.current {
+            write_front(file, &mut self.pending)?;
+            file.sync_data()?;
+        }
+        let path = self.directory.join(format!("{day}.jsonl"));
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(FILE_MODE)
+            .read(true)
+            .open(path)?;
+        end_torn_line(&mut file)?;
+        crate::directory::sync(&self.directory)?;
+        self.current = Some((day.to_owned(), file));
+        self.remove_old(day);
+        Ok(())
     }
 
-    fn flush(&mut self) {
-        self.finish(io::BufWriter::flush);
-    }
-
-    fn sync(&mut self) {
-        self.finish(|file| file.flush().and_then(|()| file.get_ref().sync_data()));
-    }
-
-    fn finish(&mut self, finish: impl FnOnce(&mut io::BufWriter<File>) -> io::Result<()>) {
+    fn write(&mut self) -> io::Result<&File> {
+        self.open(&today())?;
         let Some((_, file)) = &mut self.current else {
-            return;
+            return Err(io::Error::other("no receipt file is open"));
         };
-        if let Err(error) = finish(file) {
+        write_front(file, &mut self.pending)?;
+        self.counts
+            .written
+            .fetch_add(std::mem::take(&mut self.waiting), Relaxed);
+        Ok(file)
+    }
+
+    /// Whether all that came is on disk.
+    fn sync(&mut self) -> bool {
+        let synced = self.write().and_then(File::sync_data);
+        if let Err(error) = &synced {
             tracing::error!(%error, "receipts could not be written to disk");
             self.counts.write_errors.fetch_add(1, Relaxed);
         }
+        synced.is_ok()
     }
 
     fn remove_old(&self, day: &str) {
@@ -245,6 +274,24 @@ impl Days {
             }
         }
     }
+}
+
+/// Writes octets and removes what was written, also when the rest fails.
+fn write_front(file: &mut File, octets: &mut Vec<u8>) -> io::Result<()> {
+    let mut written = 0;
+    let outcome = loop {
+        if written == octets.len() {
+            break Ok(());
+        }
+        match file.write(&octets[written..]) {
+            Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
+            Ok(more) => written += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => break Err(error),
+        }
+    };
+    octets.drain(..written);
+    outcome
 }
 
 /// A crash may have left half a line, which must not swallow the next.
@@ -280,6 +327,7 @@ fn date(day: &str) -> Option<time::Date> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::receipt::{Outcome, OutcomeEvent};
 
     #[test]
     fn days_are_counted_over_months() {
@@ -294,11 +342,8 @@ mod tests {
         let path = directory.path().join(format!("{}.jsonl", today()));
         fs::write(&path, "{\"event\":\"verd").expect("written");
         let mut days = Days::new(directory.path().to_owned(), 1, Arc::default());
-        days.open(&today())
-            .expect("opened")
-            .write_all(b"{}\n")
-            .expect("written");
-        days.sync();
+        days.pending.extend_from_slice(b"{}\n");
+        assert!(days.sync());
         assert_eq!(
             fs::read_to_string(path).expect("read"),
             "{\"event\":\"verd\n{}\n"
@@ -309,16 +354,80 @@ mod tests {
     fn each_day_has_a_file_and_old_ones_go() {
         let directory = tempfile::tempdir().expect("a directory");
         let mut days = Days::new(directory.path().to_owned(), 1, Arc::default());
-        for day in ["2026-02-28", "2026-03-01", "2026-03-02"] {
-            let file = days.open(day).expect("opened");
-            file.write_all(day.as_bytes()).expect("written");
+        let all = ["2026-02-28", "2026-03-01", "2026-03-02"];
+        for day in all {
+            days.open(day).expect("opened");
+            // It is written at the latest when the next day begins.
+            days.pending.extend_from_slice(day.as_bytes());
         }
-        days.sync();
         let read = |day: &str| fs::read_to_string(directory.path().join(format!("{day}.jsonl")));
-        assert!(read("2026-02-28").is_err(), "two days old");
-        for day in ["2026-03-01", "2026-03-02"] {
-            assert_eq!(read(day).expect("it is there"), day);
+        assert!(read(all[0]).is_err(), "two days old");
+        assert_eq!(read(all[1]).expect("it is there"), all[1]);
+        assert_eq!(read(all[2]).expect("it is there"), "");
+        assert_eq!(days.pending, all[2].as_bytes());
+    }
+
+    fn event(detail: String) -> Event {
+        Event::Outcome(OutcomeEvent {
+            id: crate::facts::ReceiptId::new(SystemTime::UNIX_EPOCH),
+            time: String::new(),
+            tenant: "acme".parse().expect("an id"),
+            outcome: Outcome::Delivered,
+            reply: String::new(),
+            detail,
+        })
+    }
+
+    /// A directory in the way of the day's file stands for a disk that takes nothing.
+    #[test]
+    fn what_the_disk_does_not_take_waits_up_to_a_bound() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join(format!("{}.jsonl", today()));
+        fs::create_dir(&path).expect("made");
+        let counts = Arc::new(Counts::default());
+        let mut days = Days::new(directory.path().to_owned(), 1, Arc::clone(&counts));
+        days.record(&event("first".into()));
+        assert!(!days.sync());
+        days.record(&event("x".repeat(PENDING)));
+        days.record(&event("last".into()));
+        assert!(!days.sync());
+        let count = |count: &AtomicU64| count.load(Relaxed);
+        assert_eq!((count(&counts.written), count(&counts.lost)), (0, 1));
+        assert_eq!(count(&counts.write_errors), 2);
+        fs::remove_dir(&path).expect("it is empty");
+        assert!(days.sync());
+        assert_eq!(count(&counts.written), 2);
+        let text = fs::read_to_string(path).expect("read");
+        let details: Vec<bool> = text
+            .lines()
+            .zip(["first", "last"])
+            .map(|(line, detail)| line.contains(detail))
+            .collect();
+        assert_eq!(details, [true, true], "{text}");
+    }
+
+    /// A socket that nobody reads takes a part, and then nothing.
+    #[test]
+    fn what_was_written_in_part_goes_on_where_it_stopped() {
+        use std::io::Read;
+        use std::os::fd::OwnedFd;
+        use std::os::unix::net::UnixStream;
+
+        let (end, mut other) = UnixStream::pair().expect("a pair");
+        end.set_nonblocking(true).expect("it can wait or not");
+        let mut file = File::from(OwnedFd::from(end));
+        let whole: Vec<u8> = (0..PENDING).map(|at| (at % 251) as u8).collect();
+        let mut left = whole.clone();
+        let mut read = Vec::new();
+        while let Err(error) = write_front(&mut file, &mut left) {
+            assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+            let mut piece = vec![0; whole.len() - left.len() - read.len()];
+            other.read_exact(&mut piece).expect("it was written");
+            read.extend(piece);
         }
+        drop(file);
+        other.read_to_end(&mut read).expect("it was written");
+        assert!(left.is_empty() && read == whole);
     }
 
     #[test]

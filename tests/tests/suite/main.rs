@@ -7,6 +7,7 @@ mod delivery;
 mod demo;
 mod dependencies;
 mod engine;
+mod faults;
 mod hop_faults;
 mod hop_tls;
 mod limits;
