@@ -9,8 +9,11 @@
 
 pub mod certificate;
 pub mod client;
+pub mod dovecot;
 pub mod fault;
 pub mod hop;
+mod peer;
+pub mod postfix;
 pub mod program;
 pub mod site;
 pub mod tool;

@@ -14,12 +14,16 @@ const TIMED_OUT: i32 = 124;
 const NOT_FOUND: i32 = 127;
 
 /// Programs that the suites use, and the Debian packages that have them.
-const PACKAGES: [(&str, &str); 5] = [
+const PACKAGES: [(&str, &str); 9] = [
     ("swaks", "swaks (with libnet-ssleay-perl)"),
     ("openssl", "openssl"),
     ("curl", "curl"),
     ("python3", "python3"),
     ("strace", "strace"),
+    ("postfix", "postfix"),
+    ("sendmail", "postfix"),
+    ("postqueue", "postfix"),
+    ("dovecot", "dovecot-lmtpd"),
 ];
 
 /// What a tool left.

@@ -14,6 +14,7 @@ mod limits;
 mod metrics;
 mod modules;
 mod next_hops;
+mod peers;
 mod readme;
 mod replies;
 mod tenants;
