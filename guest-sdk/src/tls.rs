@@ -20,13 +20,13 @@ open_values! {
     Origin {
         /// The host itself.
         Socket = "socket",
-        /// A proxy in front of it: a claim.
+        /// A proxy in front of it, whose claim the operator trusts.
         Proxy = "proxy",
     }
 }
 
 open_values! {
-    /// Three different things that "no certificate" might mean, kept apart.
+    /// Different things that "no certificate" might mean, kept apart.
     ClientCertificate {
         /// The listener does not ask for one.
         NotAsked = "not-asked",
@@ -34,6 +34,8 @@ open_values! {
         None = "none",
         /// Given, and possession of its key is proven.
         Given = "given",
+        /// Given to a proxy, by its word: the host has not seen it.
+        Claimed = "claimed",
     }
 }
 

@@ -44,6 +44,7 @@ use crate::deliver::{HopAddress, Protocol};
 use crate::digest::Fingerprint;
 use crate::engine::EngineSettings;
 use crate::facts::TenantId;
+use crate::listen::Proxies;
 use crate::lists::Lists;
 use crate::log::LogSettings;
 use crate::name::Name;
@@ -102,6 +103,8 @@ pub struct Listener {
     pub private: bool,
     /// Take no mail in clear from anyone.
     pub require_tls: bool,
+    /// The proxies in front, from whom every connection comes then.
+    pub proxies: Option<Proxies>,
     /// How long to wait before the greeting; who talks in that time is refused.
     pub greeting_delay: Duration,
     /// Where it is written.

@@ -81,6 +81,8 @@ pub enum Refusal {
     PlaintextOnly,
     /// In clear, and the host has no usable certificate just now.
     TlsUnavailable,
+    /// In clear from a proxy, whose claim of TLS does not count on this listener.
+    ClaimedTls,
     /// The version in use is below the one required.
     Version {
         /// In use.
@@ -98,6 +100,8 @@ pub enum Refusal {
         /// The listener does not ask for one: a fault of the host's configuration.
         asked: bool,
     },
+    /// The client gave its certificate to a proxy, and the host has not seen it.
+    ClaimedCertificate,
     /// The certificate is not trusted.
     Untrusted {
         /// Why.
@@ -198,8 +202,10 @@ pub fn judge(decision: &Resolved, facts: &Facts, offer: TlsOffer) -> Result<Perm
 }
 
 fn enforce(requirements: &Requirements, facts: &Facts, offer: TlsOffer) -> Result<(), Refusal> {
-    if facts.connection.tls.is_none() {
+    let connection = &facts.connection;
+    if connection.secured().is_none() {
         return Err(match offer {
+            _ if connection.tls.is_some() => Refusal::ClaimedTls,
             TlsOffer::Offered => Refusal::Plaintext,
             TlsOffer::Never => Refusal::PlaintextOnly,
             TlsOffer::Unavailable => Refusal::TlsUnavailable,
@@ -246,15 +252,13 @@ fn check_key_exchange(facts: &Facts) -> Result<(), Refusal> {
 }
 
 fn check_presented(facts: &Facts) -> Result<(), Refusal> {
-    if facts.certificate().is_some() {
-        return Ok(());
+    let tls = facts.connection.tls.as_ref();
+    match tls.map(|tls| &tls.client_certificate) {
+        Some(ClientCertificate::Given(_)) => Ok(()),
+        Some(ClientCertificate::Claimed(_)) => Err(Refusal::ClaimedCertificate),
+        Some(ClientCertificate::NotAsked) => Err(Refusal::NoCertificate { asked: false }),
+        Some(ClientCertificate::None) | None => Err(Refusal::NoCertificate { asked: true }),
     }
-    let not_asked = facts
-        .connection
-        .tls
-        .as_ref()
-        .is_some_and(|tls| tls.client_certificate == ClientCertificate::NotAsked);
-    Err(Refusal::NoCertificate { asked: !not_asked })
 }
 
 fn check_trusted(facts: &Facts) -> Result<(), Refusal> {

@@ -62,7 +62,7 @@ pub struct Connection {
     pub client: SocketAddr,
     /// What it connected to.
     pub server: SocketAddr,
-    /// The proxy in front.
+    /// The proxy in front, where it said whose connection it is.
     pub proxied_by: Option<SocketAddr>,
     /// The client's name in reverse DNS.
     pub reverse_name: Option<ReverseName>,
@@ -70,8 +70,16 @@ pub struct Connection {
     pub starttls_offered: bool,
     /// The last handshake that this client failed.
     pub handshake_failure: Option<HandshakeFailure>,
-    /// The TLS session; none in clear.
+    /// The TLS session, of the host's own or by a proxy's claim; none in clear.
     pub tls: Option<Tls>,
+}
+
+impl Connection {
+    /// The TLS session that counts here: a proxy's claim does only where the operator
+    /// trusts it.
+    pub fn secured(&self) -> Option<&Tls> {
+        self.tls.as_ref().filter(|tls| tls.origin.counts())
+    }
 }
 
 /// A name from reverse DNS.
@@ -121,8 +129,20 @@ pub struct Tls {
 pub enum Origin {
     /// The host itself.
     Socket,
-    /// A proxy in front of it: a claim.
+    /// A proxy in front of it: a claim, which counts for nothing.
     Proxy,
+    /// A proxy in front of it, whose claim the operator lets count as TLS.
+    TrustedProxy,
+}
+
+impl Origin {
+    /// Whether the session is one that policies may rely on.
+    pub fn counts(self) -> bool {
+        match self {
+            Self::Socket | Self::TrustedProxy => true,
+            Self::Proxy => false,
+        }
+    }
 }
 
 /// A TLS version by its wire code.
@@ -146,7 +166,7 @@ impl fmt::Display for TlsVersion {
     }
 }
 
-/// Three different things that "no certificate" might mean, kept apart.
+/// Different things that "no certificate" might mean, kept apart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ClientCertificate {
@@ -156,6 +176,18 @@ pub enum ClientCertificate {
     None,
     /// Given, with proof of possession of its key.
     Given(Box<Certificate>),
+    /// Given to a proxy, by its word. The host has not seen it, so it is as good as none
+    /// wherever a certificate is required.
+    Claimed(ClaimedCertificate),
+}
+
+/// What a proxy says of a certificate that it does not show.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimedCertificate {
+    /// Chosen by whoever holds the certificate; only shown.
+    pub common_name: Option<String>,
+    /// The proxy found it valid, by whatever it trusts.
+    pub verified: bool,
 }
 
 /// The client's end-entity certificate: what it claims.
@@ -356,7 +388,9 @@ impl Facts {
     pub fn certificate(&self) -> Option<&Certificate> {
         match &self.connection.tls.as_ref()?.client_certificate {
             ClientCertificate::Given(certificate) => Some(certificate),
-            ClientCertificate::NotAsked | ClientCertificate::None => None,
+            ClientCertificate::NotAsked
+            | ClientCertificate::None
+            | ClientCertificate::Claimed(_) => None,
         }
     }
 }

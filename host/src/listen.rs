@@ -1,9 +1,12 @@
-//! Listeners: binding, accepting, and the limits on who has a session.
+//! Listeners: binding, accepting, whose connection it is, and the limits on who has a
+//! session.
 
 mod admission;
 mod counts;
 mod descriptors;
 mod limit;
+mod peer;
+pub mod proxy;
 mod rate;
 mod source;
 mod waiting;
@@ -19,6 +22,7 @@ use tokio_util::task::TaskTracker;
 pub use admission::{Admission, Bounds, Place};
 pub use descriptors::sessions_that_fit;
 pub use limit::Limit;
+pub use peer::{NoPeer, Peer, Proxies};
 pub use source::Source;
 pub use waiting::Standing;
 
@@ -90,21 +94,39 @@ pub async fn accept(bound: Bound, sessions: Sessions) {
 }
 
 impl Sessions {
-    fn start(&self, listener: &Arc<Listener>, socket: TcpStream, client: SocketAddr) {
-        let place = match self.admit(client) {
-            Ok(place) => place,
-            Err(limit) => return self.turn_away(listener, socket, limit),
-        };
-        let (host, listener) = (Arc::clone(&self.host), Arc::clone(listener));
-        let shutdown = self.shutdown.clone();
-        self.tracker
-            .spawn(drive(host, listener, socket, client, place, shutdown));
+    fn start(&self, listener: &Arc<Listener>, socket: TcpStream, address: SocketAddr) {
+        if let Some(proxies) = &listener.proxies
+            && let Err(why) = proxies.admit(address.ip())
+        {
+            return self.no_session(listener, address, &why);
+        }
+        match self.admission.enter(address.ip()) {
+            Ok(place) => {
+                let (sessions, listener) = (self.clone(), Arc::clone(listener));
+                self.tracker
+                    .spawn(sessions.session(listener, socket, address, place));
+            }
+            Err(limit) => self.turn_away(listener, socket, limit),
+        }
     }
 
-    fn admit(&self, client: SocketAddr) -> Result<Place, Limit> {
-        let mut place = self.admission.enter(client.ip())?;
-        place.admit(client.ip())?;
-        Ok(place)
+    /// Finds out whose connection it is, and admits that client.
+    async fn session(
+        self,
+        listener: Arc<Listener>,
+        mut socket: TcpStream,
+        address: SocketAddr,
+        mut place: Place,
+    ) {
+        let peer = match self.peer(&listener, &mut socket, address, &place).await {
+            Ok(peer) => peer,
+            Err(why) => return self.no_session(&listener, address, &why),
+        };
+        if let Err(limit) = place.admit(peer.client.ip()) {
+            return self.turn_away(&listener, socket, limit);
+        }
+        let Self { host, shutdown, .. } = self;
+        drive(host, listener, socket, peer, place, shutdown).await;
     }
 
     /// A socket that is new takes a short reply at once, so that this does not wait.
@@ -121,5 +143,36 @@ impl Sessions {
         let _ = socket
             .into_std()
             .and_then(|mut socket| socket.write_all(&octets));
+    }
+
+    /// Whose connection it is, once that is known.
+    async fn peer(
+        &self,
+        listener: &Listener,
+        socket: &mut TcpStream,
+        address: SocketAddr,
+        place: &Place,
+    ) -> Result<Peer, NoPeer> {
+        let peer = Peer::direct(socket, address)?;
+        let Some(proxies) = &listener.proxies else {
+            return Ok(peer);
+        };
+        tokio::select! {
+            peer = peer.through(proxies, socket) => peer,
+            () = self.shutdown.draining() => Err(NoPeer::Closed),
+            () = place.asked_to_leave() => Err(NoPeer::Closed),
+        }
+    }
+
+    /// Health checks of balancers may do no more than connect, every other second.
+    fn no_session(&self, listener: &Listener, address: SocketAddr, why: &NoPeer) {
+        self.host.metrics.proxy_header_refused(why.word());
+        let listener = &listener.name;
+        match why {
+            NoPeer::Closed | NoPeer::Io(_) => {
+                tracing::debug!(listener, peer.addr = %address, reason = %why, "no session");
+            }
+            _ => tracing::info!(listener, peer.addr = %address, reason = %why, "no session"),
+        }
     }
 }

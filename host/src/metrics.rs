@@ -43,6 +43,7 @@ pub struct Metrics {
     listeners: Mutex<BTreeMap<Box<str>, Arc<ListenerCounts>>>,
     limits: Words<1>,
     sessions_limit: AtomicU64,
+    refused_headers: Words<1>,
     handshakes: Words<3>,
     handshake_failures: Words<1>,
     replies: Replies,
@@ -132,6 +133,7 @@ impl Default for Metrics {
             listeners: Mutex::default(),
             limits: Words::of(Limit::ALL.iter().map(|limit| [limit.word()])),
             sessions_limit: AtomicU64::new(0),
+            refused_headers: Words::default(),
             handshakes: Words::default(),
             handshake_failures: Words::default(),
             replies: Replies((0..CODES).map(|_| AtomicU64::new(0)).collect()),
@@ -181,6 +183,12 @@ impl Metrics {
     /// the wire.
     pub fn limit_hit(&self, limit: &'static str) {
         self.limits.count([limit]);
+    }
+
+    /// A connection to a listener behind proxies was closed without a session, for this
+    /// reason of [`crate::listen::NoPeer::word`].
+    pub fn proxy_header_refused(&self, reason: &'static str) {
+        self.refused_headers.count([reason]);
     }
 
     /// A TLS handshake succeeded.

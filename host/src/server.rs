@@ -326,6 +326,7 @@ fn of(listener: &config::Listener, config: &Config, tls: Option<&TlsServer>) -> 
             postmaster: config.postmaster.clone(),
         }),
         tls,
+        proxies: listener.proxies.clone(),
         asks_client_certificate: listener.ask_client_certificate,
         greeting_delay: listener.greeting_delay,
     }

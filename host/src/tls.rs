@@ -32,7 +32,7 @@ use rustls::crypto::CryptoProvider;
 pub use client::{client_failure, unverified_client, verified_client};
 pub use failure::{failure_label, failure_reason};
 pub use host_certificate::{HostCertificateError, Provenance, host_certificate};
-pub use names::group_label;
+pub use names::{Group, Suite, group_in_words, group_label, suite_in_words};
 pub use observe::{Observed, observe};
 pub use server::{Identity, IdentityError, NoIdentity, TlsServer};
 pub use trust::{PublicRoots, SelfSigned, TrustError, TrustSettings, TrustStore};

@@ -11,6 +11,7 @@ pub mod certificate;
 pub mod client;
 pub mod dovecot;
 pub mod fault;
+pub mod haproxy;
 pub mod hop;
 mod peer;
 pub mod postfix;

@@ -14,7 +14,7 @@ const TIMED_OUT: i32 = 124;
 const NOT_FOUND: i32 = 127;
 
 /// Programs that the suites use, and the Debian packages that have them.
-const PACKAGES: [(&str, &str); 9] = [
+const PACKAGES: [(&str, &str); 10] = [
     ("swaks", "swaks (with libnet-ssleay-perl)"),
     ("openssl", "openssl"),
     ("curl", "curl"),
@@ -24,6 +24,7 @@ const PACKAGES: [(&str, &str); 9] = [
     ("sendmail", "postfix"),
     ("postqueue", "postfix"),
     ("dovecot", "dovecot-lmtpd"),
+    ("haproxy", "haproxy"),
 ];
 
 /// What a tool left.

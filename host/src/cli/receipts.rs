@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::config::{Config, Examined};
 use crate::decision::{Resolved, Verdict};
-use crate::facts::ReceiptId;
+use crate::facts::{Origin, ReceiptId};
 use crate::receipt::VerdictEvent;
 use crate::receipt::read::{Filter, Receipt, read};
 use crate::unicode;
@@ -164,10 +164,14 @@ fn sender(sender: Option<&crate::address::Mailbox>) -> String {
     sender.map_or("<>".to_owned(), ToString::to_string)
 }
 
-/// How the message came: `clear`, or the TLS version.
+/// How the message came: `clear`, or the TLS version, and whether a proxy says so.
 pub(super) fn connection(verdict: &VerdictEvent) -> String {
     match &verdict.facts.connection.tls {
-        Some(tls) => tls.version.to_string(),
+        Some(tls) => match tls.origin {
+            Origin::Socket => tls.version.to_string(),
+            Origin::TrustedProxy => format!("{} to the proxy", tls.version),
+            Origin::Proxy => format!("clear, {} to the proxy by its claim", tls.version),
+        },
         None => "clear".to_owned(),
     }
 }

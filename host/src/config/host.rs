@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::document::{Document, Faults, beside};
 use super::fault::{Fault, Position};
 use super::keys::{self, Number};
+use super::network::proxies;
 use super::reader::{Table, Value};
 use super::{
     CertificateFiles, Config, Listener, ListenerTls, TlsConfig, limits, observation, target_table,
@@ -133,6 +134,7 @@ fn default_listener(at: Position) -> Option<Listener> {
         ask_client_certificate: true,
         private: false,
         require_tls: false,
+        proxies: None,
         greeting_delay: Duration::ZERO,
         at,
     })
@@ -147,6 +149,7 @@ fn listener(table: &Table<'_>, number: usize) -> Option<Listener> {
     let tls = table.choice("tls", &LISTENER_TLS, ListenerTls::Starttls);
     let private = table.boolean("private", false);
     let require_tls = table.boolean("require_tls", false);
+    let proxies = proxies(table, tls);
     if let Some(value) = table.get("require_tls").filter(|_| require_tls) {
         if !private {
             value.fault(
@@ -154,12 +157,14 @@ fn listener(table: &Table<'_>, number: usize) -> Option<Listener> {
                  or let a tenant's policy enforce it",
             );
         }
-        if tls == ListenerTls::None {
+        let by_proxy = proxies.as_ref().is_some_and(|proxies| proxies.trust_tls);
+        if tls == ListenerTls::None && !by_proxy {
             value.fault("a listener without TLS cannot require it: set tls = \"starttls\"");
         }
     }
     Some(Listener {
         ask_client_certificate: table.boolean("ask_client_certificate", true),
+        proxies,
         greeting_delay: Duration::from_millis(table.number(&keys::GREETING_DELAY)),
         name: name?,
         address: address?,

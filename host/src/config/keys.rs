@@ -55,6 +55,8 @@ pub(super) const LISTENER: Schema = Schema {
         "ask_client_certificate",
         "private",
         "require_tls",
+        "proxy_from",
+        "trust_proxy_tls",
         "greeting_delay_ms",
     ],
 };

@@ -1,6 +1,6 @@
 use super::*;
 use crate::digest::Digest;
-use crate::facts::{Tls, TrustState, sample};
+use crate::facts::{ClaimedCertificate, Origin, Tls, TrustState, sample};
 
 fn recipient() -> Mailbox {
     "c@acme.example".parse().expect("a mailbox")
@@ -197,4 +197,50 @@ fn default_is_resolved() {
         Decision::Opportunistic.resolve(&enforced),
         Resolved::Opportunistic
     );
+}
+
+/// A proxy's word is worth what the operator says, and is never a certificate.
+#[test]
+fn claims_of_a_proxy() {
+    let claimed = |origin, certificate| {
+        let tls = Tls {
+            origin,
+            client_certificate: certificate,
+            ..sample::tls()
+        };
+        sample::secured(&recipient(), tls)
+    };
+    let shown = ClientCertificate::Claimed(ClaimedCertificate {
+        common_name: Some("mx.partner.example".into()),
+        verified: true,
+    });
+    let pins = [Digest::of(b"key")].into();
+    let certificate = [
+        Requirement::Presented,
+        Requirement::Trusted,
+        Requirement::Covers(domain("mx.partner.example")),
+        Requirement::Within(domain("partner.example")),
+        Requirement::Pinned(pins),
+    ];
+    let session = [
+        None,
+        Some(Requirement::AtLeast(TlsVersion::TLS13)),
+        Some(Requirement::PostQuantum),
+    ];
+    let untrusted = claimed(Origin::Proxy, shown.clone());
+    let trusted = claimed(Origin::TrustedProxy, shown);
+    for requirement in &session {
+        let found = refusal(requirement.clone(), &untrusted);
+        assert_eq!(found, Some(Refusal::ClaimedTls));
+        assert_eq!(refusal(requirement.clone(), &trusted), None);
+    }
+    let silent = claimed(Origin::TrustedProxy, ClientCertificate::NotAsked);
+    for requirement in certificate {
+        let found = refusal(Some(requirement.clone()), &untrusted);
+        assert_eq!(found, Some(Refusal::ClaimedTls));
+        let found = refusal(Some(requirement.clone()), &trusted);
+        assert_eq!(found, Some(Refusal::ClaimedCertificate));
+        let found = refusal(Some(requirement), &silent);
+        assert_eq!(found, Some(Refusal::NoCertificate { asked: false }));
+    }
 }

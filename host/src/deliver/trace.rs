@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
 use super::{Consignment, Message};
-use crate::facts::{Certificate, ClientCertificate, HeloVerb, Judgement, Tls};
+use crate::facts::{Certificate, ClientCertificate, Connection, HeloVerb, Judgement, Origin, Tls};
 
 /// Longest text of foreign origin in one place of a field, so that lines stay short.
 const MAX_FOREIGN: usize = 200;
@@ -40,12 +40,16 @@ pub(super) fn of_final_delivery(message: &Message, consignment: &Consignment) ->
 }
 
 fn received(hostname: &str, message: &Message, consignment: &Consignment) -> String {
+    let connection = &message.connection;
     let mut field = format!(
-        "Received: from {} ([{}])\r\n",
+        "Received: from {} ({})\r\n",
         word(&message.helo.name),
-        address(message.connection.client.ip())
+        client(connection)
     );
-    if let Some(tls) = &message.connection.tls {
+    if let Some(proxy) = connection.proxied_by {
+        let _ = write!(field, "\t(through the proxy [{}])\r\n", address(proxy.ip()));
+    }
+    if let Some(tls) = &connection.tls {
         field.push_str(&tls_comment(tls, consignment.trust.as_ref()));
     }
     let _ = write!(
@@ -64,8 +68,18 @@ fn received(hostname: &str, message: &Message, consignment: &Consignment) -> Str
     field
 }
 
+/// The client as TCP knows it (RFC 5321, section 4.4): its address, and before that its
+/// name where it resolves to the address.
+fn client(connection: &Connection) -> String {
+    let literal = format!("[{}]", address(connection.client.ip()));
+    match &connection.reverse_name {
+        Some(reverse) if reverse.confirmed => format!("{} {literal}", word(&reverse.name)),
+        _ => literal,
+    }
+}
+
 fn protocol(message: &Message) -> &'static str {
-    let tls = message.connection.tls.is_some();
+    let tls = message.connection.secured().is_some();
     match (message.helo.verb, message.parameters.smtputf8, tls) {
         (_, true, false) => "UTF8SMTP",
         (_, true, true) => "UTF8SMTPS",
@@ -77,7 +91,11 @@ fn protocol(message: &Message) -> &'static str {
 
 fn tls_comment(tls: &Tls, trust: Option<&Judgement>) -> String {
     let mut comment = format!(
-        "\t(using {} with cipher {} ({} bits)\r\n\t key exchange {}",
+        "\t({} {} with cipher {} ({} bits)\r\n\t key exchange {}",
+        match tls.origin {
+            Origin::Socket => "using",
+            Origin::Proxy | Origin::TrustedProxy => "the proxy says: using",
+        },
         version(tls),
         tls.cipher_suite,
         tls.secret_bits,
@@ -86,6 +104,9 @@ fn tls_comment(tls: &Tls, trust: Option<&Judgement>) -> String {
     match &tls.client_certificate {
         ClientCertificate::NotAsked => comment.push_str("\r\n\t client certificate not asked for"),
         ClientCertificate::None => comment.push_str("\r\n\t no client certificate"),
+        ClientCertificate::Claimed(_) => {
+            comment.push_str("\r\n\t client certificate not seen by this host");
+        }
         ClientCertificate::Given(certificate) => {
             let _ = write!(
                 comment,
@@ -114,13 +135,17 @@ fn verification(trust: Option<&Judgement>) -> String {
 }
 
 fn authentication_results(hostname: &str, message: &Message, trust: Option<&Judgement>) -> String {
-    let Some(tls) = &message.connection.tls else {
+    let Some(tls) = message.connection.secured() else {
         return format!(
             "Authentication-Results: {hostname};\r\n\tx-tls=none (received in clear)\r\n"
         );
     };
+    let says = match tls.origin {
+        Origin::Socket => "",
+        Origin::Proxy | Origin::TrustedProxy => " (the proxy says)",
+    };
     let mut field = format!(
-        "Authentication-Results: {hostname};\r\n\tx-tls={} smtp.tls-version={} smtp.tls-cipher={}",
+        "Authentication-Results: {hostname};\r\n\tx-tls={}{says} smtp.tls-version={} smtp.tls-cipher={}",
         result(tls, trust),
         version(tls),
         tls.cipher_suite,
@@ -138,7 +163,9 @@ fn result(tls: &Tls, trust: Option<&Judgement>) -> &'static str {
     match &tls.client_certificate {
         ClientCertificate::Given(_) if trust.is_some_and(Judgement::is_trusted) => "pass",
         ClientCertificate::Given(_) => "fail",
-        ClientCertificate::NotAsked | ClientCertificate::None => "neutral",
+        ClientCertificate::NotAsked | ClientCertificate::None | ClientCertificate::Claimed(_) => {
+            "neutral"
+        }
     }
 }
 

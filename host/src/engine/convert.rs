@@ -64,7 +64,8 @@ pub(super) fn direction(direction: Direction) -> &'static str {
 pub(super) fn origin(origin: Origin) -> &'static str {
     match origin {
         Origin::Socket => "socket",
-        Origin::Proxy => "proxy",
+        // What a claim is worth here is the operator's decision, not the policy's.
+        Origin::Proxy | Origin::TrustedProxy => "proxy",
     }
 }
 
@@ -73,6 +74,7 @@ pub(super) fn client_certificate(certificate: &ClientCertificate) -> &'static st
         ClientCertificate::NotAsked => "not-asked",
         ClientCertificate::None => "none",
         ClientCertificate::Given(_) => "given",
+        ClientCertificate::Claimed(_) => "claimed",
     }
 }
 

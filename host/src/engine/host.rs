@@ -67,7 +67,7 @@ impl Call {
 
     /// Tells a fact of the TLS session.
     fn tell_tls<T: Told>(&mut self, read: impl FnOnce(&crate::facts::Tls) -> T) -> Result<T> {
-        self.tell_some(|facts| match &facts.connection.tls {
+        self.tell_some(|facts| match facts.connection.secured() {
             Some(tls) => Ok(read(tls)),
             None => Err(Failure::Host("a handle to no TLS session".to_owned())),
         })

@@ -27,7 +27,7 @@ const OTHER: &str = "(other)";
 const DECISIONS: [&str; 4] = ["default", "opportunistic", "enforced", "failed"];
 
 /// Why it was refused; `none` where it was not.
-const CAUSES: [&str; 11] = [
+const CAUSES: [&str; 13] = [
     "none",
     "plaintext",
     "plaintext-only",
@@ -39,6 +39,8 @@ const CAUSES: [&str; 11] = [
     "wrong-name",
     "pin-mismatch",
     "policy-failed",
+    "claimed-tls",
+    "claimed-certificate",
 ];
 
 /// Why policies give no answer, as [`crate::engine::Failure::code`] has it.
@@ -188,6 +190,8 @@ fn cause(verdict: &Verdict) -> usize {
             Refusal::WrongName { .. } => 8,
             Refusal::PinMismatch { .. } => 9,
             Refusal::PolicyFailed => 10,
+            Refusal::ClaimedTls => 11,
+            Refusal::ClaimedCertificate => 12,
         },
     }
 }

@@ -107,6 +107,11 @@ impl Exposition {
             "limits_hit",
             "Times that a limit turned something away.",
             words(&self.metrics.limits, ["limit"]),
+        )?;
+        page.counters(
+            "proxy_headers_refused",
+            "Connections without the PROXY header that they had to begin with.",
+            words(&self.metrics.refused_headers, ["reason"]),
         )
     }
 

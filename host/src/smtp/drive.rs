@@ -6,7 +6,6 @@
 mod conversation;
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -21,7 +20,7 @@ use super::session::Session;
 use crate::decision::TlsOffer;
 use crate::facts::{Connection, SessionId};
 use crate::host::{Host, Shutdown};
-use crate::listen::Place;
+use crate::listen::{Peer, Place};
 use crate::metrics::SessionMeter;
 use crate::tls;
 use crate::transaction::Client;
@@ -31,7 +30,7 @@ pub async fn drive(
     host: Arc<Host>,
     listener: Arc<Listener>,
     socket: TcpStream,
-    client: SocketAddr,
+    peer: Peer,
     place: Place,
     shutdown: Shutdown,
 ) {
@@ -50,12 +49,13 @@ pub async fn drive(
     let span = tracing::error_span!(
         "session",
         session.id = %SessionId::new(SystemTime::now()),
-        client.addr = %canonical(client),
+        client.addr = %peer.client,
+        proxy.addr = peer.proxied_by.map(tracing::field::display),
         listener = %service.listener.name,
     );
     let serve = async {
         tracing::debug!("session began");
-        match service.serve(socket, client).await {
+        match service.serve(socket, peer).await {
             Ok(()) => tracing::debug!("session ended"),
             Err(error) => tracing::debug!(%error, "connection ended"),
         }
@@ -74,25 +74,25 @@ struct Service {
 }
 
 impl Service {
-    async fn serve(self, socket: TcpStream, client: SocketAddr) -> io::Result<()> {
-        let connection = self.connection(&socket, client)?;
+    async fn serve(self, socket: TcpStream, peer: Peer) -> io::Result<()> {
+        let connection = self.connection(peer);
         match self.listener.is_implicit() {
             true => self.serve_implicit(socket, connection).await,
             false => self.serve_clear(socket, connection).await,
         }
     }
 
-    fn connection(&self, socket: &TcpStream, client: SocketAddr) -> io::Result<Connection> {
-        Ok(Connection {
+    fn connection(&self, peer: Peer) -> Connection {
+        Connection {
             listener: self.listener.name.clone(),
-            client: canonical(client),
-            server: canonical(socket.local_addr()?),
-            proxied_by: None,
+            client: peer.client,
+            server: peer.server,
+            proxied_by: peer.proxied_by,
             reverse_name: None,
             starttls_offered: self.listener.tls_offer() == TlsOffer::Offered,
             handshake_failure: None,
-            tls: None,
-        })
+            tls: peer.tls,
+        }
     }
 
     async fn serve_implicit(self, socket: TcpStream, connection: Connection) -> io::Result<()> {
@@ -106,7 +106,10 @@ impl Service {
     }
 
     async fn serve_clear(self, socket: TcpStream, connection: Connection) -> io::Result<()> {
-        let (session, greeting) = Session::new(Arc::clone(&self.listener.profile), false);
+        // A proxy's TLS is no reason to refuse the client's own inside it, unless it
+        // counts: then there is TLS already.
+        let secured = connection.secured().is_some();
+        let (session, greeting) = Session::new(Arc::clone(&self.listener.profile), secured);
         let client = Client {
             connection: Arc::new(connection),
             chain: Arc::default(),
@@ -165,9 +168,4 @@ impl Service {
 /// The end of a session that has no time for a reply.
 fn made_room() -> io::Error {
     io::Error::other("closed to make room for others")
-}
-
-/// IPv4 as IPv4, also where it came to a socket of IPv6.
-fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
 }

@@ -8,6 +8,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::profile::{Profile, StartTls};
 use crate::decision::TlsOffer;
+use crate::listen::Proxies;
 
 /// What a listener is, apart from its socket.
 #[derive(Debug)]
@@ -18,6 +19,9 @@ pub struct Listener {
     pub profile: Arc<Profile>,
     /// How it speaks TLS.
     pub tls: ListenerTls,
+    /// From whom it takes the header that says whose connection it is; without any it
+    /// takes none.
+    pub proxies: Option<Proxies>,
     /// Whether it asks clients for a certificate.
     pub asks_client_certificate: bool,
     /// How long it holds its greeting back, to see whether the client waits for it.

@@ -131,6 +131,11 @@ fn refusal_text(refusal: &Refusal) -> (u16, &'static str, String) {
         Refusal::Plaintext => (530, "5.7.0", "Must issue a STARTTLS command first".into()),
         Refusal::PlaintextOnly => permanent("This route requires encryption (TLS)".into()),
         Refusal::TlsUnavailable => (451, "4.7.0", "TLS temporarily not available".into()),
+        Refusal::ClaimedTls => permanent(
+            "This route requires encryption (TLS) up to this host; that of the proxy in front \
+             of it does not count here"
+                .into(),
+        ),
         Refusal::Version { found, required } => permanent(format!(
             "This route requires {required}; this session is {found}"
         )),
@@ -143,6 +148,11 @@ fn refusal_text(refusal: &Refusal) -> (u16, &'static str, String) {
         }
         Refusal::NoCertificate { asked: false } => permanent(
             "This route requires a client certificate, and this port does not ask for one".into(),
+        ),
+        Refusal::ClaimedCertificate => permanent(
+            "This route requires a client certificate; yours went to the proxy in front of \
+             this host, which has not seen it"
+                .into(),
         ),
         Refusal::Untrusted { detail } => permanent(format!(
             "This route requires a trusted client certificate; yours is not: {detail}"

@@ -1,24 +1,25 @@
 //! IANA names of cipher suites and key exchange groups, from tables of ours: rustls'
-//! own names differ (`TLS13_AES_128_GCM_SHA256`, `secp256r1MLKEM768`) and may change.
+//! own names differ (`TLS13_AES_128_GCM_SHA256`, `secp256r1MLKEM768`) and may change,
+//! and proxies tell OpenSSL's (`ECDHE-RSA-AES128-GCM-SHA256`, `prime256v1`).
 
 use rustls::{CipherSuite, NamedGroup};
 
 /// A cipher suite as facts show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Suite {
-    /// IANA name; the code in hex for one that is not in the table.
-    pub(super) name: String,
+pub struct Suite {
+    /// IANA name; for one that is not in the table the code in hex, or the word for it.
+    pub name: String,
     /// Strength of the cipher's key in bits; 0 for one that is not in the table.
-    pub(super) secret_bits: u16,
+    pub secret_bits: u16,
 }
 
 /// A key exchange group as facts show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Group {
-    /// IANA name; the code in hex for one that is not in the table.
-    pub(super) name: String,
+pub struct Group {
+    /// IANA name; for one that is not in the table the code in hex, or the word for it.
+    pub name: String,
     /// It resists an attacker with a quantum computer.
-    pub(super) post_quantum: bool,
+    pub post_quantum: bool,
 }
 
 /// TLS Cipher Suites registry: code, name, bits of the cipher's key.
@@ -84,6 +85,68 @@ pub(super) fn group(group: NamedGroup) -> Group {
     }
 }
 
+/// OpenSSL's names of suites of TLS 1.2, and IANA's. Those of TLS 1.3 have IANA's.
+const OPENSSL_SUITES: &[(&str, &str)] = &[
+    (
+        "ECDHE-ECDSA-AES128-GCM-SHA256",
+        "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+    ),
+    (
+        "ECDHE-ECDSA-AES256-GCM-SHA384",
+        "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+    ),
+    (
+        "ECDHE-RSA-AES128-GCM-SHA256",
+        "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+    ),
+    (
+        "ECDHE-RSA-AES256-GCM-SHA384",
+        "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+    ),
+    (
+        "ECDHE-RSA-CHACHA20-POLY1305",
+        "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+    ),
+    (
+        "ECDHE-ECDSA-CHACHA20-POLY1305",
+        "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+    ),
+];
+
+/// Other names of groups, and IANA's.
+const OTHER_GROUPS: &[(&str, &str)] = &[
+    ("P-256", "secp256r1"),
+    ("prime256v1", "secp256r1"),
+    ("P-384", "secp384r1"),
+    ("P-521", "secp521r1"),
+];
+
+/// The suite that somebody else calls so, by OpenSSL's name or IANA's.
+pub fn suite_in_words(word: &str) -> Suite {
+    let translated = OPENSSL_SUITES.iter().find(|(theirs, _)| *theirs == word);
+    let name = translated.map_or(word, |(_, ours)| *ours);
+    let known = SUITES.iter().find(|(_, known, _)| *known == name);
+    Suite {
+        name: name.to_owned(),
+        secret_bits: known.map_or(0, |(_, _, bits)| *bits),
+    }
+}
+
+/// The group that somebody else calls so, in any case.
+pub fn group_in_words(word: &str) -> Group {
+    let translated = OTHER_GROUPS
+        .iter()
+        .find(|(theirs, _)| theirs.eq_ignore_ascii_case(word));
+    let name = translated.map_or(word, |(_, ours)| *ours);
+    let known = GROUPS
+        .iter()
+        .find(|(_, known, _)| known.eq_ignore_ascii_case(name));
+    Group {
+        name: known.map_or(name, |(_, known, _)| *known).to_owned(),
+        post_quantum: known.is_some_and(|(_, _, post_quantum)| *post_quantum),
+    }
+}
+
 /// The name of a group that is in the table, as a label of a metric.
 pub fn group_label(name: &str) -> Option<&'static str> {
     GROUPS.iter().map(|row| row.1).find(|known| *known == name)
@@ -118,6 +181,46 @@ mod tests {
                 "{named:?}"
             );
             assert_eq!(named.post_quantum, named.name.contains("MLKEM"));
+        }
+    }
+
+    #[test]
+    fn words_of_others() {
+        for (word, name, bits) in [
+            (
+                "ECDHE-RSA-AES128-GCM-SHA256",
+                "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+                128,
+            ),
+            ("TLS_AES_256_GCM_SHA384", "TLS_AES_256_GCM_SHA384", 256),
+            ("AES128-SHA", "AES128-SHA", 0),
+            ("", "", 0),
+        ] {
+            let suite = suite_in_words(word);
+            assert_eq!((suite.name.as_str(), suite.secret_bits), (name, bits));
+        }
+        for (word, name, post_quantum) in [
+            ("X25519", "x25519", false),
+            ("prime256v1", "secp256r1", false),
+            ("x25519mlkem768", "X25519MLKEM768", true),
+            ("sect571r1", "sect571r1", false),
+        ] {
+            let group = group_in_words(word);
+            assert_eq!(
+                (group.name.as_str(), group.post_quantum),
+                (name, post_quantum)
+            );
+        }
+    }
+
+    /// Otherwise a translation would be to nothing.
+    #[test]
+    fn every_translation_is_to_a_name_of_the_tables() {
+        for (_, name) in OPENSSL_SUITES {
+            assert!(SUITES.iter().any(|(_, known, _)| known == name), "{name}");
+        }
+        for (_, name) in OTHER_GROUPS {
+            assert!(GROUPS.iter().any(|(_, known, _)| known == name), "{name}");
         }
     }
 

@@ -15,6 +15,7 @@ mod metrics;
 mod modules;
 mod next_hops;
 mod peers;
+mod proxy;
 mod readme;
 mod replies;
 mod tenants;

@@ -347,7 +347,7 @@ fn get_as(host: &Host, path: &str, kind: &str) -> Answer {
 }
 
 /// Every sample by its name and labels, without the prefix and the quotes.
-fn scrape(host: &Host) -> BTreeMap<String, f64> {
+pub(super) fn scrape(host: &Host) -> BTreeMap<String, f64> {
     let page = get(host, "/metrics").body;
     page.lines().filter_map(sample).collect()
 }

@@ -123,6 +123,7 @@ fn certificate(verdict: &VerdictEvent) -> String {
         .map(|tls| &tls.client_certificate)
     {
         None | Some(ClientCertificate::None | ClientCertificate::NotAsked) => "-".into(),
+        Some(ClientCertificate::Claimed(_)) => "claimed by a proxy".into(),
         Some(ClientCertificate::Given(_)) => {
             let trust = facts.trust.as_ref();
             trust

@@ -3,7 +3,7 @@
 use std::fmt::{Display, Write};
 
 use super::{connection, decision, sender};
-use crate::facts::{Certificate, Facts, Judgement};
+use crate::facts::{Certificate, Facts, Judgement, ReverseName};
 use crate::receipt::read::Receipt;
 use crate::receipt::{OutcomeEvent, PolicyUsed, RelayEvent, VerdictEvent, timestamp};
 use crate::unicode;
@@ -81,6 +81,15 @@ fn seen(lines: &mut Lines, verdict: &VerdictEvent) {
         "client",
         format_args!("{} on {}, {verb} {name}", from.client, from.listener),
     );
+    lines.put_some("proxy", from.proxied_by);
+    lines.put_some("reverse name", from.reverse_name.as_ref().map(reverse));
+    lines.put_some(
+        "failed TLS",
+        from.handshake_failure.as_ref().map(|failure| {
+            let ago = facts.now.saturating_sub(failure.at);
+            format!("{ago} seconds before: {}", failure.reason)
+        }),
+    );
     let tls = from.tls.as_ref();
     let how = tls.map(|tls| {
         let group = tls
@@ -98,6 +107,15 @@ fn seen(lines: &mut Lines, verdict: &VerdictEvent) {
         "connection",
         how.unwrap_or_else(|| format!("clear, STARTTLS was {offered}")),
     );
+}
+
+fn reverse(reverse: &ReverseName) -> String {
+    let confirmed = if reverse.confirmed {
+        "resolves to the client's address"
+    } else {
+        "does not resolve to the client's address"
+    };
+    format!("{}, which {confirmed}", reverse.name)
 }
 
 fn shown(certificate: &Certificate, facts: &Facts) -> String {

@@ -8,7 +8,7 @@ use crate::deliver::{
     Consignment, Delivered, Ending, Handover, Ledger, Message, Target, TargetSettings, Targets,
     trace,
 };
-use crate::facts::{Facts, TrustState, sample};
+use crate::facts::{Facts, Origin, ReverseName, Tls, TrustState, sample};
 
 fn permit(tenant: &str, recipient: &str) -> Permit {
     let recipient: Mailbox = recipient.parse().expect("a mailbox");
@@ -275,4 +275,46 @@ fn trace_fields_say_what_tls_there_was() {
         fields.starts_with("Received: "),
         "the rest is for final delivery"
     );
+}
+
+#[test]
+fn trace_fields_say_who_says_so() {
+    let recipient = "c@acme.example".parse().expect("a mailbox");
+    let part = consignment("acme", &["c@acme.example"]);
+    for (origin, confirmed, expected) in [
+        (
+            Origin::Proxy,
+            false,
+            [
+                "Received: from client.example ([192.0.2.1])\r\n\t(through the proxy [10.0.0.1])\r\n",
+                "\t(the proxy says: using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256 bits)\r\n",
+                "with ESMTP id ",
+                "\tx-tls=none (received in clear)\r\n",
+            ],
+        ),
+        (
+            Origin::TrustedProxy,
+            true,
+            [
+                "Received: from client.example (mx.partner.example [192.0.2.1])\r\n",
+                "\t(the proxy says: using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256 bits)\r\n",
+                "with ESMTPS id ",
+                "\tx-tls=neutral (the proxy says) smtp.tls-version=TLSv1.3 ",
+            ],
+        ),
+    ] {
+        let tls = Tls {
+            origin,
+            ..sample::tls()
+        };
+        let mut facts = sample::secured(&recipient, tls);
+        let connection = Arc::make_mut(&mut facts.connection);
+        connection.proxied_by = Some("10.0.0.1:4000".parse().expect("an address"));
+        let name = "mx.partner.example".into();
+        connection.reverse_name = Some(ReverseName { name, confirmed });
+        let fields = trace::fields("mx.example", &message(&facts, ""), &part);
+        for expected in expected {
+            assert!(fields.contains(expected), "{expected:?} is not in {fields}");
+        }
+    }
 }

@@ -136,7 +136,7 @@ impl facts::HostMessage for Call {
     }
 
     fn tls(&mut self, _: Resource<Message>) -> Result<Option<Resource<Tls>>> {
-        self.tell(|facts| facts.connection.tls.as_ref().map(|_| Resource::new_own(0)))
+        self.tell(|facts| facts.connection.secured().map(|_| Resource::new_own(0)))
     }
 
     fn drop(&mut self, _: Resource<Message>) -> Result<()> {
