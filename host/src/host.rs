@@ -13,6 +13,7 @@ use crate::facts::unix_seconds;
 use crate::metrics::Metrics;
 use crate::receipt::journal::Journal;
 use crate::tenant::Snapshot;
+use crate::tls::FailedHandshakes;
 
 /// Refusals of relaying that leave a receipt, per second: enough to see what is going
 /// on; the rest are counted in the next that is written.
@@ -36,6 +37,8 @@ pub struct Host {
     pub journal: Journal,
     /// Bounds the receipts that strangers can cause.
     pub relay_receipts: RelayReceipts,
+    /// Whose TLS handshakes failed of late.
+    pub failed_handshakes: FailedHandshakes,
     /// What it counts.
     pub metrics: Arc<Metrics>,
     /// The tenants as they are now. A transaction keeps the one it began with.

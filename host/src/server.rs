@@ -21,7 +21,9 @@ use crate::receipt::journal::{Journal, JournalError, Writer};
 use crate::smtp::listener::{Listener, ListenerTls};
 use crate::smtp::profile::Profile;
 use crate::tenant::{self, Loaded};
-use crate::tls::{self, HostCertificateError, Identity, IdentityError, NoIdentity, TlsServer};
+use crate::tls::{
+    self, FailedHandshakes, HostCertificateError, Identity, IdentityError, NoIdentity, TlsServer,
+};
 
 /// How long sessions that are cut off may take for their last reply, and then the disk
 /// for the last receipts.
@@ -139,6 +141,7 @@ impl Server {
             ledger,
             journal,
             relay_receipts: RelayReceipts::default(),
+            failed_handshakes: FailedHandshakes::default(),
             metrics,
             snapshot: Arc::new(snapshot),
         });

@@ -11,6 +11,7 @@
 pub mod certificate;
 mod client;
 pub mod client_certificate;
+mod failed_handshakes;
 mod failure;
 mod host_certificate;
 mod names;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use rustls::crypto::CryptoProvider;
 
 pub use client::{client_failure, unverified_client, verified_client};
+pub use failed_handshakes::FailedHandshakes;
 pub use failure::{failure_label, failure_reason};
 pub use host_certificate::{HostCertificateError, Provenance, host_certificate};
 pub use names::{Group, Suite, group_in_words, group_label, suite_in_words};

@@ -18,7 +18,7 @@ use tracing::Instrument;
 use super::listener::Listener;
 use super::session::Session;
 use crate::decision::TlsOffer;
-use crate::facts::{Connection, SessionId};
+use crate::facts::{Connection, HandshakeFailure, SessionId, unix_seconds};
 use crate::host::{Host, Shutdown};
 use crate::listen::{Peer, Place};
 use crate::metrics::SessionMeter;
@@ -83,14 +83,15 @@ impl Service {
     }
 
     fn connection(&self, peer: Peer) -> Connection {
+        let now = unix_seconds(SystemTime::now());
         Connection {
             listener: self.listener.name.clone(),
+            handshake_failure: self.host.failed_handshakes.last(peer.client.ip(), now),
             client: peer.client,
             server: peer.server,
             proxied_by: peer.proxied_by,
             reverse_name: None,
             starttls_offered: self.listener.tls_offer() == TlsOffer::Offered,
-            handshake_failure: None,
             tls: peer.tls,
         }
     }
@@ -146,7 +147,7 @@ impl Service {
             () = self.shutdown.draining() => return Err(io::Error::other("the host is stopping")),
             () = self.place.asked_to_leave() => return Err(made_room()),
         };
-        let stream = accepted.inspect_err(|error| self.note_failure(error))?;
+        let stream = accepted.inspect_err(|error| self.note_failure(&connection, error))?;
         let observed = tls::observe(stream.get_ref().1, self.listener.asks_client_certificate);
         self.host.metrics.handshake(&observed.tls);
         connection.tls = Some(observed.tls);
@@ -157,11 +158,17 @@ impl Service {
         Ok((Box::new(stream), client))
     }
 
-    fn note_failure(&self, error: &io::Error) {
+    fn note_failure(&self, connection: &Connection, error: &io::Error) {
         let reason = tls::failure_reason(error);
-        self.host.metrics.handshake_failed(&reason);
-        self.meter.handshake_failed();
         tracing::info!(reason, "TLS handshake failed");
+        self.meter.handshake_failed();
+        let failure = HandshakeFailure {
+            at: unix_seconds(SystemTime::now()),
+            reason: reason.clone(),
+        };
+        let failed = &self.host.failed_handshakes;
+        failed.note(connection.client.ip(), failure);
+        self.host.metrics.handshake_failed(&reason);
     }
 }
 

@@ -8,6 +8,7 @@ mod demo;
 mod dependencies;
 mod engine;
 mod faults;
+mod handshakes;
 mod hop_faults;
 mod hop_tls;
 mod limits;
