@@ -20,6 +20,7 @@ mod observation;
 mod policy_table;
 mod read;
 mod reader;
+mod resolver;
 mod settings;
 mod similar;
 mod target_table;
@@ -49,6 +50,7 @@ use crate::lists::Lists;
 use crate::log::LogSettings;
 use crate::name::Name;
 use crate::policy::Policy;
+use crate::reverse_name::ReverseNameSettings;
 use crate::tls::SelfSigned;
 
 /// Largest PEM file that is read, in bytes: revocation lists of large authorities have
@@ -82,6 +84,8 @@ pub struct Config {
     pub keep_receipts: u32,
     /// Where metrics are asked for, if anywhere; port 0 is any free port.
     pub metrics: Option<SocketAddr>,
+    /// How clients' names are looked up, if at all.
+    pub reverse_names: Option<Located<ReverseNameSettings>>,
     /// How the log is written.
     pub log: LogSettings,
     /// By id.

@@ -12,6 +12,7 @@ use crate::engine::Engine;
 use crate::facts::unix_seconds;
 use crate::metrics::Metrics;
 use crate::receipt::journal::Journal;
+use crate::reverse_name::ReverseNames;
 use crate::tenant::Snapshot;
 use crate::tls::FailedHandshakes;
 
@@ -37,6 +38,8 @@ pub struct Host {
     pub journal: Journal,
     /// Bounds the receipts that strangers can cause.
     pub relay_receipts: RelayReceipts,
+    /// Looks clients' names up, where the operator wants to know them.
+    pub reverse_names: Option<Arc<ReverseNames>>,
     /// Whose TLS handshakes failed of late.
     pub failed_handshakes: FailedHandshakes,
     /// What it counts.

@@ -1,12 +1,13 @@
 //! Portcullis, a WebAssembly-extensible policy host for receiving mail.
 //!
 //! The modules stand in the order in which a message meets them. A connection is taken
-//! by [`listen`] and spoken to by [`smtp`] over [`tls`]; what the host saw are its
-//! [`facts`], what it took is [`content`]. A [`transaction`] finds for each recipient the [`tenant`] who owns it and
-//! the [`policy`] that applies; [`engine`] runs those that are WebAssembly;
-//! [`decision`] turns the answer into a verdict; [`deliver`] hands accepted mail on;
-//! [`receipt`] keeps the evidence. Beside the way, [`log`] and [`metrics`] tell how it goes. One pass: a later module never calls back into an
-//! earlier one.
+//! by [`listen`] and spoken to by [`smtp`] over [`tls`]; [`reverse_name`] asks DNS who
+//! that is. What the host saw are its [`facts`], what it took is [`content`]. A
+//! [`transaction`] finds for each recipient the [`tenant`] who owns it and the
+//! [`policy`] that applies; [`engine`] runs those that are WebAssembly; [`decision`]
+//! turns the answer into a verdict; [`deliver`] hands accepted mail on; [`receipt`]
+//! keeps the evidence. Beside the way, [`log`] and [`metrics`] tell how it goes. One
+//! pass: a later module never calls back into an earlier one.
 
 pub mod config;
 
@@ -19,6 +20,8 @@ pub mod unicode;
 pub mod listen;
 pub mod smtp;
 pub mod tls;
+
+pub mod reverse_name;
 
 pub mod content;
 

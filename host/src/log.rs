@@ -103,14 +103,15 @@ fn init(settings: LogSettings, writer: NonBlocking) {
 
 impl Level {
     /// More than the host's own steps would be steps of libraries, which know nothing of
-    /// what may be in a log.
+    /// what may be in a log. The resolver warns of each datagram that it did not wait
+    /// for, and anybody can send these.
     fn directives(self) -> &'static str {
         match self {
             Self::Error => "error",
-            Self::Warn => "warn",
-            Self::Info => "warn,portcullis=info",
-            Self::Debug => "warn,portcullis=debug",
-            Self::Trace => "warn,portcullis=trace",
+            Self::Warn => "warn,hickory_net=error",
+            Self::Info => "warn,hickory_net=error,portcullis=info",
+            Self::Debug => "warn,hickory_net=error,portcullis=debug",
+            Self::Trace => "warn,hickory_net=error,portcullis=trace",
         }
     }
 }

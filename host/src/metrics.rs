@@ -44,6 +44,7 @@ pub struct Metrics {
     limits: Words<1>,
     sessions_limit: AtomicU64,
     refused_headers: Words<1>,
+    reverse_names: Words<1>,
     handshakes: Words<3>,
     handshake_failures: Words<1>,
     replies: Replies,
@@ -134,6 +135,7 @@ impl Default for Metrics {
             limits: Words::of(Limit::ALL.iter().map(|limit| [limit.word()])),
             sessions_limit: AtomicU64::new(0),
             refused_headers: Words::default(),
+            reverse_names: Words::default(),
             handshakes: Words::default(),
             handshake_failures: Words::default(),
             replies: Replies((0..CODES).map(|_| AtomicU64::new(0)).collect()),
@@ -189,6 +191,11 @@ impl Metrics {
     /// reason of [`crate::listen::NoPeer::word`].
     pub fn proxy_header_refused(&self, reason: &'static str) {
         self.refused_headers.count([reason]);
+    }
+
+    /// A look-up of a client's name came to this: a word in the code.
+    pub fn reverse_name(&self, result: &'static str) {
+        self.reverse_names.count([result]);
     }
 
     /// A TLS handshake succeeded.

@@ -18,6 +18,7 @@ use crate::host::{Host, RelayReceipts, SessionLimits, Shutdown};
 use crate::listen::{self, Admission, Bound, Bounds, Sessions, accept};
 use crate::metrics::{self, Endpoint, Metrics};
 use crate::receipt::journal::{Journal, JournalError, Writer};
+use crate::reverse_name::{ResolverError, ReverseNames};
 use crate::smtp::listener::{Listener, ListenerTls};
 use crate::smtp::profile::Profile;
 use crate::tenant::{self, Loaded};
@@ -74,6 +75,9 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// Names cannot be looked up.
+    #[error(transparent)]
+    Resolver(#[from] ResolverError),
     /// The address of metrics cannot be bound.
     #[error(transparent)]
     Metrics(#[from] metrics::BindError),
@@ -126,6 +130,7 @@ impl Server {
         for tenant in snapshot.tenants() {
             tenant.target.prepare();
         }
+        let reverse_names = reverse_names(config, &metrics)?;
         let ledger = Ledger::open(&config.data_dir.join("ledger"))?;
         let bound = bind_all(config, tls.as_ref())?;
         let asked = bind_metrics(config).await?;
@@ -141,6 +146,7 @@ impl Server {
             ledger,
             journal,
             relay_receipts: RelayReceipts::default(),
+            reverse_names,
             failed_handshakes: FailedHandshakes::default(),
             metrics,
             snapshot: Arc::new(snapshot),
@@ -222,6 +228,17 @@ fn make_directory(path: &Path) -> Result<(), StartError> {
         path: path.to_owned(),
         source,
     })
+}
+
+fn reverse_names(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+) -> Result<Option<Arc<ReverseNames>>, ResolverError> {
+    let Some(settings) = &config.reverse_names else {
+        return Ok(None);
+    };
+    let names = ReverseNames::new(&settings.value, Arc::clone(metrics))?;
+    Ok(Some(Arc::new(names)))
 }
 
 /// TLS, or none while there is no usable certificate: mail that need not be

@@ -9,6 +9,7 @@
 
 pub mod certificate;
 pub mod client;
+pub mod dns;
 pub mod dovecot;
 pub mod fault;
 pub mod haproxy;

@@ -17,6 +17,7 @@ pub(super) async fn check(path: &Path) -> anyhow::Result<()> {
     };
     let (listeners, tenants) = (config.listeners.len(), config.tenants.len());
     faults.extend(certificate_faults(&config));
+    faults.extend(resolver_fault(&config));
     faults.extend(tenant_faults(config).await?);
     if !faults.is_empty() {
         faults.sort();
@@ -44,6 +45,12 @@ fn certificate_faults(config: &Config) -> impl Iterator<Item = Fault> {
         let loaded = Identity::load(&files.chain.value, &files.key.value);
         loaded.err().map(|error| files.chain.at.fault(error))
     })
+}
+
+fn resolver_fault(config: &Config) -> Option<Fault> {
+    let names = config.reverse_names.as_ref()?;
+    let checked = names.value.check();
+    checked.err().map(|error| names.at.fault(error))
 }
 
 /// The configuration, or all of its faults.

@@ -43,6 +43,7 @@ pub(super) const HOST: Schema = Schema {
         "defaults",
         "receipts",
         "metrics",
+        "dns",
         "log",
     ],
 };
@@ -126,6 +127,10 @@ pub(super) const RECEIPTS: Schema = Schema {
 pub(super) const METRICS: Schema = Schema {
     name: "[metrics]",
     keys: &["address", "allow_remote"],
+};
+pub(super) const DNS: Schema = Schema {
+    name: "[dns]",
+    keys: &["reverse_names", "servers", DNS_TIMEOUT.key],
 };
 pub(super) const LOG: Schema = Schema {
     name: "[log]",
@@ -266,12 +271,16 @@ pub(super) const MODULE_SIZE: Number = number("module_size", 16 << 20, 64 << 10,
 pub(super) const COMPILE_TIME: Number = number("compile_time_s", 10, 1, 300);
 pub(super) const COMPILE_MEMORY: Number = number("compile_memory", 1 << 30, 512 << 20, 16 << 30);
 
+/// Long enough for servers at the other end of the world; the first recipient waits so
+/// long for a name that does not come.
+pub(super) const DNS_TIMEOUT: Number = number("timeout_ms", 3000, 100, 30_000);
+
 /// What hosted gateways keep, and at most ten years.
 pub(super) const KEEP_DAYS: Number = number("keep_days", 90, 1, 3650);
 
 /// All tables, in the order of the documentation.
 #[cfg(test)]
-pub(super) const SCHEMAS: [&Schema; 20] = [
+pub(super) const SCHEMAS: [&Schema; 21] = [
     &HOST,
     &LISTENER,
     &TLS,
@@ -282,6 +291,7 @@ pub(super) const SCHEMAS: [&Schema; 20] = [
     &HOST_DEFAULTS,
     &RECEIPTS,
     &METRICS,
+    &DNS,
     &LOG,
     &TENANT,
     &TENANT_DEFAULTS,
@@ -296,7 +306,7 @@ pub(super) const SCHEMAS: [&Schema; 20] = [
 
 /// All numbers.
 #[cfg(test)]
-pub(super) const NUMBERS: [&Number; 27] = [
+pub(super) const NUMBERS: [&Number; 28] = [
     &GREETING_DELAY,
     &MESSAGE_SIZE,
     &CONTENT_MEMORY,
@@ -324,4 +334,5 @@ pub(super) const NUMBERS: [&Number; 27] = [
     &COMPILE_TIME,
     &COMPILE_MEMORY,
     &KEEP_DAYS,
+    &DNS_TIMEOUT,
 ];

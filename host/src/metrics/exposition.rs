@@ -112,6 +112,11 @@ impl Exposition {
             "proxy_headers_refused",
             "Connections without the PROXY header that they had to begin with.",
             words(&self.metrics.refused_headers, ["reason"]),
+        )?;
+        page.counters(
+            "reverse_names",
+            "Look-ups of clients' names, by what came of them.",
+            words(&self.metrics.reverse_names, ["result"]),
         )
     }
 

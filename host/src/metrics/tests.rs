@@ -253,6 +253,7 @@ fn every_metric_is_documented_and_every_documented_metric_exists() {
     metrics.handshake_failed("timed out");
     metrics.limit_hit("sessions");
     metrics.proxy_header_refused("missing");
+    metrics.reverse_name("none");
     metrics.reply(250);
     metrics.reloaded("configuration", true);
     metrics.certificates([("mx.example", 10)].into_iter());

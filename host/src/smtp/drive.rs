@@ -22,6 +22,7 @@ use crate::facts::{Connection, HandshakeFailure, SessionId, unix_seconds};
 use crate::host::{Host, Shutdown};
 use crate::listen::{Peer, Place};
 use crate::metrics::SessionMeter;
+use crate::reverse_name::Pending;
 use crate::tls;
 use crate::transaction::Client;
 
@@ -41,6 +42,11 @@ pub async fn drive(
     let service = Service {
         place,
         meter: host.metrics.session(&listener.name),
+        reverse_name: host
+            .reverse_names
+            .as_ref()
+            .map(|names| names.begin(peer.client.ip()))
+            .unwrap_or_default(),
         host,
         listener,
         shutdown,
@@ -68,6 +74,7 @@ struct Service {
     /// Free before the session counts as over.
     place: Place,
     meter: SessionMeter,
+    reverse_name: Pending,
     host: Arc<Host>,
     listener: Arc<Listener>,
     shutdown: Shutdown,

@@ -14,6 +14,7 @@ mod hop_tls;
 mod limits;
 mod metrics;
 mod modules;
+mod names;
 mod next_hops;
 mod peers;
 mod proxy;

@@ -267,7 +267,6 @@ fn limits_count_whom_the_header_names() {
     let third = behind(&host, other);
     first.quit();
     third.quit();
-    send(behind(&host, LINE));
 }
 
 /// Each is closed without a word, and as soon as it can be told; then the next client is

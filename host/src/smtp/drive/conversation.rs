@@ -199,6 +199,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                 }
                 Step::Decide(mail, recipient) => {
                     self.service.place.work();
+                    self.learn_name().await;
                     let (host, offer) = (&self.service.host, self.service.listener.tls_offer());
                     let client = &self.client;
                     let span = self.transaction.span();
@@ -257,6 +258,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                     return Ok(Some(End::Closed(reply)));
                 }
             };
+        }
+    }
+
+    /// The client's name, which the first recipient waits for.
+    async fn learn_name(&mut self) {
+        let learnt = tokio::select! {
+            name = self.service.reverse_name.name() => name,
+            () = self.service.shutdown.cut_off() => None,
+        };
+        if let Some(name) = learnt {
+            Arc::make_mut(&mut self.client.connection).reverse_name = Some(name);
         }
     }
 
