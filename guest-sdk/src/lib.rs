@@ -97,6 +97,12 @@ mod tls;
 #[path = "export.rs"]
 pub mod __export;
 
+/// A policy's memory. Growing it means changing the protection of pages at every
+/// decision, and back; this allocator first uses what the linker reserved (`build.rs`).
+#[cfg(all(target_arch = "wasm32", feature = "allocator"))]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 pub use address::Address;
 pub use answer::{Answer, Decision, Requirement, Requirements};
 pub use certificate::{Certificate, Purpose, Trust};

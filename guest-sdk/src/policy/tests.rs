@@ -6,14 +6,19 @@ use std::process::Command;
 
 use wasmparser::{Operator, Parser, Payload};
 
-/// In octets; the number of `build.rs`.
+/// In octets; the numbers of `build.rs`.
 const STACK: i32 = 65_536;
+const HEAP: u64 = 65_536;
+
+/// A page of memory in octets.
+const PAGE: u64 = 65_536;
 
 #[test]
 fn a_plain_build_makes_a_module_for_the_host() {
     let module = build("partner-list", "partner_list.wasm");
 
     let (mut imports, mut exports, mut stack_pointer) = (Vec::new(), Vec::new(), None);
+    let (mut memory, mut data) = (0, 0);
     for payload in Parser::new(0).parse_all(&module) {
         match payload.expect("a module of the compiler's is sound") {
             Payload::ImportSection(section) => imports.extend(
@@ -26,6 +31,16 @@ fn a_plain_build_makes_a_module_for_the_host() {
                     .into_iter()
                     .map(|export| export.expect("an export").name.to_owned()),
             ),
+            Payload::MemorySection(section) => {
+                let only = section.into_iter().next().expect("a memory");
+                memory = only.expect("a memory").initial * PAGE;
+            }
+            Payload::DataSection(section) => {
+                data = section
+                    .into_iter()
+                    .map(|segment| segment.expect("a segment").data.len() as u64)
+                    .sum();
+            }
             Payload::GlobalSection(section) => stack_pointer = Some(first_value(section)),
             _ => {}
         }
@@ -33,6 +48,12 @@ fn a_plain_build_makes_a_module_for_the_host() {
 
     // The linker puts the stack pointer first, and the stack at the bottom of memory.
     assert_eq!(stack_pointer, Some(STACK));
+    // A decision that fits into the heap never grows the memory.
+    let taken = u64::try_from(STACK).expect("it is positive") + data;
+    assert!(
+        memory >= taken + HEAP,
+        "{memory} octets, {taken} of them taken"
+    );
     for import in imports {
         assert!(import.starts_with("portcullis:policy/"), "imports {import}");
     }
