@@ -7,11 +7,14 @@
 //! forge a line nor move a terminal's cursor. Never in the log: the content of
 //! messages, secrets.
 
+mod gathering;
 mod json;
 mod text;
 
 use std::io::IsTerminal;
 use std::sync::OnceLock;
+
+use gathering::Gathering;
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
@@ -76,7 +79,7 @@ pub fn start(settings: LogSettings) -> Log {
         .lossy(true)
         .buffered_lines_limit(QUEUE)
         .thread_name("log")
-        .finish(std::io::stderr());
+        .finish(Gathering::new(std::io::stderr()));
     // A second log in one process would count with the first.
     let _ = LOST.set(writer.error_counter());
     init(settings, writer);
