@@ -177,7 +177,7 @@ async fn dispatch(
     with: &Arc<Dispatch>,
 ) -> HashMap<Mailbox, Fate> {
     let mut fates = HashMap::new();
-    let mut under_way = JoinSet::new();
+    let mut consignments = Vec::new();
     for part in parts {
         let mut missing = Vec::new();
         for permit in part.permits() {
@@ -195,6 +195,19 @@ async fn dispatch(
             trust: trust.remove(part.tenant()),
             permits: missing,
         };
+        consignments.push((part, consignment));
+    }
+    if consignments.len() == 1
+        && let Some((part, consignment)) = consignments.pop()
+    {
+        // Nearly all mail is for one tenant, which needs no task of its own.
+        let permits = consignment.permits.clone();
+        let delivered = Box::pin(part.deliver(consignment, with)).await;
+        fates.extend(named(permits, delivered));
+        return fates;
+    }
+    let mut under_way = JoinSet::new();
+    for (part, consignment) in consignments {
         let with = Arc::clone(with);
         under_way.spawn(async move {
             let recipients = consignment.permits.clone();

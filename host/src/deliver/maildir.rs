@@ -11,7 +11,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -35,6 +35,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// fewer; all tenants together have some hundred threads.
 const THREADS: usize = 16;
 
+/// How long a maildir that could be written is taken to be one that can: to look again
+/// for each message costs as much as a third of its delivery.
+const TRUSTED: Duration = Duration::from_secs(1);
+
 /// Mail is for the host and its group: whoever reads it is put into that group.
 const FILE_MODE: u32 = 0o640;
 
@@ -47,6 +51,8 @@ pub struct Maildir {
     path: PathBuf,
     delivery_timeout: Duration,
     threads: Arc<Semaphore>,
+    /// When it could be written; never, or not since something failed.
+    seen: Mutex<Option<Instant>>,
 }
 
 impl Maildir {
@@ -56,6 +62,7 @@ impl Maildir {
             path,
             delivery_timeout,
             threads: Arc::new(Semaphore::new(THREADS)),
+            seen: Mutex::default(),
         }
     }
 
@@ -73,6 +80,15 @@ impl Maildir {
     /// # Errors
     /// When it cannot, or the disk does not say in time.
     pub(super) async fn open(&self) -> Result<(), DeliveryError> {
+        if self.seen().is_some_and(|seen| seen.elapsed() < TRUSTED) {
+            return Ok(());
+        }
+        let opened = self.look().await;
+        *self.seen() = opened.is_ok().then(Instant::now);
+        opened
+    }
+
+    async fn look(&self) -> Result<(), DeliveryError> {
         let deadline = Instant::now() + PATIENCE;
         let path = self.path.clone();
         let mut work = self.start(deadline, move || make(&path)).await?;
@@ -88,6 +104,19 @@ impl Maildir {
     /// # Errors
     /// When the message is not there, or not yet.
     pub(super) async fn deliver(
+        &self,
+        name: String,
+        parcel: Parcel,
+        late: Late,
+    ) -> Result<PathBuf, DeliveryError> {
+        let delivered = self.store(name, parcel, late).await;
+        if delivered.is_err() {
+            *self.seen() = None;
+        }
+        delivered
+    }
+
+    async fn store(
         &self,
         name: String,
         parcel: Parcel,
@@ -122,6 +151,11 @@ impl Maildir {
             drop(thread);
             done
         }))
+    }
+
+    /// An instant is whole whatever happened to the thread that held it.
+    fn seen(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn timeout(&self) -> DeliveryError {
