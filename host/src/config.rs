@@ -211,6 +211,8 @@ pub enum TargetConfig {
     },
     /// To another mail server.
     NextHop(NextHopConfig),
+    /// To nowhere.
+    Discard,
 }
 
 /// What goes nowhere is a fault anyway: whoever reads on to find more needs some value.

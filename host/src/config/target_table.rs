@@ -15,6 +15,7 @@ use crate::deliver::{HopAddress, Protocol};
 enum Kind {
     Maildir,
     NextHop(Protocol),
+    Discard,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,10 +25,11 @@ enum Tls {
     Verified,
 }
 
-const KINDS: [(&str, Kind); 3] = [
+const KINDS: [(&str, Kind); 4] = [
     ("maildir", Kind::Maildir),
     ("lmtp", Kind::NextHop(Protocol::Lmtp)),
     ("smtp", Kind::NextHop(Protocol::Smtp)),
+    ("discard", Kind::Discard),
 ];
 
 const TLS: [(&str, Tls); 3] = [
@@ -36,7 +38,7 @@ const TLS: [(&str, Tls); 3] = [
     ("verified", Tls::Verified),
 ];
 
-/// What says nothing of a maildir.
+/// What says nothing of other targets.
 const OF_NEXT_HOPS: [&str; 8] = [
     "address",
     "tls",
@@ -68,13 +70,14 @@ pub(super) fn inbound(tenant: &Table<'_>) -> Option<Option<TargetConfig>> {
 
 fn target(table: &Table<'_>, kind: Kind) -> Option<TargetConfig> {
     let delivery_timeout = seconds(table, &keys::DELIVERY_TIMEOUT);
-    match kind {
-        Kind::Maildir => {
-            for value in OF_NEXT_HOPS.iter().filter_map(|key| table.get(key)) {
-                value.fault("this is for next hops: set kind = \"lmtp\" or kind = \"smtp\"");
-            }
-            Some(TargetConfig::Maildir { delivery_timeout })
+    if !matches!(kind, Kind::NextHop(_)) {
+        for value in OF_NEXT_HOPS.iter().filter_map(|key| table.get(key)) {
+            value.fault("this is for next hops: set kind = \"lmtp\" or kind = \"smtp\"");
         }
+    }
+    match kind {
+        Kind::Maildir => Some(TargetConfig::Maildir { delivery_timeout }),
+        Kind::Discard => Some(TargetConfig::Discard),
         Kind::NextHop(protocol) => {
             next_hop(table, protocol, delivery_timeout).map(TargetConfig::NextHop)
         }
@@ -216,12 +219,16 @@ mod tests {
             ("", "2: targets.inbound: \"kind\" is missing"),
             (
                 "kind = \"pop3\"",
-                "3: targets.inbound.kind: \"pop3\" is none of \"maildir\", \"lmtp\", \"smtp\"",
+                "3: targets.inbound.kind: \"pop3\" is none of \"maildir\", \"lmtp\", \"smtp\", \"discard\"",
             ),
             (
                 "kind = \"maildir\"\naddress = \"unix:/run/lmtp\"\nconnections = 3",
                 "4: targets.inbound.address: this is for next hops: set kind = \"lmtp\" or kind = \"smtp\"\n\
                  5: targets.inbound.connections: this is for next hops: set kind = \"lmtp\" or kind = \"smtp\"",
+            ),
+            (
+                "kind = \"discard\"\ntls = \"none\"",
+                "4: targets.inbound.tls: this is for next hops: set kind = \"lmtp\" or kind = \"smtp\"",
             ),
             (
                 "kind = \"lmtp\"",

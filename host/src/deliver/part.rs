@@ -40,7 +40,7 @@ pub(super) struct Part {
 enum Way {
     /// Not asked, or not to be asked again before the end of data.
     Closed,
-    /// The maildir is there.
+    /// The maildir is there, or nothing has to be.
     Ready,
     /// MAIL was accepted, and RCPT for those whom the dialogue names.
     Held(Held),
@@ -96,7 +96,7 @@ impl Part {
         let way = std::mem::replace(&mut self.way, Way::Closed);
         let (way, answer) = match (way, &*self.target) {
             (Way::Failed(error), _) => (Way::Failed(error.clone()), Err(error)),
-            (Way::Ready, Target::Maildir(_)) => (Way::Ready, Ok(())),
+            (Way::Ready, Target::Maildir(_)) | (_, Target::Discard) => (Way::Ready, Ok(())),
             (_, Target::Maildir(maildir)) => match maildir.open().await {
                 Ok(()) => (Way::Ready, Ok(())),
                 Err(error) => (Way::Failed(error.clone()), Err(error)),
@@ -126,6 +126,7 @@ impl Part {
                 let dialogue = self.way.into_dialogue();
                 pass_on(relay, dialogue, consignment, with).await
             }
+            Target::Discard => vec![Ok("discarded".into()); consignment.permits.len()],
             #[cfg(test)]
             Target::Scripted(script) => script.deliver(&recipients(&consignment)),
         }

@@ -18,6 +18,8 @@ pub enum Target {
     Maildir(Arc<Maildir>),
     /// To another mail server.
     Relay(Arc<Relay>),
+    /// To nowhere: it is accepted and thrown away.
+    Discard,
     /// To what a test makes of it.
     #[cfg(test)]
     Scripted(Arc<super::scripted::Script>),
@@ -35,6 +37,8 @@ pub enum TargetSettings {
     },
     /// A next hop.
     NextHop(NextHop),
+    /// Nowhere.
+    Discard,
 }
 
 /// The targets in use.
@@ -78,6 +82,7 @@ impl Target {
                 delivery_timeout,
             } => Self::Maildir(Arc::new(Maildir::new(path, delivery_timeout))),
             TargetSettings::NextHop(hop) => Self::Relay(Relay::new(hop, hostname)),
+            TargetSettings::Discard => Self::Discard,
         }
     }
 
@@ -89,6 +94,7 @@ impl Target {
                 Protocol::Lmtp => "lmtp",
                 Protocol::Smtp => "smtp",
             },
+            Self::Discard => "discard",
             #[cfg(test)]
             Self::Scripted(_) => "scripted",
         }
@@ -119,6 +125,7 @@ impl fmt::Display for Target {
         match self {
             Self::Maildir(maildir) => write!(f, "maildir {}", maildir.path().display()),
             Self::Relay(relay) => relay.fmt(f),
+            Self::Discard => f.write_str("discard"),
             #[cfg(test)]
             Self::Scripted(_) => f.write_str("script"),
         }

@@ -192,6 +192,10 @@ impl Loader<'_> {
                 path: self.config.maildirs.join(tenant.id.as_str()),
                 delivery_timeout: *delivery_timeout,
             },
+            TargetConfig::Discard => {
+                tracing::warn!(tenant.id = %tenant.id, "mail of this tenant is accepted and thrown away, as its target says");
+                TargetSettings::Discard
+            }
             TargetConfig::NextHop(hop) => TargetSettings::NextHop(NextHop {
                 protocol: hop.protocol,
                 address: hop.address.clone(),

@@ -203,6 +203,25 @@ fn a_crash_after_250_loses_nothing() {
     assert_eq!(copies(&host.stop().site), (2, 2));
 }
 
+#[test]
+fn what_is_discarded_is_said_to_be() {
+    let host = site().settings("[delivery]\nkind = \"discard\"").start();
+    let reply = deliver(&host, &["ann@acme.example"]);
+    assert!(reply.starts_with("250"), "{reply}");
+    let ended = host.stop();
+    assert_eq!(copies(&ended.site), (0, 0));
+    let receipt = ended.site.receipt("ann@acme.example");
+    assert_eq!(receipt["outcome"]["outcome"], "delivered");
+    assert_eq!(receipt["outcome"]["detail"], "discarded");
+    for tenant in ["acme", "bank"] {
+        let warned = ended
+            .log
+            .lines()
+            .any(|line| line.contains("is accepted and thrown away") && line.contains(tenant));
+        assert!(warned, "{}", ended.log);
+    }
+}
+
 fn site() -> Site {
     Site::new()
         .tenant("acme", "domains = [\"acme.example\"]")
