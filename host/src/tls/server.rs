@@ -28,6 +28,10 @@ use super::provider;
 /// 32 MB; a usual session takes less than 4 KB.
 const CACHED_SESSIONS: usize = 2048;
 
+/// Sessions that a TLS 1.3 client may resume from one handshake. Each costs a place in
+/// the cache; a mail server comes back with one connection at a time.
+const TICKETS: usize = 1;
+
 /// What listeners speak TLS with. Immutable: to change certificates, build another
 /// and swap it.
 #[derive(Clone)]
@@ -129,6 +133,7 @@ fn config(
         .with_cert_resolver(Arc::clone(resolver));
     // Without a ticketer, sessions are resumed from this cache alone.
     config.session_storage = ServerSessionMemoryCache::new(CACHED_SESSIONS);
+    config.send_tls13_tickets = TICKETS;
     Arc::new(config)
 }
 
