@@ -106,14 +106,33 @@ impl Service {
     async fn serve_implicit(self, socket: TcpStream, connection: Connection) -> io::Result<()> {
         let unwelcome = |_| io::Error::other("too many handshakes");
         self.place.shake_hands().map_err(unwelcome)?;
-        let (stream, client) = self.shake_hands(socket, connection).await?;
+        let (stream, client) = Box::pin(self.shake_hands(socket, connection)).await?;
         let (session, greeting) = Session::new(Arc::clone(&self.listener.profile), true);
         let mut conversation = Conversation::new(stream, self, session, client);
         conversation.greet(&greeting).await?;
-        conversation.run().await.map(drop)
+        Box::pin(conversation.run()).await.map(drop)
     }
 
+    /// Each part in a box of its own: a session that waits in TLS needs no room for what
+    /// it was in clear.
     async fn serve_clear(self, socket: TcpStream, connection: Connection) -> io::Result<()> {
+        let clear = Box::pin(self.converse_in_clear(socket, connection)).await?;
+        let Some((socket, service, mut session, client)) = clear else {
+            return Ok(());
+        };
+        let connection = Connection::clone(&client.connection);
+        let (stream, client) = Box::pin(service.shake_hands(socket, connection)).await?;
+        session.secured();
+        let mut conversation = Conversation::new(stream, service, session, client);
+        Box::pin(conversation.run()).await.map(drop)
+    }
+
+    /// What goes on in TLS; nothing where the session is over.
+    async fn converse_in_clear(
+        self,
+        socket: TcpStream,
+        connection: Connection,
+    ) -> io::Result<Option<(TcpStream, Self, Session, Client)>> {
         // A proxy's TLS is no reason to refuse the client's own inside it, unless it
         // counts: then there is TLS already.
         let secured = connection.secured().is_some();
@@ -124,19 +143,10 @@ impl Service {
         };
         let mut conversation = Conversation::new(socket, self, session, client);
         conversation.greet(&greeting).await?;
-        match conversation.run().await? {
-            End::Closed(_) => Ok(()),
-            End::StartTls => {
-                let (socket, service, mut session, client) = conversation.into_parts();
-                let connection = Connection::clone(&client.connection);
-                let (stream, client) = service.shake_hands(socket, connection).await?;
-                session.secured();
-                Conversation::new(stream, service, session, client)
-                    .run()
-                    .await
-                    .map(drop)
-            }
-        }
+        Ok(match conversation.run().await? {
+            End::Closed(_) => None,
+            End::StartTls => Some(conversation.into_parts()),
+        })
     }
 
     /// Shakes hands; what the host then knows of the connection replaces what it knew.

@@ -82,6 +82,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     /// is no mail server.
     pub(super) async fn greet(&mut self, greeting: &Reply) -> io::Result<()> {
         let patience = self.service.listener.greeting_delay;
+        if patience.is_zero() {
+            self.say(greeting);
+            return Ok(());
+        }
         let refusal = tokio::select! {
             biased;
             early = timeout(patience, read(&mut self.stream, &mut self.input)) => {
@@ -114,9 +118,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             Err(error) => (self.session.disconnected(), Abandoned::Lost(error)),
         };
         if let Some(permits) = permits {
-            self.transaction
-                .abandoned(&self.service.host, permits, &why)
-                .await;
+            let abandoned = self
+                .transaction
+                .abandoned(&self.service.host, permits, &why);
+            Box::pin(abandoned).await;
         }
         ended
     }
@@ -143,9 +148,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                 self.flush().await?;
             }
             if let Some(permits) = self.session.take_abandoned() {
-                self.transaction
-                    .abandoned(&self.service.host, permits, &Abandoned::ByClient)
-                    .await;
+                let (host, why) = (&self.service.host, Abandoned::ByClient);
+                Box::pin(self.transaction.abandoned(host, permits, &why)).await;
             }
             deadline = self.command_deadline();
         }
@@ -187,58 +191,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                 Step::Begin(reply) => {
                     self.transaction
                         .begin(Arc::clone(&self.service.host.snapshot));
-                    self.say(&reply);
-                    return Ok(None);
-                }
-                Step::Refuse(permits, reply) => {
-                    self.transaction
-                        .refused(&self.service.host, permits, &reply)
-                        .await;
-                    self.say(&reply);
-                    return Ok(None);
-                }
-                Step::Decide(mail, recipient) => {
-                    self.service.place.work();
-                    self.learn_name().await;
-                    let (host, offer) = (&self.service.host, self.service.listener.tls_offer());
-                    let client = &self.client;
-                    let span = self.transaction.span();
-                    let answer = self
-                        .transaction
-                        .decide(host, client, &mail, recipient, offer)
-                        .instrument(span)
-                        .await;
-                    self.session.decided(answer)
-                }
-                Step::Offer(mail, permit) => {
-                    let span = self.transaction.span();
-                    let offered = self.transaction.offer(&self.service.host, &mail, &permit);
-                    let reply = offered.instrument(span).await;
-                    self.session.offered(reply)
-                }
-                Step::Receive(reply) => {
-                    self.service.place.work();
-                    match self.receive(&reply).await? {
-                        Ok(content) => self.session.received(content),
-                        Err(reply) => self.session.close(reply),
-                    }
-                }
-                Step::Chunk { size, last, before } => {
-                    self.service.place.work();
-                    match self.read_chunk(size, last, before).await? {
-                        Ok(Chunk::Last(content)) => self.session.received(content),
-                        Ok(Chunk::More(incoming)) => self.session.chunk(incoming),
-                        Err(reply) => self.session.close(reply),
-                    }
-                }
-                Step::Skip(size, reply) => match self.skip(size).await? {
-                    Ok(()) => Step::Reply(reply),
-                    Err(reply) => self.session.close(reply),
-                },
-                Step::Deliver(envelope, content) => {
-                    self.service.host.metrics.message(content.len());
-                    let reply = self.deliver(envelope, content).await;
-                    self.session.delivered(reply)
+                    Step::Reply(reply)
                 }
                 Step::StartTls(reply) => match self.service.place.shake_hands() {
                     Ok(()) => {
@@ -254,9 +207,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                     }
                     self.service.meter.closing(reply.code());
                     self.say(&reply);
-                    self.finish().await?;
+                    match reply.is_positive() && self.input.is_empty() {
+                        // Whoever says QUIT says nothing more.
+                        true => self.hang_up().await?,
+                        false => Box::pin(self.finish()).await?,
+                    }
                     return Ok(Some(End::Closed(reply)));
                 }
+                // In a box: what these need is many times what a session needs that waits.
+                step => Box::pin(self.ask(step)).await?,
             };
         }
     }
@@ -270,6 +229,62 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         if let Some(name) = learnt {
             Arc::make_mut(&mut self.client.connection).reverse_name = Some(name);
         }
+    }
+
+    /// Asks outside, or for content, and gives the session its answer.
+    async fn ask(&mut self, step: Step) -> io::Result<Step> {
+        Ok(match step {
+            Step::Refuse(permits, reply) => {
+                self.transaction
+                    .refused(&self.service.host, permits, &reply)
+                    .await;
+                Step::Reply(reply)
+            }
+            Step::Decide(mail, recipient) => {
+                self.service.place.work();
+                self.learn_name().await;
+                let (host, offer) = (&self.service.host, self.service.listener.tls_offer());
+                let client = &self.client;
+                let span = self.transaction.span();
+                let answer = self
+                    .transaction
+                    .decide(host, client, &mail, recipient, offer)
+                    .instrument(span)
+                    .await;
+                self.session.decided(answer)
+            }
+            Step::Offer(mail, permit) => {
+                let span = self.transaction.span();
+                let offered = self.transaction.offer(&self.service.host, &mail, &permit);
+                let reply = offered.instrument(span).await;
+                self.session.offered(reply)
+            }
+            Step::Receive(reply) => {
+                self.service.place.work();
+                match self.receive(&reply).await? {
+                    Ok(content) => self.session.received(content),
+                    Err(reply) => self.session.close(reply),
+                }
+            }
+            Step::Chunk { size, last, before } => {
+                self.service.place.work();
+                match self.read_chunk(size, last, before).await? {
+                    Ok(Chunk::Last(content)) => self.session.received(content),
+                    Ok(Chunk::More(incoming)) => self.session.chunk(incoming),
+                    Err(reply) => self.session.close(reply),
+                }
+            }
+            Step::Skip(size, reply) => match self.skip(size).await? {
+                Ok(()) => Step::Reply(reply),
+                Err(reply) => self.session.close(reply),
+            },
+            Step::Deliver(envelope, content) => {
+                self.service.host.metrics.message(content.len());
+                let reply = self.deliver(envelope, content).await;
+                self.session.delivered(reply)
+            }
+            Step::Reply(_) | Step::Begin(_) | Step::StartTls(_) | Step::Close(_) => step,
+        })
     }
 
     async fn deliver(&mut self, envelope: Envelope, content: Content) -> Reply {
@@ -305,6 +320,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             () = self.service.place.asked_to_leave() => return Err(made_room()),
         }
         self.output = Vec::new();
+        Ok(())
+    }
+
+    /// Closes behind the last reply.
+    async fn hang_up(&mut self) -> io::Result<()> {
+        self.flush().await?;
+        // A client that is gone already has what it wanted.
+        let _ = timeout(LINGER, self.stream.shutdown()).await;
         Ok(())
     }
 
