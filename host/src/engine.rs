@@ -29,6 +29,7 @@ mod share;
 mod ticker;
 mod tuning;
 mod usage;
+mod warm;
 pub mod worker;
 
 #[cfg(test)]
@@ -50,6 +51,7 @@ pub use module::{Manifest, Module, SettingsFault};
 pub use outcome::{Answer, Failure, LogLevel, LogLine, Ran};
 pub use settings::EngineSettings;
 pub use usage::Usage;
+pub use warm::Warm;
 
 use crate::digest::Digest;
 use crate::facts::{Facts, TenantId};

@@ -1,4 +1,4 @@
-//! What the tests run: the binary, and the stock policies as modules.
+//! What the tests run: the binaries, and the stock policies as modules.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -21,15 +21,23 @@ const GUEST_TARGET: &str = "wasm32-unknown-unknown";
 /// not fresh.
 pub fn portcullis() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let directory = profile_directory();
-        let mut arguments = vec!["build", "--bin", "portcullis"];
-        if directory.ends_with("release") {
-            arguments.push("--release");
-        }
-        cargo(&arguments);
-        directory.join("portcullis")
-    })
+    BUILT.get_or_init(|| binary("portcullis"))
+}
+
+/// The benchmark with its load generator, likewise.
+pub fn benchmark() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| binary("portcullis-bench"))
+}
+
+fn binary(name: &str) -> PathBuf {
+    let directory = profile_directory();
+    let mut arguments = vec!["build", "--bin", name];
+    if directory.ends_with("release") {
+        arguments.push("--release");
+    }
+    cargo(&arguments);
+    directory.join(name)
 }
 
 /// The module of a stock policy, small and optimised, built if it is not fresh.

@@ -100,6 +100,16 @@ impl Linked {
         limits: Limits,
     ) -> Result<Answer, Failure> {
         let policy = self.instance(store, limits).await?;
+        Self::answer(&policy, store, settings, limits).await
+    }
+
+    /// Asks an instance.
+    pub(super) async fn answer(
+        policy: &Policy,
+        store: &mut Store<Call>,
+        settings: &str,
+        limits: Limits,
+    ) -> Result<Answer, Failure> {
         let decide = policy.portcullis_policy_secure_receipt();
         let answered = decide
             .call_decide(&mut *store, Call::message(), settings)
@@ -111,7 +121,11 @@ impl Linked {
     }
 
     /// What goes wrong here without the guest's doing is the host's.
-    async fn instance(&self, store: &mut Store<Call>, limits: Limits) -> Result<Policy, Failure> {
+    pub(super) async fn instance(
+        &self,
+        store: &mut Store<Call>,
+        limits: Limits,
+    ) -> Result<Policy, Failure> {
         let instance = self.0.instantiate_async(&mut *store).await;
         instance.map_err(|error| {
             if error.is::<Trap>() || error.is::<Failure>() {
@@ -122,14 +136,17 @@ impl Linked {
         })
     }
 
-    fn store(&self, question: Option<Question>, limits: Limits) -> Store<Call> {
+    pub(super) fn call(question: Option<Question>, limits: Limits) -> Call {
         let ticks = limits.deadline.as_millis() / TICK.as_millis();
-        let call = Call::new(
+        Call::new(
             question,
             Budget::new(limits.memory),
             u32::try_from(ticks).unwrap_or(u32::MAX),
-        );
-        let mut store = Store::new(self.0.engine(), call);
+        )
+    }
+
+    pub(super) fn store(&self, question: Option<Question>, limits: Limits) -> Store<Call> {
+        let mut store = Store::new(self.0.engine(), Self::call(question, limits));
         store.limiter(|call| &mut call.budget);
         // An engine without fuel is a fault of `tuning`; the run then ends as out of it.
         let _ = store.set_fuel(limits.fuel);

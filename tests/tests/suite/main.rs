@@ -12,6 +12,7 @@ mod handshakes;
 mod hop_faults;
 mod hop_tls;
 mod limits;
+mod load;
 mod metrics;
 mod modules;
 mod names;

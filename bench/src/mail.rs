@@ -1,0 +1,123 @@
+//! What messages cost a server, in processor time.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::load::{self, Plan, TlsPlan};
+use crate::site::{PARTNER, Programs, RECIPIENT, STRANGER, SUBJECTS, Site, Subject};
+
+/// A way for messages to come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Route {
+    /// For the table.
+    pub(crate) name: &'static str,
+    tls: bool,
+    per_connection: usize,
+    /// On the disk, so that a sync is one; in memory otherwise.
+    disk: bool,
+    /// Of a round: enough for the kernel's hundredths of a second to be small.
+    messages: usize,
+}
+
+/// All of them, in the order of the table.
+pub(crate) const ROUTES: [Route; 4] = [
+    Route {
+        name: "in clear, one per connection",
+        tls: false,
+        per_connection: 1,
+        disk: false,
+        messages: 20_000,
+    },
+    Route {
+        name: "STARTTLS, one per connection",
+        tls: true,
+        per_connection: 1,
+        disk: false,
+        messages: 8_000,
+    },
+    Route {
+        name: "STARTTLS, 100 per connection",
+        tls: true,
+        per_connection: 100,
+        disk: false,
+        messages: 40_000,
+    },
+    Route {
+        name: "STARTTLS, synced to disk",
+        tls: true,
+        per_connection: 1,
+        disk: true,
+        messages: 4_000,
+    },
+];
+
+/// Place of a route in [`ROUTES`].
+pub(crate) const STARTTLS: usize = 1;
+/// Place of a route in [`ROUTES`].
+pub(crate) const SYNCED: usize = 3;
+
+/// Sessions at one time.
+const CONNECTIONS: usize = 16;
+/// Octets of a message.
+const SIZE: usize = 4096;
+
+/// Processor time for 1,000 messages of a subject in one round.
+pub(crate) type Round = [Duration; SUBJECTS.len()];
+
+/// Measures a route: one entry a round, subjects in turns.
+pub(crate) fn measure(
+    programs: &Programs,
+    route: Route,
+    directories: (&Path, &Path),
+    rounds: usize,
+    quick: bool,
+) -> anyhow::Result<Vec<Round>> {
+    let (disk, memory) = directories;
+    let parent = if route.disk { disk } else { memory };
+    let messages = if quick {
+        route.messages / 10
+    } else {
+        route.messages
+    };
+    let mut sites = Vec::new();
+    for subject in SUBJECTS {
+        sites.push((subject, Site::start(programs, subject, parent, route.disk)?));
+    }
+    // What is paid once (pages, pools, caches) is not what a message costs.
+    for (subject, site) in &sites {
+        send(site, *subject, route, messages / 10)?;
+    }
+    let mut all = Vec::new();
+    for _ in 0..rounds {
+        let mut round = Round::default();
+        for ((subject, site), cost) in sites.iter().zip(&mut round) {
+            let before = site.server.processor_time()?;
+            send(site, *subject, route, messages)?;
+            let spent = site.server.processor_time()?.saturating_sub(before);
+            *cost = spent.mul_f64(1000.0 / messages as f64);
+            site.empty()?;
+        }
+        all.push(round);
+    }
+    Ok(all)
+}
+
+fn send(site: &Site, subject: Subject, route: Route, messages: usize) -> anyhow::Result<()> {
+    let tls = match route.tls {
+        true => Some(TlsPlan::new(false, false, None)?),
+        false => None,
+    };
+    // In clear a partner would be refused.
+    let partner = subject == Subject::Module && route.tls;
+    load::run(&Plan {
+        address: site.server.address(),
+        tls,
+        connections: CONNECTIONS,
+        messages,
+        per_connection: route.per_connection,
+        size: SIZE,
+        sender: if partner { PARTNER } else { STRANGER }.to_owned(),
+        recipient: RECIPIENT.to_owned(),
+    })
+    .map(drop)
+}

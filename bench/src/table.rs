@@ -1,0 +1,127 @@
+//! What is shown: tables, and bounds that hold or are missed.
+
+use std::time::Duration;
+
+use crate::decisions::{Cost, KINDS};
+use crate::mail::{ROUTES, Round, STARTTLS, SYNCED};
+use crate::memory::Idle;
+use crate::site::SUBJECTS;
+
+/// Something that must not be more than its limit.
+pub(crate) struct Bound {
+    what: &'static str,
+    found: f64,
+    limit: f64,
+}
+
+impl Bound {
+    fn holds(&self) -> bool {
+        self.found <= self.limit
+    }
+}
+
+/// Shows the costs of decisions, and what they are held to.
+pub(crate) fn decisions(rounds: &[[Cost; KINDS.len()]]) -> Vec<Bound> {
+    println!("\n## The cost of a decision\n");
+    println!("| | median, µs | 99 %, µs | × warm |\n| --- | ---: | ---: | ---: |");
+    let of = |kind: usize, read: fn(&Cost) -> Duration| {
+        median(rounds.iter().map(|round| micros(read(&round[kind]))))
+    };
+    let medians: Vec<f64> = (0..KINDS.len())
+        .map(|kind| of(kind, |c| c.median))
+        .collect();
+    for (kind, name) in KINDS.iter().enumerate() {
+        println!(
+            "| {name} | {:.2} | {:.2} | {:.2} |",
+            medians[kind],
+            of(kind, |cost| cost.p99),
+            medians[kind] / medians[2]
+        );
+    }
+    vec![Bound {
+        what: "a module in a fresh store, µs at the median",
+        found: medians[1],
+        limit: 15.0,
+    }]
+}
+
+/// Shows what messages cost, and what they are held to.
+pub(crate) fn mail(routes: &[Vec<Round>]) -> Vec<Bound> {
+    println!("\n## Processor time of the server for 1,000 messages of 4 KiB, in seconds\n");
+    println!("In brackets the ratio to the floor of the same round.\n");
+    println!(
+        "| | floor | no policy | a constant | a module |\n| --- | ---: | ---: | ---: | ---: |"
+    );
+    let mut worst = Vec::new();
+    for (route, rounds) in ROUTES.iter().zip(routes) {
+        let of = |place: usize| median(rounds.iter().map(|round| round[place].as_secs_f64()));
+        let ratio = |place: usize| {
+            let ratios = rounds.iter();
+            median(ratios.map(|round| round[place].as_secs_f64() / round[0].as_secs_f64()))
+        };
+        print!("| {} | {:.3} |", route.name, of(0));
+        for place in 1..SUBJECTS.len() {
+            print!(" {:.3} ({:.2}) |", of(place), ratio(place));
+        }
+        println!();
+        worst.push(ratio(1));
+    }
+    let bound = |what, route: usize| Bound {
+        what,
+        found: worst[route],
+        limit: 1.25,
+    };
+    vec![
+        bound("the host with STARTTLS, × the floor", STARTTLS),
+        bound(
+            "the host with STARTTLS and fsync, × the floor with both",
+            SYNCED,
+        ),
+    ]
+}
+
+/// Shows what idle connections cost, and what they are held to.
+pub(crate) fn memory(rounds: &[[Idle; 2]]) -> Vec<Bound> {
+    println!("\n## Resident memory of an idle connection, in KiB\n");
+    println!("| | floor | host | × floor |\n| --- | ---: | ---: | ---: |");
+    let mut bounds = Vec::new();
+    let kinds = [
+        ("in clear", "an idle connection in clear, × the floor"),
+        ("in TLS", "an idle connection in TLS, × the floor"),
+    ];
+    for (kind, (name, what)) in kinds.into_iter().enumerate() {
+        let of = |place: usize| median(rounds.iter().map(|round| round[place][kind]));
+        let ratio = median(rounds.iter().map(|round| round[1][kind] / round[0][kind]));
+        println!("| {name} | {:.1} | {:.1} | {ratio:.2} |", of(0), of(1));
+        bounds.push(Bound {
+            what,
+            found: ratio,
+            limit: 1.5,
+        });
+    }
+    bounds
+}
+
+/// Shows the bounds; whether all hold.
+pub(crate) fn bounds(bounds: &[Bound]) -> bool {
+    println!("\n## Bounds\n");
+    println!("| | found | at most | |\n| --- | ---: | ---: | --- |");
+    for bound in bounds {
+        let verdict = if bound.holds() { "holds" } else { "**missed**" };
+        println!(
+            "| {} | {:.2} | {:.2} | {verdict} |",
+            bound.what, bound.found, bound.limit
+        );
+    }
+    bounds.iter().all(Bound::holds)
+}
+
+fn micros(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e6
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
