@@ -6,6 +6,7 @@
 mod check;
 mod demo;
 mod receipts;
+mod reload;
 mod serve;
 
 use std::path::{Path, PathBuf};
@@ -31,6 +32,8 @@ enum Command {
     Serve(ConfigArguments),
     /// Check the configuration, all tenants and their modules; every fault is shown.
     Check(ConfigArguments),
+    /// Have the running host load its configuration, tenants and certificates anew.
+    Reload(ConfigArguments),
     /// Show receipts: what was decided, and why.
     Receipts(receipts::ReceiptsArguments),
     /// Show the whole of it at work, on loopback, with throwaway certificates.
@@ -59,6 +62,7 @@ pub fn main() -> ExitCode {
         Command::CompileWorker(_) => crate::engine::worker::main(),
         Command::Receipts(arguments) => finish(receipts::receipts(&arguments)),
         Command::Serve(arguments) => finish(serve(&arguments.config)),
+        Command::Reload(arguments) => finish(reload::reload(&arguments.config)),
         Command::Check(arguments) => {
             finish(run(check::check(&arguments.config), LogSettings::WARNINGS))
         }

@@ -18,6 +18,7 @@ mod list_table;
 mod network;
 mod observation;
 mod policy_table;
+mod process;
 mod read;
 mod reader;
 mod resolver;
@@ -88,6 +89,8 @@ pub struct Config {
     pub reverse_names: Option<Located<ReverseNameSettings>>,
     /// How the log is written.
     pub log: LogSettings,
+    /// Whom the process belongs to once it listens.
+    pub process: ProcessConfig,
     /// By id.
     pub tenants: Vec<TenantConfig>,
 }
@@ -144,6 +147,15 @@ pub struct CertificateFiles {
     pub key: Located<PathBuf>,
 }
 
+/// Whom the process belongs to once it listens, by name.
+#[derive(Clone, Debug, Default)]
+pub struct ProcessConfig {
+    /// None to stay what it is.
+    pub user: Option<Located<String>>,
+    /// None for the user's own. Never without a user.
+    pub group: Option<Located<String>>,
+}
+
 /// Limits of sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -174,6 +186,8 @@ pub struct Limits {
     pub data_timeout: Duration,
     /// Longest TLS handshake.
     pub handshake_timeout: Duration,
+    /// How long sessions that are receiving a message may go on when the host stops.
+    pub grace: Duration,
 }
 
 /// A tenant as configured.
@@ -355,6 +369,8 @@ impl Examined {
 
 #[cfg(test)]
 mod docs_tests;
+#[cfg(test)]
+mod example_tests;
 #[cfg(test)]
 mod hostile_tests;
 #[cfg(test)]

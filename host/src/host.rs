@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
+use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
 use crate::content::Spool;
@@ -24,8 +25,6 @@ const RELAY_RECEIPTS_PER_SECOND: u64 = 10;
 pub struct Host {
     /// Its name in greetings, trace fields and receipts.
     pub hostname: String,
-    /// Bounds of a session.
-    pub limits: SessionLimits,
     /// Runs modules.
     pub engine: Arc<Engine>,
     /// Keeps content that is being received.
@@ -45,20 +44,7 @@ pub struct Host {
     /// What it counts.
     pub metrics: Arc<Metrics>,
     /// The tenants as they are now. A transaction keeps the one it began with.
-    pub snapshot: Arc<Snapshot>,
-}
-
-/// Bounds of a session that are not the protocol's.
-#[derive(Clone, Debug)]
-pub struct SessionLimits {
-    /// Largest message in octets.
-    pub message_size: u64,
-    /// How long to wait for a command (RFC 5321, section 4.5.3.2.7).
-    pub command_timeout: Duration,
-    /// How long to wait for each piece of content (section 4.5.3.2.5).
-    pub data_timeout: Duration,
-    /// How long a TLS handshake may take.
-    pub handshake_timeout: Duration,
+    pub snapshot: ArcSwap<Snapshot>,
 }
 
 /// Tells sessions that the host is stopping, in two steps.
@@ -120,6 +106,8 @@ impl RelayReceipts {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

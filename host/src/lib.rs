@@ -6,7 +6,8 @@
 //! [`transaction`] finds for each recipient the [`tenant`] who owns it and the
 //! [`policy`] that applies; [`engine`] runs those that are WebAssembly; [`decision`]
 //! turns the answer into a verdict; [`deliver`] hands accepted mail on; [`receipt`]
-//! keeps the evidence. Beside the way, [`log`] and [`metrics`] tell how it goes. One
+//! keeps the evidence. Beside the way, [`log`] and [`metrics`] tell how it goes, and
+//! [`server`] starts, reloads and stops it all, as [`control`] and signals ask for. One
 //! pass: a later module never calls back into an earlier one.
 
 pub mod config;
@@ -48,5 +49,9 @@ pub mod metrics;
 
 pub mod host;
 pub mod server;
+
+pub mod control;
+pub mod privileges;
+pub mod supervisor;
 
 pub mod cli;

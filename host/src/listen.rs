@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::task::TaskTracker;
 
@@ -43,8 +44,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A listener on its socket.
 #[derive(Debug)]
 pub struct Bound {
-    /// What it is.
-    pub listener: Arc<Listener>,
+    /// What it is now. A session keeps what it began with.
+    pub listener: Arc<ArcSwap<Listener>>,
     /// Where it listens.
     pub socket: TcpListener,
 }
@@ -84,9 +85,9 @@ pub async fn accept(bound: Bound, sessions: Sessions) {
             accepted = bound.socket.accept() => accepted,
         };
         match accepted {
-            Ok((socket, client)) => sessions.start(&bound.listener, socket, client),
+            Ok((socket, client)) => sessions.start(bound.listener.load_full(), socket, client),
             Err(error) => {
-                tracing::warn!(listener = %bound.listener.name, %error, "a connection could not be accepted");
+                tracing::warn!(listener = %bound.listener.load().name, %error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -94,19 +95,18 @@ pub async fn accept(bound: Bound, sessions: Sessions) {
 }
 
 impl Sessions {
-    fn start(&self, listener: &Arc<Listener>, socket: TcpStream, address: SocketAddr) {
+    fn start(&self, listener: Arc<Listener>, socket: TcpStream, address: SocketAddr) {
         if let Some(proxies) = &listener.proxies
             && let Err(why) = proxies.admit(address.ip())
         {
-            return self.no_session(listener, address, &why);
+            return self.no_session(&listener, address, &why);
         }
         match self.admission.enter(address.ip()) {
             Ok(place) => {
-                let (sessions, listener) = (self.clone(), Arc::clone(listener));
-                self.tracker
-                    .spawn(sessions.session(listener, socket, address, place));
+                let session = self.clone().session(listener, socket, address, place);
+                self.tracker.spawn(session);
             }
-            Err(limit) => self.turn_away(listener, socket, limit),
+            Err(limit) => self.turn_away(&listener, socket, limit),
         }
     }
 

@@ -16,6 +16,7 @@ use std::sync::OnceLock;
 
 use gathering::Gathering;
 
+use tracing::subscriber::set_global_default;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -64,6 +65,12 @@ pub struct Log(#[expect(dead_code, reason = "dropping it is what it is for")] Wo
 /// Of the log of this process, which has one.
 static LOST: OnceLock<ErrorCounter> = OnceLock::new();
 
+/// Replaces the filter of a log; false when the log is over.
+type SetFilter = Box<dyn Fn(EnvFilter) -> bool + Send + Sync>;
+
+/// Of the log of this process.
+static FILTER: OnceLock<SetFilter> = OnceLock::new();
+
 impl LogSettings {
     /// For commands that a person runs and waits for.
     pub const WARNINGS: Self = Self {
@@ -91,17 +98,36 @@ pub fn lines_lost() -> u64 {
     LOST.get().map_or(0, |lost| lost.dropped_lines() as u64)
 }
 
+/// Logs from this level on, unless `PORTCULLIS_LOG` says otherwise.
+pub fn set_level(level: Level) {
+    if let Some(set) = FILTER.get()
+        && !set(filter(level))
+    {
+        // It ends with the process, which need not be told.
+        tracing::debug!("the log is over");
+    }
+}
+
 fn init(settings: LogSettings, writer: NonBlocking) {
-    let filter = EnvFilter::try_from_env("PORTCULLIS_LOG")
-        .unwrap_or_else(|_| EnvFilter::new(settings.level.directives()));
-    match settings.format {
+    let filter = filter(settings.level);
+    let (set, set_filter) = match settings.format {
         Format::Text => {
             let colour = std::io::stderr().is_terminal();
-            tracing::subscriber::set_global_default(text::subscriber(filter, writer, colour))
+            let (subscriber, set_filter) = text::subscriber(filter, writer, colour);
+            (set_global_default(subscriber), set_filter)
         }
-        Format::Json => tracing::subscriber::set_global_default(json::subscriber(filter, writer)),
-    }
-    .expect("a process starts its log once");
+        Format::Json => {
+            let (subscriber, set_filter) = json::subscriber(filter, writer);
+            (set_global_default(subscriber), set_filter)
+        }
+    };
+    set.expect("a process starts its log once");
+    // As is its filter.
+    let _ = FILTER.set(set_filter);
+}
+
+fn filter(level: Level) -> EnvFilter {
+    EnvFilter::try_from_env("PORTCULLIS_LOG").unwrap_or_else(|_| EnvFilter::new(level.directives()))
 }
 
 impl Level {

@@ -1,34 +1,48 @@
 //! A running host: put together from its configuration, started, stopped.
 
+mod certificates;
+mod listeners;
+mod reload;
+mod settle;
+
+use std::fs::{File, TryLockError};
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+use certificates::{Sources, Watch};
+pub use listeners::{Listening, Sockets};
+use reload::State;
+pub use reload::{ReloadError, Reloaded, Reloader};
+
 use crate::config::{self, Config, Fault};
 use crate::content::Spool;
+use crate::control::{self, Control};
 use crate::deliver::{Ledger, LedgerError, Targets};
 use crate::directory;
 use crate::engine::{Engine, EngineError};
-use crate::host::{Host, RelayReceipts, SessionLimits, Shutdown};
+use crate::host::{Host, RelayReceipts, Shutdown};
 use crate::listen::{self, Admission, Bound, Bounds, Sessions, accept};
 use crate::metrics::{self, Endpoint, Metrics};
 use crate::receipt::journal::{Journal, JournalError, Writer};
 use crate::reverse_name::{ResolverError, ReverseNames};
-use crate::smtp::listener::{Listener, ListenerTls};
-use crate::smtp::profile::Profile;
 use crate::tenant::{self, Loaded};
-use crate::tls::{
-    self, FailedHandshakes, HostCertificateError, Identity, IdentityError, NoIdentity, TlsServer,
-};
+use crate::tls::{FailedHandshakes, Identity, TlsServer};
 
 /// How long sessions that are cut off may take for their last reply, and then the disk
 /// for the last receipts.
 const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Held for as long as a host runs, so that no other one writes in the same directory.
+const LOCK: &str = "lock";
 
 /// A running host.
 #[derive(Debug)]
@@ -39,17 +53,22 @@ pub struct Server {
     receipts: Writer,
     /// Where metrics are asked for, until the end.
     metrics: Option<Endpoint>,
+    reloader: Arc<Reloader>,
+    control: Control,
+    watch: JoinHandle<()>,
+    #[expect(dead_code, reason = "it is there to be held")]
+    lock: File,
 }
 
-/// Where a listener can be reached.
-#[derive(Clone, Debug)]
-pub struct Listening {
-    /// Its name.
-    pub name: String,
-    /// Where it is bound: with the port that was chosen where 0 was asked for.
-    pub address: SocketAddr,
-    /// How it speaks TLS.
-    pub tls: config::ListenerTls,
+/// What a host is put together from.
+struct Parts {
+    sessions: Sessions,
+    sockets: Sockets,
+    config: Config,
+    state: State,
+    receipts: Writer,
+    control: control::Bound,
+    lock: File,
 }
 
 /// Why a host did not start.
@@ -67,6 +86,12 @@ pub enum StartError {
     /// The ledger cannot be kept.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// Another host has the data directory.
+    #[error("data directory {0}: another host runs on it: stop that one first")]
+    Taken(PathBuf),
+    /// The control socket cannot be made.
+    #[error(transparent)]
+    Control(#[from] crate::control::BindError),
     /// The data directory cannot be made.
     #[error("data directory {path}: {source}")]
     DataDirectory {
@@ -93,20 +118,6 @@ pub enum StartError {
     },
 }
 
-/// Why the host has no certificate of its own to use.
-#[derive(Debug, thiserror::Error)]
-pub enum CertificateError {
-    /// One of those configured.
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
-    /// The one that the host makes itself.
-    #[error(transparent)]
-    Own(#[from] HostCertificateError),
-    /// None at all.
-    #[error(transparent)]
-    None(#[from] NoIdentity),
-}
-
 fn shown(faults: &[Fault]) -> String {
     let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
     lines.join("\n")
@@ -114,8 +125,19 @@ fn shown(faults: &[Fault]) -> String {
 
 impl Server {
     /// Starts a host: when this returns, it listens.
+    ///
+    /// # Errors
+    /// Why it does not.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
-        make_directory(&config.data_dir)?;
+        Self::start_on(Sockets::bind(config).await?, config).await
+    }
+
+    /// Starts a host on what is bound already.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub async fn start_on(sockets: Sockets, config: &Config) -> Result<Self, StartError> {
+        let lock = claim(&config.data_dir)?;
         let metrics = Arc::new(Metrics::default());
         let engine = Engine::new(config.engine.clone())?;
         let targets = Targets::default();
@@ -123,23 +145,21 @@ impl Server {
             tenant::load(config, &engine, &metrics.decisions, &targets)
                 .await
                 .map_err(StartError::Faults)?;
-        for fault in refused {
+        for fault in &refused {
             tracing::error!(%fault, "a module is not loaded, and every policy that asks it fails");
         }
-        let tls = tls_or_none(config, &metrics);
+        let (tls, certificates) = tls_or_none(config, &metrics);
         for tenant in snapshot.tenants() {
             tenant.target.prepare();
         }
         let reverse_names = reverse_names(config, &metrics)?;
         let ledger = Ledger::open(&config.data_dir.join("ledger"))?;
-        let bound = bind_all(config, tls.as_ref())?;
-        let asked = bind_metrics(config).await?;
+        let control = Control::bind(&config.data_dir)?;
         let (journal, receipts) =
             Journal::start(&config.data_dir.join("receipts"), config.keep_receipts)?;
         let admission = Admission::new(bounds(&config.limits), Arc::clone(&metrics));
         let host = Arc::new(Host {
             hostname: config.hostname.to_string(),
-            limits: session_limits(&config.limits),
             engine,
             spool: Spool::new(config.data_dir.join("spool"), config.limits.content_memory),
             targets,
@@ -149,7 +169,7 @@ impl Server {
             reverse_names,
             failed_handshakes: FailedHandshakes::default(),
             metrics,
-            snapshot: Arc::new(snapshot),
+            snapshot: ArcSwap::from_pointee(snapshot),
         });
         let sessions = Sessions {
             host,
@@ -157,20 +177,45 @@ impl Server {
             tracker: TaskTracker::new(),
             shutdown: Shutdown::default(),
         };
-        Ok(Self::run(sessions, bound, asked, receipts))
+        let state = State {
+            certificates,
+            tls,
+            refused,
+        };
+        Ok(Self::run(Parts {
+            sessions,
+            sockets,
+            config: config.clone(),
+            state,
+            receipts,
+            control,
+            lock,
+        }))
     }
 
-    fn run(
-        sessions: Sessions,
-        bound: Vec<(Listening, Bound)>,
-        asked: Option<metrics::Bound>,
-        receipts: Writer,
-    ) -> Self {
-        let mut listening = Vec::new();
-        for (place, bound) in bound {
+    fn run(parts: Parts) -> Self {
+        let Parts {
+            sessions,
+            sockets,
+            config,
+            state,
+            receipts,
+            control,
+            lock,
+        } = parts;
+        let (mut listening, mut slots) = (Vec::new(), Vec::new());
+        let bound = config.listeners.iter().zip(sockets.listeners);
+        for (listener, (place, socket)) in bound {
+            let listener = listeners::of(listener, &config, state.tls.as_ref());
+            let slot = Arc::new(ArcSwap::new(listener));
             sessions.host.metrics.listener(&place.name);
-            listening.push(place);
+            let bound = Bound {
+                listener: Arc::clone(&slot),
+                socket,
+            };
             sessions.tracker.spawn(accept(bound, sessions.clone()));
+            listening.push(place);
+            slots.push(slot);
         }
         sessions.tracker.close();
         let Sessions {
@@ -179,14 +224,26 @@ impl Server {
             tracker,
             ..
         } = sessions;
-        let metrics = asked.map(|asked| asked.serve(host, shutdown.clone()));
+        let reloader = Reloader::new(&host, shutdown.clone(), slots, config, state);
+        let reloader = Arc::new(reloader);
         Self {
+            metrics: sockets
+                .metrics
+                .map(|bound| bound.serve(host, shutdown.clone())),
+            watch: tokio::spawn(Arc::clone(&reloader).watch_certificates()),
+            control: control.serve(Arc::clone(&reloader)),
+            reloader,
             listening,
             shutdown,
             tracker,
             receipts,
-            metrics,
+            lock,
         }
+    }
+
+    /// Loads anew while this runs.
+    pub fn reloader(&self) -> &Arc<Reloader> {
+        &self.reloader
     }
 
     /// Where metrics are asked for, if anywhere.
@@ -216,6 +273,9 @@ impl Server {
         if let Some(metrics) = self.metrics {
             metrics.stop().await;
         }
+        self.control.stop().await;
+        // It has ended, for it waits for nothing but the same.
+        let _ = self.watch.await;
         let written = tokio::task::spawn_blocking(move || self.receipts.finish());
         if !ended || timeout(FAREWELL, written).await.is_err() {
             tracing::error!("the host ends while sessions or receipts hang");
@@ -223,11 +283,21 @@ impl Server {
     }
 }
 
-fn make_directory(path: &Path) -> Result<(), StartError> {
-    directory::make(path).map_err(|source| StartError::DataDirectory {
+/// The data directory, for this process alone.
+fn claim(path: &Path) -> Result<File, StartError> {
+    let fault = |source| StartError::DataDirectory {
         path: path.to_owned(),
         source,
-    })
+    };
+    directory::make(path).map_err(fault)?;
+    let mut options = File::options();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    let lock = options.open(path.join(LOCK)).map_err(fault)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(StartError::Taken(path.to_owned())),
+        Err(TryLockError::Error(source)) => Err(fault(source)),
+    }
 }
 
 fn reverse_names(
@@ -243,121 +313,22 @@ fn reverse_names(
 
 /// TLS, or none while there is no usable certificate: mail that need not be
 /// encrypted still flows then, and what must be is deferred.
-fn tls_or_none(config: &Config, metrics: &Metrics) -> Option<TlsServer> {
-    let server = tls_server(config, metrics);
-    let mut listeners = config.listeners.iter();
-    let needed = listeners.any(|listener| listener.tls != config::ListenerTls::None);
-    metrics.lacks_certificate(needed && server.is_err());
-    match server {
-        Ok(server) => Some(server),
-        Err(error) => {
-            tracing::error!(%error, "TLS is not available: STARTTLS gets 454, enforced routes 451");
-            None
+fn tls_or_none(config: &Config, metrics: &Metrics) -> (Option<TlsServer>, Watch) {
+    let sources = Sources::of(config);
+    let stamp = sources.stamp();
+    match sources.load() {
+        Ok(identities) => {
+            metrics.certificates(identities.iter().map(Identity::expiry));
+            let server = TlsServer::new(identities);
+            (server.ok(), Watch::new(stamp))
         }
-    }
-}
-
-/// The configured certificates, or one that the host makes itself.
-pub fn tls_server(config: &Config, metrics: &Metrics) -> Result<TlsServer, CertificateError> {
-    let mut identities = Vec::new();
-    for certificate in &config.tls.certificates {
-        identities.push(Identity::load(
-            &certificate.chain.value,
-            &certificate.key.value,
-        )?);
-    }
-    if identities.is_empty() {
-        identities.push(own_certificate(config)?);
-    }
-    metrics.certificates(identities.iter().map(Identity::expiry));
-    Ok(TlsServer::new(identities)?)
-}
-
-fn own_certificate(config: &Config) -> Result<Identity, CertificateError> {
-    let directory = config.data_dir.join("tls");
-    let hostname = config.hostname.as_str();
-    let (identity, origin) = tls::host_certificate(&directory, hostname, SystemTime::now())?;
-    match origin {
-        tls::Provenance::Reused => {
-            tracing::info!(hostname, "using the host's own self-signed certificate");
+        Err(faults) => {
+            let mut listeners = config.listeners.iter();
+            let needed = listeners.any(|listener| listener.tls != config::ListenerTls::None);
+            metrics.lacks_certificate(needed);
+            tracing::error!(error = %shown(&faults), "TLS is not available: STARTTLS gets 454, enforced routes 451");
+            (None, Watch::refused(stamp))
         }
-        made => tracing::warn!(
-            hostname,
-            ?made,
-            path = %directory.display(),
-            "no certificate is configured, so the host made itself a self-signed one"
-        ),
-    }
-    Ok(identity)
-}
-
-async fn bind_metrics(config: &Config) -> Result<Option<metrics::Bound>, metrics::BindError> {
-    match &config.metrics {
-        Some(address) => metrics::Bound::bind(*address).await.map(Some),
-        None => Ok(None),
-    }
-}
-
-fn bind_all(
-    config: &Config,
-    tls: Option<&TlsServer>,
-) -> Result<Vec<(Listening, Bound)>, StartError> {
-    let mut all = Vec::new();
-    for listener in &config.listeners {
-        let fault = |source| StartError::Bind {
-            name: listener.name.to_string(),
-            address: listener.address,
-            source,
-        };
-        let socket = listen::bind(listener.address).map_err(fault)?;
-        let address = socket.local_addr().map_err(fault)?;
-        let place = Listening {
-            name: listener.name.to_string(),
-            address,
-            tls: listener.tls,
-        };
-        all.push((
-            place,
-            Bound {
-                listener: Arc::new(of(listener, config, tls)),
-                socket,
-            },
-        ));
-    }
-    Ok(all)
-}
-
-fn of(listener: &config::Listener, config: &Config, tls: Option<&TlsServer>) -> Listener {
-    let server = tls.map(|tls| tls.config(listener.ask_client_certificate));
-    let tls = match listener.tls {
-        config::ListenerTls::None => ListenerTls::Never,
-        config::ListenerTls::Starttls => ListenerTls::StartTls(server),
-        config::ListenerTls::Implicit => ListenerTls::Implicit(server),
-    };
-    Listener {
-        name: listener.name.to_string(),
-        profile: Arc::new(Profile {
-            hostname: config.hostname.to_string(),
-            starttls: tls.starttls(),
-            require_tls: listener.require_tls,
-            message_size: config.limits.message_size,
-            recipients: config.limits.recipients,
-            errors: config.limits.errors,
-            postmaster: config.postmaster.clone(),
-        }),
-        tls,
-        proxies: listener.proxies.clone(),
-        asks_client_certificate: listener.ask_client_certificate,
-        greeting_delay: listener.greeting_delay,
-    }
-}
-
-fn session_limits(limits: &config::Limits) -> SessionLimits {
-    SessionLimits {
-        message_size: limits.message_size,
-        command_timeout: limits.command_timeout,
-        data_timeout: limits.data_timeout,
-        handshake_timeout: limits.handshake_timeout,
     }
 }
 

@@ -101,6 +101,11 @@ impl Identity {
         ))
     }
 
+    /// The certificate as a handshake shows it.
+    pub fn der(&self) -> &[u8] {
+        &self.certificate
+    }
+
     /// Writes `NAME.pem` and `NAME.key` into a directory.
     pub fn write(&self, directory: &Path, name: &str) -> IdentityFiles {
         let files = IdentityFiles {

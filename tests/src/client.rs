@@ -130,6 +130,17 @@ impl Client {
         }
     }
 
+    /// The host's own certificate, as the handshake showed it.
+    pub fn host_certificate(&self) -> &[u8] {
+        let Stream::Tls(stream) = &self.stream else {
+            unreachable!("only a handshake shows one")
+        };
+        let shown = stream.conn.peer_certificates();
+        shown
+            .and_then(|chain| chain.first())
+            .expect("a certificate")
+    }
+
     /// Sends octets as they are.
     pub fn send(&mut self, octets: impl AsRef<[u8]>) {
         self.try_send(octets.as_ref())

@@ -14,6 +14,7 @@ pub mod dovecot;
 pub mod fault;
 pub mod haproxy;
 pub mod hop;
+pub mod operate;
 mod peer;
 pub mod postfix;
 pub mod program;

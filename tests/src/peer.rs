@@ -9,7 +9,8 @@ use crate::{site, tool};
 
 /// A running program with all that it has started. It ends when this goes out of scope.
 ///
-/// It is the first process of a namespace of processes, so that all of them end with it.
+/// It is the first process of a namespace of processes, so that none of them outlives it,
+/// however the test ends.
 pub(crate) struct Peer(Child);
 
 impl Peer {

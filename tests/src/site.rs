@@ -29,6 +29,7 @@ pub struct Site {
     listeners: String,
     settings: String,
     keys: String,
+    environment: Vec<(String, String)>,
 }
 
 /// A running host. It is killed when it goes out of scope.
@@ -61,6 +62,7 @@ impl Default for Site {
             listeners: String::new(),
             settings: String::new(),
             keys: String::new(),
+            environment: Vec::new(),
         }
     }
 }
@@ -95,6 +97,12 @@ impl Site {
     pub fn key(mut self, toml: &str) -> Self {
         self.keys.push_str(toml);
         self.keys.push('\n');
+        self
+    }
+
+    /// Adds a variable to the host's environment.
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -238,6 +246,7 @@ impl Host {
         let mut child = command
             .args(["serve", "--config"])
             .arg(config)
+            .envs(site.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::config::{Config, Examined, Fault};
 use crate::engine::Engine;
+use crate::privileges;
 use crate::server::StartError;
 use crate::tenant;
 use crate::tls::Identity;
@@ -18,6 +19,11 @@ pub(super) async fn check(path: &Path) -> anyhow::Result<()> {
     let (listeners, tenants) = (config.listeners.len(), config.tenants.len());
     faults.extend(certificate_faults(&config));
     faults.extend(resolver_fault(&config));
+    faults.extend(
+        privileges::account(&config.process)
+            .err()
+            .unwrap_or_default(),
+    );
     faults.extend(tenant_faults(config).await?);
     if !faults.is_empty() {
         faults.sort();
@@ -73,7 +79,7 @@ pub(super) fn all(faults: &[Fault]) -> anyhow::Error {
     anyhow::anyhow!(counted(faults.len(), "fault"))
 }
 
-fn counted(count: usize, what: &str) -> String {
+pub(super) fn counted(count: usize, what: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {what}{plural}")
 }

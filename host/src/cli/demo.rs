@@ -55,7 +55,7 @@ pub(super) async fn demo(arguments: &DemoArguments) -> anyhow::Result<()> {
         hint(home.path(), server.listening());
         stop.requested().await;
     }
-    server.stop(stop.impatient()).await;
+    server.stop(stop.impatient(config.limits.grace)).await;
     Ok(())
 }
 

@@ -7,24 +7,67 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::check;
 use crate::config::{Config, ListenerTls};
-use crate::server::{Listening, Server};
+use crate::privileges;
+use crate::server::{Listening, Reloader, Server, Sockets};
+use crate::supervisor;
 
-/// How long sessions that are receiving content may go on after a signal: a message
-/// of ordinary size takes seconds, and service managers wait 90.
-const GRACE: Duration = Duration::from_secs(30);
+/// What may come after the grace period: last replies, receipts, and a disk that does
+/// not answer have five seconds each.
+const AFTER_GRACE: Duration = Duration::from_secs(20);
 
 pub(super) async fn serve(config: Config) -> anyhow::Result<()> {
     let mut stop = Stop::listen()?;
+    // From here on the signal asks for a reload, and one that comes too early waits.
+    let hangup = signal(SignalKind::hangup())?;
     let server = tokio::select! {
-        started = Server::start(&config) => started.map_err(super::check::start_error)?,
+        started = start(&config) => started?,
         () = stop.requested() => return Ok(()),
     };
     announce(server.listening(), server.metrics())?;
-    stop.requested().await;
+    supervisor::ready();
+    // Also while the host is stopping, which may take longer than the manager's patience.
+    tokio::spawn(supervisor::watchdog());
+    tokio::select! {
+        () = stop.requested() => {}
+        () = reload_on(hangup, server.reloader()) => {}
+    }
+    let grace = server.reloader().config().limits.grace;
+    supervisor::stopping(grace + AFTER_GRACE);
     tracing::info!("stopping; a second signal cuts the sessions off that are left");
-    server.stop(stop.impatient()).await;
+    server.stop(stop.impatient(grace)).await;
     Ok(())
+}
+
+/// Binds, gives the rights of root up, and starts.
+async fn start(config: &Config) -> anyhow::Result<Server> {
+    let account = privileges::account(&config.process).map_err(|faults| check::all(&faults))?;
+    let bound = Sockets::bind(config).await.map_err(check::start_error)?;
+    match account {
+        Some(account) => {
+            account.assume(&config.data_dir)?;
+            // What this user cannot read would be missed at the first reload.
+            check::config(&config.file).context("as the user in process.user")?;
+        }
+        None if privileges::is_root() => tracing::warn!(
+            "the host runs as root: set process.user, so that it does not once it listens"
+        ),
+        None => {}
+    }
+    let started = Server::start_on(bound, config).await;
+    started.map_err(check::start_error)
+}
+
+/// Loads anew at each signal, until nobody waits for this any more. What became of it
+/// is in the log, where whoever sends a signal has to look.
+async fn reload_on(mut hangup: Signal, reloader: &Reloader) {
+    while hangup.recv().await.is_some() {
+        if let Err(error) = reloader.reload().await {
+            tracing::debug!(%error, "not loaded anew");
+        }
+    }
+    std::future::pending::<()>().await;
 }
 
 /// SIGTERM, as service managers send it, and SIGINT, as terminals do.
@@ -50,9 +93,9 @@ impl Stop {
     }
 
     /// Waits for the end of the grace period, or another signal.
-    pub(super) async fn impatient(&mut self) {
+    pub(super) async fn impatient(&mut self, grace: Duration) {
         // Whether it was the one or the other does not matter.
-        let _ = tokio::time::timeout(GRACE, self.requested()).await;
+        let _ = tokio::time::timeout(grace, self.requested()).await;
     }
 }
 

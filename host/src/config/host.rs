@@ -11,8 +11,8 @@ use super::keys::{self, Number};
 use super::network::proxies;
 use super::reader::{Table, Value};
 use super::{
-    CertificateFiles, Config, Listener, ListenerTls, TlsConfig, limits, observation, resolver,
-    target_table, tenant_file,
+    CertificateFiles, Config, Listener, ListenerTls, TlsConfig, limits, observation, process,
+    resolver, target_table, tenant_file,
 };
 use crate::address::{Domain, Mailbox};
 use crate::decision::{Requirements, Resolved};
@@ -70,6 +70,7 @@ pub(super) fn read(file: &Path, text: &str, faults: &Faults) -> Option<Config> {
     let metrics = observation::metrics(&table.section("metrics", &keys::METRICS), &listeners);
     let reverse_names = resolver::reverse_names(&table.section("dns", &keys::DNS));
     let log = observation::log(&table.section("log", &keys::LOG));
+    let process = process::process(&table.section("process", &keys::PROCESS));
     let tenants = tenant_file::read_all(&table, target.as_ref(), faults);
     Some(Config {
         file: file.into(),
@@ -86,6 +87,7 @@ pub(super) fn read(file: &Path, text: &str, faults: &Faults) -> Option<Config> {
         metrics,
         reverse_names,
         log,
+        process,
         tenants,
     })
 }

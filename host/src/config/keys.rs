@@ -45,6 +45,7 @@ pub(super) const HOST: Schema = Schema {
         "metrics",
         "dns",
         "log",
+        "process",
     ],
 };
 pub(super) const LISTENER: Schema = Schema {
@@ -101,6 +102,7 @@ pub(super) const LIMITS: Schema = Schema {
         COMMAND_TIMEOUT.key,
         DATA_TIMEOUT.key,
         HANDSHAKE_TIMEOUT.key,
+        GRACE.key,
     ],
 };
 pub(super) const ENGINE: Schema = Schema {
@@ -135,6 +137,10 @@ pub(super) const DNS: Schema = Schema {
 pub(super) const LOG: Schema = Schema {
     name: "[log]",
     keys: &["format", "level"],
+};
+pub(super) const PROCESS: Schema = Schema {
+    name: "[process]",
+    keys: &["user", "group"],
 };
 
 pub(super) const TENANT: Schema = Schema {
@@ -248,6 +254,8 @@ pub(super) const COMMAND_TIMEOUT: Number = number("command_timeout_s", 300, 1, 3
 /// Three minutes between blocks (RFC 5321, section 4.5.3.2.5, says so to clients).
 pub(super) const DATA_TIMEOUT: Number = number("data_timeout_s", 180, 1, 3600);
 pub(super) const HANDSHAKE_TIMEOUT: Number = number("handshake_timeout_s", 30, 1, 600);
+/// A message of ordinary size takes seconds, and service managers wait 90.
+pub(super) const GRACE: Number = number("grace_s", 30, 0, 3600);
 
 /// What mail servers allow one client without asking.
 pub(super) const CONNECTIONS: Number = number("connections", 20, 1, 1000);
@@ -280,7 +288,7 @@ pub(super) const KEEP_DAYS: Number = number("keep_days", 90, 1, 3650);
 
 /// All tables, in the order of the documentation.
 #[cfg(test)]
-pub(super) const SCHEMAS: [&Schema; 21] = [
+pub(super) const SCHEMAS: [&Schema; 22] = [
     &HOST,
     &LISTENER,
     &TLS,
@@ -293,6 +301,7 @@ pub(super) const SCHEMAS: [&Schema; 21] = [
     &METRICS,
     &DNS,
     &LOG,
+    &PROCESS,
     &TENANT,
     &TENANT_DEFAULTS,
     &TARGETS,
@@ -306,7 +315,7 @@ pub(super) const SCHEMAS: [&Schema; 21] = [
 
 /// All numbers.
 #[cfg(test)]
-pub(super) const NUMBERS: [&Number; 28] = [
+pub(super) const NUMBERS: [&Number; 29] = [
     &GREETING_DELAY,
     &MESSAGE_SIZE,
     &CONTENT_MEMORY,
@@ -320,6 +329,7 @@ pub(super) const NUMBERS: [&Number; 28] = [
     &COMMAND_TIMEOUT,
     &DATA_TIMEOUT,
     &HANDSHAKE_TIMEOUT,
+    &GRACE,
     &CONNECTIONS,
     &KEEP_IDLE,
     &CONNECT_TIMEOUT,

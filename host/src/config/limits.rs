@@ -27,6 +27,7 @@ pub(super) fn limits(table: &Table<'_>) -> Option<Limits> {
         command_timeout: seconds(table, &keys::COMMAND_TIMEOUT),
         data_timeout: seconds(table, &keys::DATA_TIMEOUT),
         handshake_timeout: seconds(table, &keys::HANDSHAKE_TIMEOUT),
+        grace: seconds(table, &keys::GRACE),
         recipients: recipients?,
         sessions: sessions?,
         client_sessions: client_sessions?,

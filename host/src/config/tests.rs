@@ -22,7 +22,7 @@ impl Files {
         std::fs::write(path, text).expect("written");
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
@@ -116,22 +116,8 @@ fn an_empty_file_is_a_host() {
     assert!(listener.ask_client_certificate && !listener.require_tls);
     assert_eq!(config.maildirs, files.path("data/mail"));
     assert_eq!(config.limits.message_size, 25 << 20);
-    let exempt: Vec<_> = config
-        .limits
-        .exempt
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    assert_eq!(exempt, ["127.0.0.0/8", "::1/128"]);
     assert_eq!(config.default, Resolved::Opportunistic);
     assert!(config.tenants.is_empty());
-}
-
-#[test]
-fn nobody_need_be_exempt() {
-    let files = Files::new();
-    files.write("portcullis.toml", "[limits]\nexempt = []");
-    assert_eq!(files.read().expect("no fault").limits.exempt, []);
 }
 
 #[test]
@@ -168,12 +154,6 @@ fn faults_of_the_host() {
         (
             "[limits]\nerrors = \"ten\"",
             "portcullis.toml:2: limits.errors: found a string, expected a whole number",
-        ),
-        (
-            "[limits]\nexempt = [\"10.0.0.1/8\", \"relay.example\", \"2001:db8::/32\"]\nclient_sessions = 0",
-            "portcullis.toml:2: limits.exempt[0]: \"10.0.0.1/8\" has bits beyond its prefix: write 10.0.0.0/8\n\
-             portcullis.toml:2: limits.exempt[1]: \"relay.example\" is not a network: write \"192.0.2.0/24\" or \"2001:db8::/32\"\n\
-             portcullis.toml:3: limits.client_sessions: 0 is not within 1 to 100000",
         ),
         (
             "[defaults]\ndecision = \"enforced\"",

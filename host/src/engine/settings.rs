@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Limits and places of the engine.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineSettings {
     /// Units of fuel for one decision: about one per instruction, and one per byte that
     /// a bulk operation touches. Default 10,000,000: a partner policy uses some

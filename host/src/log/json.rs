@@ -11,20 +11,26 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::{LookupSpan, Scope};
 
-use super::MakeWriter;
+use super::{MakeWriter, SetFilter};
 use crate::unicode::is_misleading;
 
-pub(super) fn subscriber<W>(filter: EnvFilter, writer: W) -> impl Subscriber
+pub(super) fn subscriber<W>(filter: EnvFilter, writer: W) -> (impl Subscriber, SetFilter)
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    tracing_subscriber::fmt()
+    let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(false)
         .with_writer(writer)
         .fmt_fields(JsonFields::new())
         .event_format(Flat)
-        .finish()
+        // After the rest, which decides what is filtered.
+        .with_filter_reloading();
+    let filter = builder.reload_handle();
+    (
+        builder.finish(),
+        Box::new(move |next| filter.reload(next).is_ok()),
+    )
 }
 
 struct Flat;

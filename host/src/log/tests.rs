@@ -46,9 +46,9 @@ fn logged(format: Format) -> String {
     };
     match format {
         Format::Text => {
-            tracing::subscriber::with_default(text::subscriber(filter, make, false), act);
+            tracing::subscriber::with_default(text::subscriber(filter, make, false).0, act);
         }
-        Format::Json => tracing::subscriber::with_default(json::subscriber(filter, make), act),
+        Format::Json => tracing::subscriber::with_default(json::subscriber(filter, make).0, act),
     }
     kept.text()
 }

@@ -7,10 +7,14 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
-use super::MakeWriter;
+use super::{MakeWriter, SetFilter};
 use crate::unicode::is_misleading;
 
-pub(super) fn subscriber<W>(filter: EnvFilter, writer: W, colour: bool) -> impl Subscriber
+pub(super) fn subscriber<W>(
+    filter: EnvFilter,
+    writer: W,
+    colour: bool,
+) -> (impl Subscriber, SetFilter)
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
@@ -20,12 +24,18 @@ where
         }
         write!(Escaping(writer), "{value:?}")
     });
-    tracing_subscriber::fmt()
+    let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(colour)
         .with_writer(writer)
         .fmt_fields(fields.delimited(" "))
-        .finish()
+        // After the rest, which decides what is filtered.
+        .with_filter_reloading();
+    let filter = builder.reload_handle();
+    (
+        builder.finish(),
+        Box::new(move |next| filter.reload(next).is_ok()),
+    )
 }
 
 /// Escapes what misleads, as [`crate::unicode::shown`] does.

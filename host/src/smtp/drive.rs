@@ -158,7 +158,7 @@ impl Service {
         let unusable = || io::Error::other("no usable certificate");
         let acceptor = self.listener.acceptor().ok_or_else(unusable)?;
         let accepted = tokio::select! {
-            accepted = timeout(self.host.limits.handshake_timeout, acceptor.accept(socket)) => {
+            accepted = timeout(self.listener.limits.handshake_timeout, acceptor.accept(socket)) => {
                 accepted.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
             }
             () = self.shutdown.draining() => return Err(io::Error::other("the host is stopping")),

@@ -26,6 +26,19 @@ pub struct Listener {
     pub asks_client_certificate: bool,
     /// How long it holds its greeting back, to see whether the client waits for it.
     pub greeting_delay: Duration,
+    /// Bounds of its sessions.
+    pub limits: SessionLimits,
+}
+
+/// Bounds of a session that are not the protocol's.
+#[derive(Clone, Debug)]
+pub struct SessionLimits {
+    /// How long to wait for a command (RFC 5321, section 4.5.3.2.7).
+    pub command_timeout: Duration,
+    /// How long to wait for each piece of content (section 4.5.3.2.5).
+    pub data_timeout: Duration,
+    /// How long a TLS handshake may take.
+    pub handshake_timeout: Duration,
 }
 
 /// How a listener speaks TLS.

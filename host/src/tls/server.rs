@@ -5,12 +5,18 @@
 //! session shows the same certificate, and trust is judged anew every time. Listeners
 //! that ask for a certificate and those that do not have a configuration and a cache
 //! each, so that no session can move from one kind to the other.
+//!
+//! **Certificates are replaced in place**: every full handshake after that has the new
+//! ones, and nothing else changes. The caches stay, for a session is resumed by a
+//! secret of its own, and what the client made of the certificate then is the client's
+//! affair (RFC 8446, section 4.6.1).
 
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use rustls::crypto::CryptoProvider;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, NoClientAuth, ResolvesServerCert, ServerSessionMemoryCache};
@@ -32,12 +38,12 @@ const CACHED_SESSIONS: usize = 2048;
 /// the cache; a mail server comes back with one connection at a time.
 const TICKETS: usize = 1;
 
-/// What listeners speak TLS with. Immutable: to change certificates, build another
-/// and swap it.
+/// What listeners speak TLS with. All clones have the same certificates.
 #[derive(Clone)]
 pub struct TlsServer {
     asking: Arc<ServerConfig>,
     silent: Arc<ServerConfig>,
+    identities: Arc<Identities>,
 }
 
 /// A certificate chain of the host and its private key.
@@ -92,16 +98,29 @@ impl TlsServer {
     ///
     /// When there is none.
     pub fn new(identities: Vec<Identity>) -> Result<Self, NoIdentity> {
-        if identities.is_empty() {
-            return Err(NoIdentity);
-        }
         let provider = provider();
-        let resolver: Arc<dyn ResolvesServerCert> = Arc::new(ByServerName::new(identities));
+        let identities = Arc::new(Identities(ArcSwap::from_pointee(ByServerName::new(
+            identities,
+        )?)));
+        let resolver: Arc<dyn ResolvesServerCert> = Arc::clone(&identities) as _;
         let any = Arc::new(AnyCertificate::new(&provider));
         Ok(Self {
             asking: config(&provider, any, &resolver),
             silent: config(&provider, Arc::new(NoClientAuth), &resolver),
+            identities,
         })
+    }
+
+    /// Uses these identities from now on. Handshakes that have begun end with what they
+    /// began with.
+    ///
+    /// # Errors
+    ///
+    /// When there is none; then those that were there stay.
+    pub fn replace(&self, identities: Vec<Identity>) -> Result<(), NoIdentity> {
+        let next = ByServerName::new(identities)?;
+        self.identities.0.store(Arc::new(next));
+        Ok(())
     }
 
     /// The configuration of a listener that asks clients for a certificate, or of one
@@ -213,6 +232,17 @@ pub(super) enum Fault {
     Mismatch,
 }
 
+/// The identities as they are now.
+#[derive(Debug)]
+struct Identities(ArcSwap<ByServerName>);
+
+impl ResolvesServerCert for Identities {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let now = self.0.load();
+        now.choose(hello.server_name(), hello.signature_schemes())
+    }
+}
+
 /// The host's identities by the name that a client asks for (SNI).
 struct ByServerName {
     named: HashMap<String, Vec<Arc<CertifiedKey>>>,
@@ -220,7 +250,10 @@ struct ByServerName {
 }
 
 impl ByServerName {
-    fn new(identities: Vec<Identity>) -> Self {
+    fn new(identities: Vec<Identity>) -> Result<Self, NoIdentity> {
+        if identities.is_empty() {
+            return Err(NoIdentity);
+        }
         let mut named: HashMap<String, Vec<Arc<CertifiedKey>>> = HashMap::new();
         for identity in &identities {
             for name in &identity.names {
@@ -232,7 +265,7 @@ impl ByServerName {
             .into_iter()
             .map(|identity| identity.key)
             .collect();
-        Self { named, all }
+        Ok(Self { named, all })
     }
 
     /// Candidates for this name, best first.
@@ -255,12 +288,6 @@ impl ByServerName {
             .find(|key| key.key.choose_scheme(schemes).is_some())
             .or(candidates.first())
             .cloned()
-    }
-}
-
-impl ResolvesServerCert for ByServerName {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.choose(hello.server_name(), hello.signature_schemes())
     }
 }
 

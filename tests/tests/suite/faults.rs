@@ -27,9 +27,6 @@ const ANN: &str = "ann@acme.example";
 const BEN: &str = "ben@bank.example";
 const BOB: &str = "bob@bank.example";
 
-/// More calls of one kind than a delivery has.
-const MANY: usize = 20;
-
 /// More than is held in memory of a message, so that it goes through the spool.
 const LONG: usize = 3 << 20;
 
@@ -50,11 +47,11 @@ fn each_call_of_a_delivery_fails_once() {
         ("rename,renameat,renameat2", &["EIO", "ENOSPC"], 1),
     ] {
         for error in errors {
-            let outcomes = (1..MANY).map_while(|nth| {
+            let failed = (1..).take_while(|nth| {
                 let failing = format!("{calls}:error={error}:when={nth}");
                 sent.while_failing(&host, &failing, &[], "451 4.3.0 ")
             });
-            let failed = outcomes.filter(|refused| *refused).count();
+            let failed = failed.count();
             assert!(failed >= least, "{calls}: only {failed} failed");
         }
     }
@@ -79,8 +76,10 @@ fn each_call_of_a_long_delivery_fails() {
         ("pread64:error=EIO:when=5+", None, "451 4."),
     ] {
         let paths: Vec<&str> = path.into_iter().collect();
-        let refused = sent.while_failing(&host, failing, &paths, reply);
-        assert_eq!(refused, Some(true), "{failing}");
+        assert!(
+            sent.while_failing(&host, failing, &paths, reply),
+            "{failing}"
+        );
     }
     sent.assert_each_once(&host.stop().site, &hop);
 }
@@ -257,12 +256,9 @@ fn killed_in_the_middle_of_load() {
                 .expect("the file can be written");
         }
     }
-    let before = site.receipts().len();
     let host = site.start();
     let mut attempts = load.into_attempts();
-    let mut sent_again = 0;
     for (number, attempt) in attempts.iter_mut().enumerate().filter(|(_, a)| !a.answered) {
-        sent_again += 1;
         let reply = deliver(&host, &[ANN, BEN], &numbered(number, 0));
         assert!(reply.starts_with("250 2.0.0 "), "{reply}");
         attempt.times += 1;
@@ -291,8 +287,13 @@ fn killed_in_the_middle_of_load() {
         unseen < 6 * 3 + 1,
         "one for each client and kill at most: {unseen}"
     );
-    // Torn lines spoil no other: one receipt for each recipient since.
-    assert_eq!(site.receipts().len(), before + 2 * sent_again);
+    // Each message has two receipts; those of the last moments may be gone, no others.
+    let receipts = site.receipts();
+    assert!(
+        receipts.len() >= 2 * (attempts.len() - 6 * 3),
+        "{} receipts",
+        receipts.len()
+    );
 }
 
 /// What clients have sent that were cut off.
@@ -427,26 +428,20 @@ impl Sent {
         reply
     }
 
-    /// Delivers a message while calls fail, and once more when they work again. None when
-    /// no call failed; false when it was one without which the message could be kept.
-    fn while_failing(
-        &mut self,
-        host: &Host,
-        failing: &str,
-        paths: &[&str],
-        reply: &str,
-    ) -> Option<bool> {
+    /// Delivers a message while calls fail, and once more when they work again. False
+    /// when no call failed.
+    fn while_failing(&mut self, host: &Host, failing: &str, paths: &[&str], reply: &str) -> bool {
         let fault = Fault::inject(host, &[failing], paths);
         let found = self.deliver(host);
-        let failed = fault.end() > 0;
-        if found.starts_with("250 2.0.0 ") {
-            return failed.then_some(false);
+        if fault.end() == 0 {
+            assert!(found.starts_with("250 2.0.0 "), "{failing}: {found}");
+            return false;
         }
-        assert!(failed && found.starts_with(reply), "{failing}: {found}");
+        assert!(found.starts_with(reply), "{failing}: {found}");
         let found = self.again(host);
         assert!(found.starts_with("250 2.0.0 "), "after {failing}: {found}");
         assert_eq!(host.site().maildir("acme", "tmp").len(), 0, "{failing}");
-        Some(true)
+        true
     }
 
     /// Every message was taken in the end, and is in both places once and whole.

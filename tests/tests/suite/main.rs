@@ -20,6 +20,8 @@ mod next_hops;
 mod peers;
 mod proxy;
 mod readme;
+mod reload;
 mod replies;
+mod service;
 mod tenants;
 mod wire;

@@ -60,7 +60,7 @@ pub(super) struct Conversation<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     pub(super) fn new(stream: S, service: Service, session: Session, client: Client) -> Self {
-        let transaction = Transaction::new(Arc::clone(&service.host.snapshot));
+        let transaction = Transaction::new(service.host.snapshot.load_full());
         let (input, output) = (BytesMut::new(), Vec::new());
         Self {
             stream,
@@ -156,7 +156,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     }
 
     fn command_deadline(&self) -> Instant {
-        Instant::now() + self.service.host.limits.command_timeout
+        Instant::now() + self.service.listener.limits.command_timeout
     }
 
     /// Reads more; a reply instead when the session is to be closed.
@@ -190,7 +190,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                 }
                 Step::Begin(reply) => {
                     self.transaction
-                        .begin(Arc::clone(&self.service.host.snapshot));
+                        .begin(self.service.host.snapshot.load_full());
                     Step::Reply(reply)
                 }
                 Step::StartTls(reply) => match self.service.place.shake_hands() {
@@ -311,7 +311,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             self.stream.write_all(&self.output).await?;
             self.stream.flush().await
         };
-        let patience = self.service.host.limits.command_timeout;
+        let patience = self.service.listener.limits.command_timeout;
         tokio::select! {
             biased;
             written = timeout(patience, write) => {

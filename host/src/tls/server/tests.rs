@@ -46,6 +46,7 @@ fn a_client_gets_a_certificate_that_it_can_verify() {
     let leaves = [&PKCS_ED25519, &PKCS_RSA_SHA256, &PKCS_ECDSA_P256_SHA256]
         .map(|algorithm| anchor.issue_for(algorithm, |_| {}));
     let resolver = ByServerName::new(leaves.iter().map(Leaf::identity).collect());
+    let resolver = resolver.expect("three identities");
     let candidates = resolver.candidates(Some("mx.partner.example"));
     assert_eq!(candidates.len(), 3);
     for (scheme, expected) in [
@@ -63,6 +64,33 @@ fn a_client_gets_a_certificate_that_it_can_verify() {
 #[test]
 fn a_server_needs_a_certificate() {
     assert_eq!(TlsServer::new(Vec::new()).err(), Some(NoIdentity));
+    let leaf = named(&["mx.example"]);
+    let server = TlsServer::new(vec![leaf.identity()]).expect("one identity");
+    assert_eq!(server.replace(Vec::new()), Err(NoIdentity));
+    assert_eq!(shown(&server), leaf.chain, "it has what it had");
+}
+
+#[test]
+fn handshakes_have_the_certificates_of_their_time() {
+    let (old, new) = (named(&["mx.example"]), named(&["mx.example"]));
+    let server = TlsServer::new(vec![old.identity()]).expect("one identity");
+    let handed_out = server.config(true);
+    assert_eq!(shown(&server), old.chain);
+    server.replace(vec![new.identity()]).expect("one identity");
+    assert_eq!(shown(&server), new.chain);
+    let client = made::client(&TLS13, None);
+    let (_, connection) = handshake(&handed_out, &client, "mx.example").expect("it passes");
+    assert_eq!(connection.peer_certificates(), Some(&*new.chain));
+}
+
+fn shown(server: &TlsServer) -> Vec<CertificateDer<'static>> {
+    let client = made::client(&TLS13, None);
+    let (_, connection) =
+        handshake(&server.config(false), &client, "mx.example").expect("it passes");
+    connection
+        .peer_certificates()
+        .expect("a certificate")
+        .to_vec()
 }
 
 #[test]

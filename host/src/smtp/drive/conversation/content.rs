@@ -48,7 +48,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             return Ok(Ok(Err(error.into())));
         }
         self.say(go_ahead);
-        let mut data = Data::new(self.service.host.limits.message_size);
+        let mut data = Data::new(self.service.listener.profile.message_size);
         let mut pace = self.pace();
         loop {
             let progress = data.push(&self.input, receiving.room());
@@ -76,7 +76,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     ) -> io::Result<Read<Chunk>> {
         let mut incoming = before.unwrap_or_else(|| {
             Box::new(Incoming {
-                chunks: Chunks::new(self.service.host.limits.message_size),
+                chunks: Chunks::new(self.service.listener.profile.message_size),
                 receiving: self.service.host.spool.receive(),
             })
         });
@@ -123,7 +123,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
 
     fn pace(&self) -> Pace {
         Pace {
-            due: Instant::now() + self.service.host.limits.data_timeout,
+            due: Instant::now() + self.service.listener.limits.data_timeout,
             octets: CONTENT_PIECE,
         }
     }

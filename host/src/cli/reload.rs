@@ -1,0 +1,35 @@
+//! `portcullis reload`.
+
+use std::path::Path;
+
+use super::check::{self, counted};
+use crate::control::{self, Answer, Question};
+
+/// Asks the running host to load everything anew. Done means that it is in force; what
+/// has faults is shown, and changes nothing.
+pub(super) fn reload(path: &Path) -> anyhow::Result<()> {
+    // The host reads it again; read here, it says where the host is.
+    let config = check::config(path)?;
+    match control::ask(&config.data_dir, Question::Reload)? {
+        Answer::Done {
+            file,
+            tenants,
+            waiting,
+        } => {
+            for key in waiting {
+                eprintln!("portcullis: {key} is changed, which waits for a restart");
+            }
+            let tenants = counted(tenants, "tenant");
+            println!("reloaded {}: {tenants}", file.display());
+            Ok(())
+        }
+        Answer::Refused { faults } => {
+            for fault in &faults {
+                eprintln!("{fault}");
+            }
+            let faults = counted(faults.len(), "fault");
+            anyhow::bail!("{faults}; nothing was changed")
+        }
+        Answer::Failed { reason } => anyhow::bail!("{reason}; nothing was changed"),
+    }
+}

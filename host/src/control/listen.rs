@@ -1,0 +1,173 @@
+//! The host's side of the control socket.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::{Answer, Question};
+use crate::server::{ReloadError, Reloader};
+
+/// An administrator and a service manager, and one each who have lost patience.
+const CONNECTIONS: usize = 4;
+
+/// A question is one word.
+const QUESTION: u64 = 1024;
+
+/// Whoever asks has the question ready, and reads the answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// After accepting failed, as it does when descriptors run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The socket cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[error("control socket {path}: {source}")]
+pub struct BindError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// The socket, bound and not served yet.
+#[derive(Debug)]
+pub struct Bound {
+    socket: UnixListener,
+    path: PathBuf,
+}
+
+/// The socket, served until this is stopped or dropped.
+#[derive(Debug)]
+pub struct Control {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+    path: PathBuf,
+}
+
+impl Control {
+    /// Makes the socket in the data directory, of which the caller is sure that it is
+    /// no other host's: what an earlier one left there is removed.
+    ///
+    /// # Errors
+    /// As the system says; above all when the directory's path is too long for a
+    /// socket (some 90 characters).
+    pub fn bind(data_dir: &Path) -> Result<Bound, BindError> {
+        let path = super::path(data_dir);
+        match bind(&path) {
+            Ok(socket) => Ok(Bound { socket, path }),
+            Err(source) => Err(BindError { path, source }),
+        }
+    }
+
+    /// Ends it, and removes the socket.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        // It ends by itself, or it panicked: over it is.
+        let _ = (&mut self.task).await;
+        // The next host removes it otherwise.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn bind(path: &Path) -> io::Result<UnixListener> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let socket = UnixListener::bind(path)?;
+    fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    Ok(socket)
+}
+
+impl Bound {
+    /// Answers.
+    pub fn serve(self, reloader: Arc<Reloader>) -> Control {
+        let stop = CancellationToken::new();
+        Control {
+            task: tokio::spawn(accept(self.socket, reloader, stop.clone())),
+            path: self.path,
+            stop,
+        }
+    }
+}
+
+/// Connections end with the set, which ends with this.
+async fn accept(socket: UnixListener, reloader: Arc<Reloader>, stop: CancellationToken) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            accepted = socket.accept(), if connections.len() < CONNECTIONS => match accepted {
+                Ok((client, _)) => {
+                    connections.spawn(converse(client, Arc::clone(&reloader)));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection to the control socket could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+    connections.shutdown().await;
+}
+
+async fn converse(client: UnixStream, reloader: Arc<Reloader>) {
+    if let Err(error) = answer(client, &reloader).await {
+        tracing::debug!(%error, "a connection to the control socket failed");
+    }
+}
+
+async fn answer(mut client: UnixStream, reloader: &Reloader) -> io::Result<()> {
+    let answer = match timeout(PATIENCE, question(&mut client)).await?? {
+        Some(Question::Reload) => reload(reloader).await,
+        None => Answer::Failed {
+            reason: "not a question that this version of the host knows".to_owned(),
+        },
+    };
+    let mut line = serde_json::to_vec(&answer)?;
+    line.push(b'\n');
+    timeout(PATIENCE, client.write_all(&line)).await?
+}
+
+/// None for what is not understood.
+async fn question(client: &mut UnixStream) -> io::Result<Option<Question>> {
+    let user = client.peer_cred()?.uid();
+    if user != 0 && user != rustix::process::geteuid().as_raw() {
+        return Err(io::Error::other(format!("user {user} may not ask")));
+    }
+    let mut line = String::new();
+    BufReader::new(client.take(QUESTION))
+        .read_line(&mut line)
+        .await?;
+    Ok(serde_json::from_str(&line).ok())
+}
+
+async fn reload(reloader: &Reloader) -> Answer {
+    match reloader.reload().await {
+        Ok(done) => Answer::Done {
+            file: reloader.config().file.to_path_buf(),
+            tenants: done.tenants,
+            waiting: done.waiting.into_iter().map(str::to_owned).collect(),
+        },
+        Err(ReloadError::Faults(faults)) => Answer::Refused {
+            faults: faults.iter().map(ToString::to_string).collect(),
+        },
+        Err(error @ ReloadError::Stopping) => Answer::Failed {
+            reason: error.to_string(),
+        },
+    }
+}

@@ -1,0 +1,325 @@
+//! Loading anew while the host runs: the configuration with all tenants, and
+//! certificates when their files change.
+//!
+//! **All or nothing**: what has a fault changes nothing, and what has none is swapped
+//! in after everything was loaded. **Nobody is disturbed**: a transaction keeps the
+//! tenants it began with, a session the listener it began with, and a handshake its
+//! certificate. **One at a time**: a second reload begins when the first has ended.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::Mutex;
+
+use super::certificates::{Sources, Watch};
+use super::listeners;
+use super::settle::{Settled, settle};
+use crate::config::{Config, Fault};
+use crate::host::{Host, Shutdown};
+use crate::smtp::listener::Listener;
+use crate::supervisor;
+use crate::tenant::{self, Loaded, Snapshot};
+use crate::tls::{Identity, TlsServer};
+
+/// How often the files of certificates are looked at. A look costs a microsecond for
+/// each file, and half a second is soon for whoever waits for a new certificate.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Loads anew.
+#[derive(Debug)]
+pub struct Reloader {
+    /// The host ends when its sessions have, not when nobody can reload it any more.
+    host: Weak<Host>,
+    shutdown: Shutdown,
+    listeners: Vec<Arc<ArcSwap<Listener>>>,
+    /// In force. Whoever replaces it holds the state.
+    config: ArcSwap<Config>,
+    state: Mutex<State>,
+}
+
+/// What has to be known of what is in force when something is loaded anew.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) certificates: Watch,
+    /// None while there is no usable certificate.
+    pub(super) tls: Option<TlsServer>,
+    /// Modules that tenants go without.
+    pub(super) refused: Vec<Fault>,
+}
+
+/// A reload that was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reloaded {
+    /// How many tenants there are now.
+    pub tenants: usize,
+    /// Keys whose new value waits for a restart.
+    pub waiting: Vec<&'static str>,
+}
+
+/// Why everything is as it was before.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The configuration, or what it names, has faults.
+    #[error("{} faults", .0.len())]
+    Faults(Vec<Fault>),
+    /// It is too late.
+    #[error("the host is stopping")]
+    Stopping,
+}
+
+impl Reloader {
+    pub(super) fn new(
+        host: &Arc<Host>,
+        shutdown: Shutdown,
+        listeners: Vec<Arc<ArcSwap<Listener>>>,
+        config: Config,
+        state: State,
+    ) -> Self {
+        Self {
+            host: Arc::downgrade(host),
+            shutdown,
+            listeners,
+            config: ArcSwap::from_pointee(config),
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Loads the configuration, all tenants and the certificates anew. When this
+    /// returns, all of it is in force, or nothing has changed; the log has it, too.
+    ///
+    /// # Errors
+    /// Every fault, or that the host is stopping.
+    pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
+        let mut state = self.state.lock().await;
+        supervisor::reloading();
+        let loaded = tokio::select! {
+            biased;
+            () = self.shutdown.draining() => Err(ReloadError::Stopping),
+            // It is large, and nothing else of this waits.
+            loaded = Box::pin(self.load(&state)) => loaded,
+        };
+        let reloaded = match (loaded, self.host.upgrade()) {
+            (Ok(next), Some(host)) => Ok(self.put_in_force(next, &host, &mut state)),
+            (Ok(_), None) => Err(ReloadError::Stopping),
+            (Err(error), host) => {
+                refuse(host.as_deref(), &error);
+                Err(error)
+            }
+        };
+        if !self.shutdown.is_draining() {
+            supervisor::ready();
+        }
+        reloaded
+    }
+
+    /// The configuration in force. What waits for a restart is not in it.
+    pub fn config(&self) -> Arc<Config> {
+        self.config.load_full()
+    }
+
+    async fn load(&self, state: &State) -> Result<Next, ReloadError> {
+        let host = self.host.upgrade().ok_or(ReloadError::Stopping)?;
+        let running = self.config();
+        let file = Arc::clone(&running.file);
+        let read = in_background(move || Config::read(&file)).await?;
+        let Settled { config, waiting } = settle(read.map_err(ReloadError::Faults)?, &running);
+        let sources = Sources::of(&config);
+        let (stamp, identities) = in_background(move || (sources.stamp(), sources.load())).await?;
+        let tenants = load_tenants(&config, &host, &state.refused).await;
+        let (Loaded { snapshot, refused }, identities) = both(tenants, identities)?;
+        let state = State {
+            certificates: Watch::new(stamp),
+            tls: state.tls.clone(),
+            refused,
+        };
+        Ok(Next {
+            snapshot: prepared(snapshot).await?,
+            config,
+            state,
+            identities,
+            waiting,
+        })
+    }
+
+    /// Waits for nothing, so that nothing can come in between.
+    fn put_in_force(&self, next: Next, host: &Host, state: &mut State) -> Reloaded {
+        let tenants = next.snapshot.tenants().len();
+        *state = next.state;
+        crate::log::set_level(next.config.log.level);
+        self.config.store(Arc::new(next.config));
+        self.use_identities(next.identities, host, state);
+        self.replace_listeners(state);
+        host.snapshot.store(Arc::new(next.snapshot));
+        host.metrics.reloaded("configuration", true);
+        tracing::info!(tenants, "the configuration was loaded anew");
+        for key in &next.waiting {
+            tracing::warn!(key, "a change of the configuration waits for a restart");
+        }
+        Reloaded {
+            tenants,
+            waiting: next.waiting,
+        }
+    }
+
+    /// Where there was no certificate before, listeners learn of it by being replaced.
+    fn use_identities(&self, identities: Vec<Identity>, host: &Host, state: &mut State) {
+        host.metrics
+            .certificates(identities.iter().map(Identity::expiry));
+        host.metrics.lacks_certificate(false);
+        let used = match &state.tls {
+            Some(server) => server.replace(identities),
+            None => TlsServer::new(identities).map(|server| state.tls = Some(server)),
+        };
+        used.expect("whoever loads identities without a fault has at least one");
+    }
+
+    fn replace_listeners(&self, state: &State) {
+        let config = self.config();
+        for slot in &self.listeners {
+            let name = &slot.load().name;
+            let mut known = config.listeners.iter();
+            if let Some(listener) = known.find(|listener| listener.name.as_str() == name) {
+                slot.store(listeners::of(listener, &config, state.tls.as_ref()));
+            }
+        }
+    }
+
+    /// Uses certificates when their files change, until the host stops.
+    pub(super) async fn watch_certificates(self: Arc<Self>) {
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let look = async {
+                looks.tick().await;
+                self.look_at_certificates().await
+            };
+            tokio::select! {
+                biased;
+                () = self.shutdown.draining() => return,
+                looked = look => if looked.is_err() { return },
+            }
+        }
+    }
+
+    async fn look_at_certificates(&self) -> Result<(), ReloadError> {
+        let mut state = self.state.lock().await;
+        let sources = Sources::of(&self.config());
+        let look = sources.clone();
+        let stamp = in_background(move || look.stamp()).await?;
+        if !state.certificates.is_news(&stamp) {
+            return Ok(());
+        }
+        let loaded = in_background(move || sources.load()).await?;
+        let host = self.host.upgrade().ok_or(ReloadError::Stopping)?;
+        match loaded {
+            Ok(identities) => {
+                state.certificates = Watch::new(stamp);
+                let had_none = state.tls.is_none();
+                self.use_identities(identities, &host, &mut state);
+                if had_none {
+                    self.replace_listeners(&state);
+                }
+                host.metrics.reloaded("certificates", true);
+                tracing::info!("new certificates are in use");
+            }
+            Err(faults) if state.certificates.is_refused(stamp) => {
+                host.metrics.reloaded("certificates", false);
+                for fault in faults {
+                    tracing::error!(%fault, "a new certificate cannot be used, and those that were in use stay");
+                }
+            }
+            // It may be half of what is being written.
+            Err(_) => {}
+        }
+        Ok(())
+    }
+}
+
+/// What was loaded without a fault.
+struct Next {
+    snapshot: Snapshot,
+    config: Config,
+    state: State,
+    identities: Vec<Identity>,
+    waiting: Vec<&'static str>,
+}
+
+/// Reading files blocks, and sessions share these threads.
+async fn in_background<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ReloadError> {
+    // It does not panic; what does not come back is ended with the host.
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| ReloadError::Stopping)
+}
+
+/// All tenants, unless a module is refused now and was not in `before`.
+async fn load_tenants(
+    config: &Config,
+    host: &Host,
+    before: &[Fault],
+) -> Result<Loaded, Vec<Fault>> {
+    let decisions = &host.metrics.decisions;
+    let loaded = tenant::load(config, &host.engine, decisions, &host.targets).await?;
+    let news = news(&loaded.refused, before);
+    if news.is_empty() {
+        Ok(loaded)
+    } else {
+        Err(news)
+    }
+}
+
+/// Both, or the faults of both.
+fn both<A, B>(
+    one: Result<A, Vec<Fault>>,
+    other: Result<B, Vec<Fault>>,
+) -> Result<(A, B), ReloadError> {
+    match (one, other) {
+        (Ok(one), Ok(other)) => Ok((one, other)),
+        (one, other) => {
+            let faults = [one.err(), other.err()].into_iter().flatten();
+            let mut faults: Vec<Fault> = faults.flatten().collect();
+            faults.sort();
+            Err(ReloadError::Faults(faults))
+        }
+    }
+}
+
+/// Makes the maildirs of new tenants.
+async fn prepared(snapshot: Snapshot) -> Result<Snapshot, ReloadError> {
+    let prepare = move || {
+        for tenant in snapshot.tenants() {
+            tenant.target.prepare();
+        }
+        snapshot
+    };
+    in_background(prepare).await
+}
+
+/// Modules that are refused now and were not before. A tenant whose module the host
+/// has refused since its start does not keep everybody else from reloading; a module
+/// that is in force is not given up for one that is refused.
+fn news(now: &[Fault], before: &[Fault]) -> Vec<Fault> {
+    let known = |fault: &&Fault| {
+        let same = |other: &Fault| other.at.file == fault.at.file && other.message == fault.message;
+        before.iter().any(same)
+    };
+    now.iter().filter(|fault| !known(fault)).cloned().collect()
+}
+
+fn refuse(host: Option<&Host>, error: &ReloadError) {
+    let ReloadError::Faults(faults) = error else {
+        return;
+    };
+    if let Some(host) = host {
+        host.metrics.reloaded("configuration", false);
+    }
+    for fault in faults {
+        tracing::error!(%fault, "a fault of the new configuration");
+    }
+    tracing::error!(
+        faults = faults.len(),
+        "the new configuration was refused, and what was in force stays"
+    );
+}
