@@ -96,12 +96,14 @@ pub async fn accept(bound: Bound, sessions: Sessions) {
 
 impl Sessions {
     fn start(&self, listener: Arc<Listener>, socket: TcpStream, address: SocketAddr) {
-        if let Some(proxies) = &listener.proxies
-            && let Err(why) = proxies.admit(address.ip())
-        {
-            return self.no_session(&listener, address, &why);
-        }
-        match self.admission.enter(address.ip()) {
+        let entered = match &listener.proxies {
+            None => self.admission.begin(address.ip()),
+            Some(proxies) => match proxies.admit(address.ip()) {
+                Ok(()) => self.admission.enter(address.ip()),
+                Err(why) => return self.no_session(&listener, address, &why),
+            },
+        };
+        match entered {
             Ok(place) => {
                 let session = self.clone().session(listener, socket, address, place);
                 self.tracker.spawn(session);
@@ -110,7 +112,7 @@ impl Sessions {
         }
     }
 
-    /// Finds out whose connection it is, and admits that client.
+    /// Finds out whose connection it is, and admits that client where a proxy says it.
     async fn session(
         self,
         listener: Arc<Listener>,
@@ -122,7 +124,9 @@ impl Sessions {
             Ok(peer) => peer,
             Err(why) => return self.no_session(&listener, address, &why),
         };
-        if let Err(limit) = place.admit(peer.client.ip()) {
+        if listener.proxies.is_some()
+            && let Err(limit) = place.admit(peer.client.ip())
+        {
             return self.turn_away(&listener, socket, limit);
         }
         let Self { host, shutdown, .. } = self;

@@ -2,13 +2,15 @@
 //!
 //! **A newcomer finds a place.** An eighth of the places is kept free for newcomers:
 //! beyond the other seven, each session that begins asks one to leave that waits for
-//! its client, the one that has come least far ([`Standing`]) and has been there
-//! longest. So clients that are slow on purpose push out each other. **The number of
-//! sessions is never over its limit**, those that are about to leave included.
-//! **Nobody pays for others**: what a client or a network has is counted by itself.
+//! its client: one that has made no progress for long, else the one that has come least
+//! far ([`Standing`]) and has been there longest. So clients that are slow on purpose
+//! push out each other. **The number of sessions is never over its limit**, those that
+//! are about to leave included. **Nobody pays for others**: what a client or a network
+//! has is counted by itself, and **nobody has to go for a client that is over its own
+//! limit**, which is judged first.
 //!
-//! A session enters before its client is known, since a proxy may have to say who it
-//! is, and [`Place::admit`] follows when it is.
+//! Behind a proxy a session enters before its client is known, and [`Place::admit`]
+//! follows when it is.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -116,31 +118,50 @@ impl Admission {
         }
     }
 
-    /// A place for a connection from this address, who need not be the client yet.
+    /// A place for this client.
+    ///
+    /// # Errors
+    /// The limit that is reached: its own, that of its network, or [`Limit::Sessions`].
+    pub fn begin(self: &Arc<Self>, client: IpAddr) -> Result<Place, Limit> {
+        let source = self.counted(client);
+        self.place(client, source, |books, bounds, asked, now| {
+            books.begin(bounds, source, asked, now)
+        })
+    }
+
+    /// A place for a connection from this proxy, until its client is known.
     ///
     /// # Errors
     /// [`Limit::Sessions`].
-    pub fn enter(self: &Arc<Self>, peer: IpAddr) -> Result<Place, Limit> {
+    pub fn enter(self: &Arc<Self>, proxy: IpAddr) -> Result<Place, Limit> {
+        self.place(proxy, None, Books::enter)
+    }
+
+    /// A place, if the books have one.
+    fn place(
+        self: &Arc<Self>,
+        peer: IpAddr,
+        counted: Option<Source>,
+        enter: impl FnOnce(&mut Books, &Bounds, &CancellationToken, Instant) -> Result<Turn, Limit>,
+    ) -> Result<Place, Limit> {
         let asked = CancellationToken::new();
-        let (leaves, turn) = self.books().enter(&self.bounds, &asked);
-        if let Some(leaves) = leaves {
-            leaves.cancel();
-        }
-        let Some(turn) = turn else {
-            return Err(self.hit(Limit::Sessions, peer));
-        };
+        let entered = enter(&mut self.books(), &self.bounds, &asked, Instant::now());
+        let turn = entered.map_err(|limit| self.hit(limit, peer))?;
         Ok(Place {
             admission: Arc::clone(self),
             client: peer.to_canonical(),
-            counted: None,
+            counted,
             queue: Queue::Waiting(turn),
             reached: Standing::Connected,
             asked,
         })
     }
 
-    fn is_exempt(&self, client: IpAddr) -> bool {
-        self.bounds.exempt.iter().any(|net| net.contains(&client))
+    /// As whom limits count this client; none if it is exempt.
+    fn counted(&self, client: IpAddr) -> Option<Source> {
+        let client = client.to_canonical();
+        let is_exempt = self.bounds.exempt.iter().any(|net| net.contains(&client));
+        (!is_exempt).then(|| Source::of(client))
     }
 
     /// Counts it, and says it now and then.
@@ -165,34 +186,66 @@ impl Bounds {
 }
 
 impl Books {
-    /// Who has to leave for it, and the turn of one session more if there may be one.
+    /// The turn of one session more, of this client.
+    fn begin(
+        &mut self,
+        bounds: &Bounds,
+        source: Option<Source>,
+        asked: &CancellationToken,
+        now: Instant,
+    ) -> Result<Turn, Limit> {
+        self.judge(source, now)?;
+        self.make_room(bounds, self.staying(), now);
+        if self.sessions >= bounds.sessions {
+            return Err(Limit::Sessions);
+        }
+        self.count(source);
+        Ok(self.add(asked, now))
+    }
+
+    /// The turn of one session more, of a client that is not known yet. It makes room
+    /// only where there is none at all: then nobody would become known any more.
     fn enter(
         &mut self,
         bounds: &Bounds,
         asked: &CancellationToken,
-    ) -> (Option<CancellationToken>, Option<Turn>) {
-        let leaves = self.make_room(bounds.comfortable());
+        now: Instant,
+    ) -> Result<Turn, Limit> {
         if self.sessions >= bounds.sessions {
-            return (leaves, None);
+            self.make_room(bounds, self.staying(), now);
+            return Err(Limit::Sessions);
         }
+        Ok(self.add(asked, now))
+    }
+
+    fn add(&mut self, asked: &CancellationToken, now: Instant) -> Turn {
         self.sessions += 1;
-        let turn = self.waiting.enter(Standing::Connected, asked.clone());
-        (leaves, Some(turn))
+        let told = asked.clone();
+        self.waiting.enter(Standing::Connected, now, told)
     }
 
-    /// Takes the session that is to leave, if one more is too many.
-    fn make_room(&mut self, comfortable: Option<usize>) -> Option<CancellationToken> {
-        let staying = self.sessions - self.leaving;
-        if comfortable.is_none_or(|most| staying < most) {
-            return None;
+    /// Those that have not been asked to leave.
+    fn staying(&self) -> usize {
+        self.sessions - self.leaving
+    }
+
+    /// Asks the session to leave that has to go first, if one more than are staying is
+    /// too many.
+    fn make_room(&mut self, bounds: &Bounds, staying: usize, now: Instant) {
+        if bounds.comfortable().is_none_or(|most| staying < most) {
+            return;
         }
-        let leaves = self.waiting.take_first();
-        self.leaving += usize::from(leaves.is_some());
-        leaves
+        if let Some(leaves) = self.waiting.take_first(now) {
+            self.leaving += 1;
+            leaves.cancel();
+        }
     }
 
-    /// Gives the client one more session.
-    fn admit(&mut self, source: Source, now: Instant) -> Result<(), Limit> {
+    /// Whether the client may have one more session.
+    fn judge(&mut self, source: Option<Source>, now: Instant) -> Result<(), Limit> {
+        let Some(source) = source else {
+            return Ok(());
+        };
         if !self.begun.take(source.client, now) {
             return Err(Limit::ClientSessionRate);
         }
@@ -202,31 +255,55 @@ impl Books {
         if !self.networks.has_room(source.network) {
             return Err(Limit::NetworkSessions);
         }
-        self.clients.enter(source.client);
-        self.networks.enter(source.network);
         Ok(())
+    }
+
+    /// The client has one more.
+    fn count(&mut self, source: Option<Source>) {
+        if let Some(source) = source {
+            self.clients.enter(source.client);
+            self.networks.enter(source.network);
+        }
+    }
+
+    /// The client of a session that is there is known: it may stay, and others make
+    /// room for it. Gives its turn, which is none if it has to leave itself.
+    fn admit(
+        &mut self,
+        bounds: &Bounds,
+        source: Option<Source>,
+        turn: Turn,
+        now: Instant,
+    ) -> Result<Option<Turn>, Limit> {
+        self.judge(source, now)?;
+        self.count(source);
+        let Some(told) = self.waiting.leave(turn) else {
+            return Ok(None);
+        };
+        let others = self.staying() - 1;
+        self.make_room(bounds, others, now);
+        Ok(Some(self.waiting.enter(turn.standing(), now, told)))
     }
 }
 
 impl Place {
-    /// The client is known: this one. Once for each place.
+    /// The client behind the proxy is known: this one. Once for each place that was
+    /// entered.
     ///
     /// # Errors
     /// The limit of the client or its network that is reached.
     pub fn admit(&mut self, client: IpAddr) -> Result<(), Limit> {
         self.client = client.to_canonical();
-        if self.admission.is_exempt(self.client) {
+        let Queue::Waiting(turn) = self.queue else {
             return Ok(());
-        }
-        let source = Source::of(client);
-        let admitted = self.admission.books().admit(source, Instant::now());
-        match admitted {
-            Ok(()) => {
-                self.counted = Some(source);
-                Ok(())
-            }
-            Err(limit) => Err(self.hit(limit)),
-        }
+        };
+        let source = self.admission.counted(client);
+        let (bounds, now) = (&self.admission.bounds, Instant::now());
+        let admitted = self.admission.books().admit(bounds, source, turn, now);
+        let turn = admitted.map_err(|limit| self.hit(limit))?;
+        self.counted = source;
+        self.queue = turn.map_or(Queue::Asked, Queue::Waiting);
+        Ok(())
     }
 
     /// The client wants to shake hands.
@@ -250,7 +327,8 @@ impl Place {
         self.admission.hit(limit, self.client)
     }
 
-    /// The session waits for its client, and has come so far.
+    /// The session waits for its client, and has come so far. To have come further, or
+    /// to have had the host work for it, is progress.
     pub fn wait(&mut self, standing: Standing) {
         self.reached = self.reached.max(standing.min(Standing::Proven));
         let standing = standing.max(self.reached);
@@ -259,6 +337,23 @@ impl Place {
             Queue::Waiting(turn) if turn.standing() == standing => return,
             Queue::Waiting(_) | Queue::Working => {}
         }
+        let now = Instant::now();
+        let progress = match self.queue {
+            Queue::Waiting(turn) if turn.standing() > standing => turn.progress(),
+            _ => now,
+        };
+        self.wait_since(standing, progress);
+    }
+
+    /// A good part of a message has come.
+    pub fn progress(&mut self) {
+        if let Queue::Waiting(turn) = self.queue {
+            self.wait_since(turn.standing(), Instant::now());
+        }
+    }
+
+    /// Takes another turn, unless the session is to leave.
+    fn wait_since(&mut self, standing: Standing, progress: Instant) {
         let mut books = self.admission.books();
         if let Queue::Waiting(turn) = self.queue
             && books.waiting.leave(turn).is_none()
@@ -266,7 +361,7 @@ impl Place {
             self.queue = Queue::Asked;
             return;
         }
-        let turn = books.waiting.enter(standing, self.asked.clone());
+        let turn = books.waiting.enter(standing, progress, self.asked.clone());
         self.queue = Queue::Waiting(turn);
     }
 

@@ -193,6 +193,35 @@ fn whoever_is_exempt_counts_in_all_alone() {
     host.stop();
 }
 
+/// Content that trickles is no reason to stay, once nobody else is left to go.
+#[test]
+fn who_sends_content_too_slowly_makes_room() {
+    let host = site("sessions = 8").start();
+    let smtp = host.address("smtp");
+    let mut slow: Vec<Client> = (1..=8)
+        .map(|last| {
+            let mut client = admitted([127, 11, 0, last], smtp);
+            client.ehlo();
+            client.expect(&format!("MAIL FROM:<{SENDER}>"), "250");
+            client.expect(&format!("RCPT TO:<{RECIPIENT}>"), "250");
+            client.expect("DATA", "354");
+            client.send("Subject: ");
+            client
+        })
+        .collect();
+    deliver([127, 11, 1, 1], smtp);
+    let told = slow.remove(0).reply();
+    assert_eq!(
+        told,
+        "421 4.3.2 Making room for other clients, please try again later"
+    );
+    let mut last = slow.remove(6);
+    last.send("whole\r\n\r\n");
+    last.expect(".", "250");
+    last.quit();
+    host.stop();
+}
+
 /// A session that sends content, and those that have come further, are let be.
 #[test]
 fn who_keeps_the_host_waiting_makes_room() {

@@ -24,9 +24,9 @@ fn address(text: &str) -> IpAddr {
 }
 
 impl Admission {
-    /// A session of a client without a proxy.
-    fn begin(self: &Arc<Self>, client: IpAddr) -> Result<Place, Limit> {
-        let mut place = self.enter(client)?;
+    /// A session of a client behind a proxy.
+    fn proxied(self: &Arc<Self>, client: IpAddr) -> Result<Place, Limit> {
+        let mut place = self.enter(address("10.0.0.1"))?;
         place.admit(client)?;
         Ok(place)
     }
@@ -113,10 +113,10 @@ fn a_newcomer_finds_a_place_and_who_did_least_has_to_go() {
     let gone: Vec<_> = gone.into_iter().map(|(index, _)| index).collect();
     assert_eq!(gone, (3..15).collect::<Vec<_>>());
     // Nobody has left yet: the limit is the limit.
-    let over = admission.enter(address("10.0.0.1")).err();
+    let over = admission.begin(address("10.0.0.1")).err();
     assert_eq!(over, Some(Limit::Sessions));
     places.retain(|place| !place.is_asked_to_leave());
-    drop(admission.enter(address("10.0.0.1")).expect("room was made"));
+    drop(admission.begin(address("10.0.0.1")).expect("room was made"));
     drop((places, newcomers));
     assert!(admission.is_empty());
 }
@@ -130,7 +130,7 @@ fn nobody_is_asked_to_leave_while_there_is_room_or_work_to_do() {
         place.work();
     }
     let _newcomers: Vec<_> = (0..12)
-        .map(|_| admission.enter(address("10.0.0.1")).expect("room"))
+        .map(|_| admission.begin(address("10.0.0.1")).expect("room"))
         .collect();
     assert!(places.iter().all(|place| !place.is_asked_to_leave()));
 }
@@ -141,7 +141,7 @@ fn what_was_proven_is_kept_and_noise_is_no_progress() {
         sessions: 8,
         ..bounds()
     });
-    let enter = || admission.enter(address("10.0.0.1")).expect("room");
+    let enter = || admission.begin(address("10.0.0.1")).expect("room");
     let (mut regular, mut noisy, mut secured) = (enter(), enter(), enter());
     regular.wait(Standing::Engaged);
     regular.work();
@@ -173,12 +173,90 @@ fn a_small_host_keeps_no_room_free() {
         sessions: 1,
         ..bounds()
     });
-    let first = admission.enter(address("10.0.0.1")).expect("room");
+    let first = admission.begin(address("10.0.0.1")).expect("room");
     assert_eq!(
-        admission.enter(address("10.0.0.2")).err(),
+        admission.begin(address("10.0.0.2")).err(),
         Some(Limit::Sessions)
     );
     assert!(!first.is_asked_to_leave());
+}
+
+/// What a client does that is over its limit, or its network, costs it alone.
+#[test]
+fn nobody_has_to_go_for_a_client_that_is_over_its_limit() {
+    let begin: fn(&Arc<Admission>, IpAddr) -> Result<Place, Limit> = Admission::begin;
+    for begin in [begin, Admission::proxied] {
+        let admission = admission(bounds());
+        let begin = |client: &str| begin(&admission, address(client));
+        let three = [(); 3].map(|()| begin("192.0.2.1").expect("room"));
+        let _two = [(); 2].map(|()| begin("192.0.2.2").expect("room"));
+        let others = silent(&admission, 83);
+        let all = || three.iter().chain(&others);
+        for _ in 0..30 {
+            assert!(begin("192.0.2.1").is_err() && begin("192.0.2.3").is_err());
+        }
+        assert!(all().all(|place| !place.is_asked_to_leave()));
+        let _newcomer = begin("198.51.100.1").expect("room");
+        let asked = all().filter(|place| place.is_asked_to_leave());
+        assert_eq!(asked.count(), 1);
+    }
+}
+
+#[test]
+fn a_client_behind_a_proxy_does_not_make_room_by_leaving_itself() {
+    let admission = admission(bounds());
+    let mut first = admission.enter(address("10.0.0.1")).expect("room");
+    let others = silent(&admission, 87);
+    let _unknown = admission.enter(address("10.0.0.1")).expect("room");
+    assert!(!others[0].is_asked_to_leave());
+    first.admit(address("192.0.2.1")).expect("room");
+    assert!(!first.is_asked_to_leave());
+    assert!(others[0].is_asked_to_leave());
+}
+
+/// Else nobody behind a proxy would ever find one again.
+#[test]
+fn where_all_places_are_taken_a_proxys_connection_makes_room() {
+    let admission = admission(bounds());
+    let mut places = Vec::new();
+    for _ in 0..100 {
+        let mut place = admission.begin(address("10.0.0.1")).expect("room");
+        place.work();
+        places.push(place);
+    }
+    for place in &mut places {
+        place.wait(Standing::Engaged);
+    }
+    let enter = || admission.enter(address("10.0.0.1"));
+    assert_eq!(enter().err(), Some(Limit::Sessions));
+    places.retain(|place| !place.is_asked_to_leave());
+    assert_eq!(places.len(), 99);
+    drop(enter().expect("room was made"));
+}
+
+/// A turn says since when a session has come no further.
+#[test]
+fn work_and_content_are_progress_and_going_back_is_none() {
+    let admission = admission(bounds());
+    let mut place = admission.begin(address("10.0.0.1")).expect("room");
+    let mut since = |change: fn(&mut Place)| {
+        change(&mut place);
+        match place.queue {
+            Queue::Waiting(turn) => turn.progress(),
+            Queue::Working | Queue::Asked => unreachable!("it waits"),
+        }
+    };
+    let connected = since(|_| {});
+    let greeted = since(|place| place.wait(Standing::Greeted));
+    let engaged = since(|place| {
+        place.work();
+        place.wait(Standing::Engaged);
+    });
+    assert!(connected < greeted && greeted < engaged);
+    assert_eq!(since(|place| place.wait(Standing::Engaged)), engaged);
+    let content = since(Place::progress);
+    assert!(engaged < content);
+    assert_eq!(since(|place| place.wait(Standing::Greeted)), content);
 }
 
 proptest! {
@@ -187,7 +265,7 @@ proptest! {
     #[test]
     fn the_books_balance(
         sessions in 1usize..40,
-        steps in prop::collection::vec((0u8..6, any::<prop::sample::Index>(), any::<u8>()), 0..400),
+        steps in prop::collection::vec((0u8..7, any::<prop::sample::Index>(), any::<u8>()), 0..400),
     ) {
         let bounds = Bounds {
             sessions,
@@ -204,7 +282,11 @@ proptest! {
                     let asked = places.iter().filter(|place| place.is_asked_to_leave()).count();
                     let staying = places.len() - asked;
                     let client = IpAddr::from([192, 0, octet % 4, octet % 16]);
-                    match admission.begin(client) {
+                    let begun = match octet < 128 {
+                        true => admission.begin(client),
+                        false => admission.proxied(client),
+                    };
+                    match begun {
                         Ok(place) => places.push(place),
                         Err(Limit::Sessions) => prop_assert_eq!(places.len(), sessions),
                         Err(_) => {}
@@ -213,6 +295,7 @@ proptest! {
                     prop_assert!(asked_now == asked || staying >= comfortable);
                     prop_assert!(asked_now <= asked + 1);
                 }
+                (6, Some(which)) => places[which].progress(),
                 (1, Some(which)) => drop(places.swap_remove(which)),
                 (2, Some(which)) => places[which].work(),
                 (3, Some(which)) => places[which].wait(Standing::Greeted),

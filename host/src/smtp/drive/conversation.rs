@@ -56,6 +56,8 @@ pub(super) struct Conversation<S> {
     transaction: Transaction,
     input: BytesMut,
     output: Vec<u8>,
+    /// Octets of content since there was a good part of it last.
+    content: usize,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
@@ -70,6 +72,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             transaction,
             input,
             output,
+            content: 0,
         }
     }
 
@@ -259,15 +262,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                 let reply = offered.instrument(span).await;
                 self.session.offered(reply)
             }
-            Step::Receive(reply) => {
-                self.service.place.work();
-                match self.receive(&reply).await? {
-                    Ok(content) => self.session.received(content),
-                    Err(reply) => self.session.close(reply),
-                }
-            }
+            Step::Receive(reply) => match self.receive(&reply).await? {
+                Ok(content) => self.session.received(content),
+                Err(reply) => self.session.close(reply),
+            },
             Step::Chunk { size, last, before } => {
-                self.service.place.work();
                 match self.read_chunk(size, last, before).await? {
                     Ok(Chunk::Last(content)) => self.session.received(content),
                     Ok(Chunk::More(incoming)) => self.session.chunk(incoming),

@@ -59,6 +59,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             self.input.advance(end);
             keep_or_discard(&mut receiving, data.fault()).await;
             if progress != Progress::More {
+                self.service.place.work();
                 return Ok(Ok(finish(data.finish(), receiving).await));
             }
             if let Err(reply) = self.more(&mut pace).await? {
@@ -91,6 +92,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             left -= here as u64;
             keep_or_discard(receiving, chunks.fault()).await;
             if left == 0 {
+                if last {
+                    self.service.place.work();
+                }
                 return Ok(Ok(chunk(incoming, last).await));
             }
             if let Err(reply) = self.more(&mut pace).await? {
@@ -128,8 +132,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         }
     }
 
-    /// Reads more; a reply instead when the session is to be closed.
+    /// Reads more; a reply instead when the session is to be closed. Meanwhile the host
+    /// waits for the client, as for commands: what comes too slowly makes room.
     async fn more(&mut self, pace: &mut Pace) -> io::Result<Read<()>> {
+        self.service.place.wait(self.session.standing());
         self.flush().await?;
         let read = tokio::select! {
             read = timeout_at(pace.due, read(&mut self.stream, &mut self.input)) => read,
@@ -138,6 +144,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                 return Ok(Err(reply::limited(Limit::MakeRoom)));
             }
         };
+        if let Ok(Ok(octets)) = read {
+            self.note(octets);
+        }
         match read {
             Ok(Ok(0)) => Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(Ok(octets)) if octets >= pace.octets => {
@@ -150,6 +159,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             }
             Ok(Err(error)) => Err(error),
             Err(_) => Ok(Err(reply::timeout())),
+        }
+    }
+
+    /// A piece of content is progress; chunks that are smaller add up to one.
+    fn note(&mut self, octets: usize) {
+        self.content += octets;
+        if self.content >= CONTENT_PIECE {
+            self.content = 0;
+            self.service.place.progress();
         }
     }
 }
