@@ -8,6 +8,7 @@ mod limit;
 mod peer;
 pub mod proxy;
 mod rate;
+mod refusals;
 mod source;
 mod waiting;
 
@@ -100,7 +101,7 @@ impl Sessions {
             None => self.admission.begin(address.ip()),
             Some(proxies) => match proxies.admit(address.ip()) {
                 Ok(()) => self.admission.enter(address.ip()),
-                Err(why) => return self.no_session(&listener, address, &why),
+                Err(why) => return self.admission.no_session(&listener.name, address, &why),
             },
         };
         match entered {
@@ -122,7 +123,9 @@ impl Sessions {
     ) {
         let peer = match self.peer(&listener, &mut socket, address, &place).await {
             Ok(peer) => peer,
-            Err(why) => return self.no_session(&listener, address, &why),
+            Err(why) => {
+                return self.admission.no_session(&listener.name, address, &why);
+            }
         };
         if listener.proxies.is_some()
             && let Err(limit) = place.admit(peer.client.ip())
@@ -165,18 +168,6 @@ impl Sessions {
             peer = peer.through(proxies, socket) => peer,
             () = self.shutdown.draining() => Err(NoPeer::Closed),
             () = place.asked_to_leave() => Err(NoPeer::Closed),
-        }
-    }
-
-    /// Health checks of balancers may do no more than connect, every other second.
-    fn no_session(&self, listener: &Listener, address: SocketAddr, why: &NoPeer) {
-        self.host.metrics.proxy_header_refused(why.word());
-        let listener = &listener.name;
-        match why {
-            NoPeer::Closed | NoPeer::Io(_) => {
-                tracing::debug!(listener, peer.addr = %address, reason = %why, "no session");
-            }
-            _ => tracing::info!(listener, peer.addr = %address, reason = %why, "no session"),
         }
     }
 }

@@ -12,7 +12,7 @@
 //! Behind a proxy a session enters before its client is known, and [`Place::admit`]
 //! follows when it is.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -21,7 +21,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::counts::Counts;
 use super::limit::{Limit, Notices};
+use super::peer::NoPeer;
 use super::rate::Rates;
+use super::refusals::Refusals;
 use super::source::Source;
 use super::waiting::{Standing, Turn, Waiting};
 use crate::metrics::Metrics;
@@ -56,6 +58,7 @@ pub struct Admission {
     bounds: Bounds,
     books: Mutex<Books>,
     notices: Notices,
+    refusals: Refusals,
     metrics: Arc<Metrics>,
 }
 
@@ -114,6 +117,7 @@ impl Admission {
             bounds,
             books: Mutex::new(books),
             notices: Notices::default(),
+            refusals: Refusals::default(),
             metrics,
         }
     }
@@ -162,6 +166,13 @@ impl Admission {
         let client = client.to_canonical();
         let is_exempt = self.bounds.exempt.iter().any(|net| net.contains(&client));
         (!is_exempt).then(|| Source::of(client))
+    }
+
+    /// A connection is closed before its client is known: counts it, and says it now and
+    /// then.
+    pub fn no_session(&self, listener: &str, address: SocketAddr, why: &NoPeer) {
+        self.metrics.proxy_header_refused(why.word());
+        self.refusals.note(listener, address, why);
     }
 
     /// Counts it, and says it now and then.

@@ -56,8 +56,9 @@ impl Limit {
 #[derive(Debug, Default)]
 pub(super) struct Notices([Mutex<Pace>; Limit::ALL.len()]);
 
+/// When a kind of line was logged last, and how often it was not since.
 #[derive(Debug, Default)]
-struct Pace {
+pub(super) struct Pace {
     last: Option<Instant>,
     unsaid: u64,
 }
@@ -86,7 +87,7 @@ impl Notices {
 
 impl Pace {
     /// Whether this one is said, and how many before it were not.
-    fn admit(&mut self, now: Instant) -> Option<u64> {
+    pub(super) fn admit(&mut self, now: Instant) -> Option<u64> {
         if self.last.is_some_and(|last| now < last + PACE) {
             self.unsaid += 1;
             return None;

@@ -304,7 +304,14 @@ fn headers_that_are_none() {
     }
     send(behind(&host, LINE));
     let (ended, _) = log_of(host);
-    assert_eq!(ended.log.matches("no session").count(), 9, "{}", ended.log);
+    for why in [
+        "no PROXY",
+        "malformed PROXY",
+        "PROXY header too long",
+        "wrong checksum",
+    ] {
+        assert!(ended.log.contains(why), "{}", ended.log);
+    }
 }
 
 #[test]
@@ -320,21 +327,26 @@ fn a_header_that_does_not_come_is_not_waited_for() {
     send(behind(&host, LINE));
     let (ended, _) = log_of(host);
     let lines = ended.log.matches("no PROXY header in time").count();
-    assert_eq!(lines, 2, "{}", ended.log);
+    assert!((1..=2).contains(&lines), "{}", ended.log);
 }
 
 #[test]
-fn a_header_from_elsewhere() {
+fn headers_from_elsewhere_leave_few_lines() {
     let elsewhere = "proxy_from = [\"192.0.2.0/24\", \"2001:db8::/32\"]";
     let host = site("starttls", elsewhere).start();
-    for header in [LINE, &v2(0x21, 0x11, &ADDRESSES), b""] {
-        let mut client = Client::connect_silently(host.address("smtp"));
-        let _ = client.try_send(header);
-        assert!(client.is_closed());
+    let began = Instant::now();
+    for _ in 0..50 {
+        for header in [LINE, &v2(0x21, 0x11, &ADDRESSES), b""] {
+            let mut client = Client::connect_silently(host.address("smtp"));
+            let _ = client.try_send(header);
+            assert!(client.is_closed());
+        }
     }
+    let seconds = began.elapsed().as_secs() as usize;
     let ended = host.stop();
     let lines = ended.log.matches("not a proxy of this listener").count();
-    assert_eq!(lines, 3, "{}", ended.log);
+    // Everybody can do that: it is no way to fill a disk.
+    assert!(lines >= 1 && lines <= seconds + 2, "{}", ended.log);
     assert!(ended.site.receipts().is_empty());
 }
 
