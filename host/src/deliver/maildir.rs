@@ -18,11 +18,15 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
+use entries::Entries;
+
 use super::DeliveryError;
 use super::late::Late;
 use super::parcel::Parcel;
 use crate::content::Content;
 use crate::directory;
+
+mod entries;
 
 #[cfg(test)]
 mod tests;
@@ -51,6 +55,8 @@ pub struct Maildir {
     path: PathBuf,
     delivery_timeout: Duration,
     threads: Arc<Semaphore>,
+    /// Of `new`.
+    entries: Arc<Entries>,
     /// When it could be written; never, or not since something failed.
     seen: Mutex<Option<Instant>>,
 }
@@ -59,6 +65,7 @@ impl Maildir {
     /// The maildir at `path`, in which a delivery may take so long.
     pub(super) fn new(path: PathBuf, delivery_timeout: Duration) -> Self {
         Self {
+            entries: Arc::new(Entries::of(path.join("new"))),
             path,
             delivery_timeout,
             threads: Arc::new(Semaphore::new(THREADS)),
@@ -123,9 +130,9 @@ impl Maildir {
         late: Late,
     ) -> Result<PathBuf, DeliveryError> {
         let deadline = Instant::now() + self.delivery_timeout;
-        let maildir = self.path.clone();
+        let (maildir, entries) = (self.path.clone(), Arc::clone(&self.entries));
         let mut work = self
-            .start(deadline, move || write(&maildir, &name, &parcel))
+            .start(deadline, move || write(&maildir, &entries, &name, &parcel))
             .await?;
         match timeout_at(deadline, &mut work).await {
             Ok(done) => done.unwrap_or_else(|error| lost(&error)),
@@ -188,10 +195,14 @@ fn writable(path: &Path) -> io::Result<()> {
 }
 
 /// The whole of a delivery.
-fn write(maildir: &Path, name: &str, parcel: &Parcel) -> Result<PathBuf, DeliveryError> {
+fn write(
+    maildir: &Path,
+    entries: &Entries,
+    name: &str,
+    parcel: &Parcel,
+) -> Result<PathBuf, DeliveryError> {
     let temporary = maildir.join("tmp").join(name);
-    let new = maildir.join("new");
-    let delivered = new.join(name);
+    let delivered = maildir.join("new").join(name);
     write_synced(&temporary, parcel)
         .map_err(|source| (&temporary, source))
         .and_then(|()| fs::rename(&temporary, &delivered).map_err(|source| (&delivered, source)))
@@ -200,7 +211,7 @@ fn write(maildir: &Path, name: &str, parcel: &Parcel) -> Result<PathBuf, Deliver
             let _ = fs::remove_file(&temporary);
             DeliveryError::storage(path.clone(), source)
         })?;
-    if let Err(source) = directory::sync(&new) {
+    if let Err(source) = entries.sync() {
         // The client sends it again, and it would be there twice.
         if let Err(error) = fs::remove_file(&delivered) {
             tracing::warn!(path = %delivered.display(), %error, "a message that may come again could not be removed");
