@@ -24,6 +24,12 @@ pub(crate) const NO_SETTINGS: &str =
 /// assert!(fault.starts_with("days: invalid value"));
 /// ```
 pub fn parse_settings<T: DeserializeOwned>(json: &str) -> Result<T, String> {
+    // They were checked when the policy was made and are read for every decision: where
+    // a fault is matters only when there is one.
+    serde_json::from_str(json).or_else(|_| parse_with_paths(json))
+}
+
+fn parse_with_paths<T: DeserializeOwned>(json: &str) -> Result<T, String> {
     let mut deserializer = serde_json::Deserializer::from_str(json);
     let settings = serde_path_to_error::deserialize(&mut deserializer).map_err(|fault| {
         let path = fault.path().to_string();

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
 
+use super::bindings::exports::portcullis::policy::secure_receipt;
 use super::bindings::{Policy, PolicyPre};
 use super::budget::{BYTES_PER_CALL, Budget, HANDLES};
 use super::convert;
@@ -33,7 +34,11 @@ pub(super) struct Program {
 }
 
 /// A component whose imports are resolved and whose exports are those of a policy.
-pub(super) struct Linked(PolicyPre<Call>);
+pub(super) struct Linked {
+    policy: PolicyPre<Call>,
+    /// Where what decides is: what a decision does not call is not looked up for it.
+    secure_receipt: secure_receipt::GuestIndices,
+}
 
 /// Limits of one run.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +53,11 @@ impl Linked {
     pub(super) fn new(component: &Component) -> wasmtime::Result<Self> {
         let mut linker = Linker::new(component.engine());
         Policy::add_to_linker::<_, HasSelf<Call>>(&mut linker, |call| call)?;
-        PolicyPre::new(linker.instantiate_pre(component)?).map(Self)
+        let policy = PolicyPre::new(linker.instantiate_pre(component)?)?;
+        Ok(Self {
+            secure_receipt: secure_receipt::GuestIndices::new(policy.instance_pre())?,
+            policy,
+        })
     }
 
     /// Asks for a decision.
@@ -99,19 +108,18 @@ impl Linked {
         settings: &str,
         limits: Limits,
     ) -> Result<Answer, Failure> {
-        let policy = self.instance(store, limits).await?;
+        let policy = self.decider(store, limits).await?;
         Self::answer(&policy, store, settings, limits).await
     }
 
     /// Asks an instance.
     pub(super) async fn answer(
-        policy: &Policy,
+        policy: &secure_receipt::Guest,
         store: &mut Store<Call>,
         settings: &str,
         limits: Limits,
     ) -> Result<Answer, Failure> {
-        let decide = policy.portcullis_policy_secure_receipt();
-        let answered = decide
+        let answered = policy
             .call_decide(&mut *store, Call::message(), settings)
             .await;
         match answered.map_err(|error| failure(error, limits))? {
@@ -120,20 +128,22 @@ impl Linked {
         }
     }
 
-    /// What goes wrong here without the guest's doing is the host's.
-    pub(super) async fn instance(
+    /// An instance, of which only what decides is looked up.
+    pub(super) async fn decider(
         &self,
         store: &mut Store<Call>,
         limits: Limits,
-    ) -> Result<Policy, Failure> {
-        let instance = self.0.instantiate_async(&mut *store).await;
-        instance.map_err(|error| {
-            if error.is::<Trap>() || error.is::<Failure>() {
-                failure(error, limits)
-            } else {
-                host_failure(&error)
-            }
-        })
+    ) -> Result<secure_receipt::Guest, Failure> {
+        let instance = self.policy.instance_pre();
+        let instance = instance.instantiate_async(&mut *store).await;
+        instance
+            .and_then(|instance| self.secure_receipt.load(&mut *store, &instance))
+            .map_err(|error| not_instantiated(error, limits))
+    }
+
+    async fn instance(&self, store: &mut Store<Call>, limits: Limits) -> Result<Policy, Failure> {
+        let instance = self.policy.instantiate_async(&mut *store).await;
+        instance.map_err(|error| not_instantiated(error, limits))
     }
 
     pub(super) fn call(question: Option<Question>, limits: Limits) -> Call {
@@ -146,7 +156,7 @@ impl Linked {
     }
 
     pub(super) fn store(&self, question: Option<Question>, limits: Limits) -> Store<Call> {
-        let mut store = Store::new(self.0.engine(), Self::call(question, limits));
+        let mut store = Store::new(self.policy.engine(), Self::call(question, limits));
         store.limiter(|call| &mut call.budget);
         // An engine without fuel is a fault of `tuning`; the run then ends as out of it.
         let _ = store.set_fuel(limits.fuel);
@@ -163,6 +173,15 @@ impl Linked {
             Ok(UpdateDeadline::YieldCustom(1, others_first))
         });
         store
+    }
+}
+
+/// What goes wrong here without the guest's doing is the host's.
+fn not_instantiated(error: wasmtime::Error, limits: Limits) -> Failure {
+    if error.is::<Trap>() || error.is::<Failure>() {
+        failure(error, limits)
+    } else {
+        host_failure(&error)
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use wasmtime::Store;
 
-use super::bindings::Policy;
+use super::bindings::exports::portcullis::policy::secure_receipt;
 use super::host::{Call, Question};
 use super::outcome::{Answer, Failure};
 use super::run::{Limits, Linked};
@@ -18,7 +18,7 @@ use crate::lists::Lists;
 /// An instance that was made before it is asked.
 pub struct Warm {
     store: Store<Call>,
-    policy: Policy,
+    policy: secure_receipt::Guest,
     limits: Limits,
 }
 
@@ -30,7 +30,7 @@ impl Warm {
     pub async fn new(engine: &Engine, module: &Module) -> Result<Self, Failure> {
         let (linked, limits) = (&module.program.linked, engine.limits());
         let mut store = linked.store(None, limits);
-        let policy = linked.instance(&mut store, limits).await?;
+        let policy = linked.decider(&mut store, limits).await?;
         Ok(Self {
             store,
             policy,

@@ -228,13 +228,18 @@ fn cells(line: &str) -> Vec<String> {
 /// The files that words of replies stand in.
 fn sources() -> String {
     let host = workspace().join("host/src");
-    [
+    let sources = [
         "smtp/reply.rs",
         "smtp/session.rs",
+        "smtp/session/content.rs",
+        "smtp/session/envelope.rs",
         "smtp/drive.rs",
         "listen.rs",
         "deliver.rs",
     ]
     .map(|file| fs::read_to_string(host.join(file)).expect("the source is there"))
-    .concat()
+    .concat();
+    // A text that goes on in the next line is one text.
+    let lines: Vec<&str> = sources.split("\\\n").map(str::trim_start).collect();
+    lines.concat()
 }
