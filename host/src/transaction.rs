@@ -160,7 +160,10 @@ impl Transaction {
         }
         match offered {
             Ok(()) => *self.accepted.entry(permit.tenant().clone()).or_default() += 1,
-            Err(error) => evidence::undelivered(host, permit, &error, &reply).await,
+            Err(error) => {
+                let until = evidence::patience();
+                evidence::undelivered(host, permit, &error, &reply, until).await;
+            }
         }
         reply
     }
@@ -219,8 +222,9 @@ impl Transaction {
             500.. => Outcome::Refused,
             _ => Outcome::Deferred,
         };
+        let until = evidence::patience();
         for permit in &permits {
-            evidence::outcome(host, permit, outcome, Some(reply), String::new()).await;
+            evidence::outcome(host, permit, outcome, Some(reply), String::new(), until).await;
         }
     }
 
@@ -235,8 +239,10 @@ impl Transaction {
             Abandoned::Closed(reply) => (Some(*reply), "the host ended the session".into()),
             Abandoned::Lost(error) => (None, format!("the connection was lost: {error}")),
         };
+        let until = evidence::patience();
         for permit in &permits {
-            evidence::outcome(host, permit, Outcome::Abandoned, reply, detail.clone()).await;
+            let (kind, detail) = (Outcome::Abandoned, detail.clone());
+            evidence::outcome(host, permit, kind, reply, detail, until).await;
         }
     }
 

@@ -37,6 +37,9 @@ const GATHER: Duration = Duration::from_millis(20);
 /// What may wait in memory while the disk takes nothing, in octets: some 2,000 receipts.
 const PENDING: usize = 4 << 20;
 
+/// Octets of lines that are written at once, whatever else waits.
+const PIECE: usize = 64 * 1024;
+
 /// Receipts name who wrote to whom: they are for the host and its group.
 const FILE_MODE: u32 = 0o640;
 
@@ -105,12 +108,20 @@ impl Journal {
         Ok((Self { queue, counts }, Writer(thread)))
     }
 
-    /// Hands an event over; waits while the queue is full.
-    pub async fn record(&self, event: Event) {
-        if let Err(lost) = self.queue.send(event).await {
-            self.counts.lost.fetch_add(1, Relaxed);
-            tracing::error!(receipt.id = %lost.0.id(), "the receipt writer is gone, a receipt is lost");
+    /// Hands an event over; waits while the queue is full, until then at the longest.
+    /// What is lost is counted and logged.
+    pub async fn record(&self, event: Event, until: tokio::time::Instant) {
+        let id = event.id();
+        match tokio::time::timeout_at(until, self.queue.send(event)).await {
+            Ok(Ok(())) => return,
+            Ok(Err(_)) => {
+                tracing::error!(receipt.id = %id, "the receipt writer is gone, a receipt is lost");
+            }
+            Err(_) => {
+                tracing::error!(receipt.id = %id, "the disk of the receipts does not answer, a receipt is lost");
+            }
         }
+        self.counts.lost.fetch_add(1, Relaxed);
     }
 }
 
@@ -154,11 +165,19 @@ fn write_all(mut receiver: mpsc::Receiver<Event>, mut days: Days) {
 /// that could be written.
 fn write_for_a_while(receiver: &mut mpsc::Receiver<Event>, days: &mut Days) -> bool {
     let due = Instant::now() + SYNC_EVERY;
+    // A disk that takes nothing is asked again when it is time to sync.
+    let mut takes = true;
     loop {
         std::thread::sleep(GATHER);
         let last = receiver.is_closed();
-        while let Ok(event) = receiver.try_recv() {
+        while (last || Instant::now() < due)
+            && let Ok(event) = receiver.try_recv()
+        {
             days.record(&event);
+            // Those who record as fast as they can wait for the disk, not for memory.
+            if takes && days.pending.len() >= PIECE {
+                takes = days.write().is_ok();
+            }
         }
         if last || Instant::now() >= due {
             return days.sync() || last;
@@ -376,6 +395,47 @@ mod tests {
             reply: String::new(),
             detail,
         })
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_flood_is_written_while_it_comes() {
+        const EVENTS: usize = 4_000;
+        let directory = tempfile::tempdir().expect("a directory");
+        let (journal, writer) = Journal::start(directory.path(), 1).expect("it starts");
+        let until = tokio::time::Instant::now() + Duration::from_secs(60);
+        let mut flood = tokio::task::JoinSet::new();
+        for _ in 0..4 {
+            let journal = journal.clone();
+            flood.spawn(async move {
+                for _ in 0..EVENTS {
+                    journal.record(event("x".repeat(1000)), until).await;
+                }
+            });
+        }
+        flood.join_all().await;
+        // Three times as much as may wait in memory.
+        const { assert!(4 * EVENTS * 1000 > 3 * PENDING) };
+        let counts = Arc::clone(&journal.counts);
+        drop(journal);
+        writer.finish();
+        assert_eq!(counts.lost.load(Relaxed), 0);
+        assert_eq!(counts.written.load(Relaxed), 4 * EVENTS as u64);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_ever_for_a_disk_that_hangs() {
+        let (queue, _hangs) = mpsc::channel(1);
+        let counts = Arc::<Counts>::default();
+        let journal = Journal {
+            queue,
+            counts: Arc::clone(&counts),
+        };
+        let until = tokio::time::Instant::now() + Duration::from_secs(10);
+        for _ in 0..3 {
+            journal.record(event(String::new()), until).await;
+        }
+        assert_eq!(tokio::time::Instant::now(), until, "all of them together");
+        assert_eq!(counts.lost.load(Relaxed), 2);
     }
 
     /// A directory in the way of the day's file stands for a disk that takes nothing.

@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use super::chunk::{self, Chunks};
-use super::command::{Command, CommandError, Recipient};
+use super::command::{Command, CommandError};
 use super::data::ContentFault;
 use super::envelope::{Envelope, Mail};
 use super::line::LineFault;
@@ -21,7 +21,7 @@ use super::reply::{self, Reply};
 use crate::address::Mailbox;
 use crate::content::{Content, Receiving};
 use crate::decision::Permit;
-use crate::facts::{Helo, HeloVerb, MailParameters};
+use crate::facts::{Helo, HeloVerb};
 
 mod content;
 mod envelope;

@@ -18,9 +18,14 @@ use crate::smtp::envelope::Mail;
 use crate::smtp::reply::{self, Reply};
 use crate::tenant::Tenant;
 
-/// How long a reply may wait for its outcome's receipt. The message is delivered by
-/// then: a client that gives up waiting would send it again.
+/// How long a reply may wait for its receipts, all of them together. At the end of data
+/// the message is delivered by then: a client that gives up waiting would send it again.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Until when receipts of one reply may be waited for, from now.
+pub(super) fn patience() -> tokio::time::Instant {
+    tokio::time::Instant::now() + PATIENCE
+}
 
 /// All that a verdict is drawn from.
 pub(super) struct Conclusion<'a> {
@@ -98,7 +103,9 @@ impl Conclusion<'_> {
 pub(super) async fn verdict(host: &Host, mut event: VerdictEvent, reply: &Reply) {
     event.reply = reply.to_string();
     log(&event);
-    host.journal.record(Event::Verdict(Box::new(event))).await;
+    host.journal
+        .record(Event::Verdict(Box::new(event)), patience())
+        .await;
 }
 
 /// A policy may write 32 lines for each decision, as often as there is mail: warnings
@@ -142,12 +149,14 @@ pub(super) async fn delivered(
     fates: &[Result<String, DeliveryError>],
     reply: &Reply,
 ) {
+    let until = patience();
     for (permit, fate) in permits.iter().zip(fates) {
         match fate {
             Ok(place) => {
-                outcome(host, permit, Outcome::Delivered, Some(reply), place.clone()).await;
+                let (kind, place) = (Outcome::Delivered, place.clone());
+                outcome(host, permit, kind, Some(reply), place, until).await;
             }
-            Err(error) => undelivered(host, permit, error, reply).await,
+            Err(error) => undelivered(host, permit, error, reply, until).await,
         }
     }
 }
@@ -158,16 +167,11 @@ pub(super) async fn undelivered(
     permit: &Permit,
     error: &DeliveryError,
     reply: &Reply,
+    until: tokio::time::Instant,
 ) {
     log_failure(permit, error);
-    outcome(
-        host,
-        permit,
-        error.outcome(),
-        Some(reply),
-        error.to_string(),
-    )
-    .await;
+    let (kind, detail) = (error.outcome(), error.to_string());
+    outcome(host, permit, kind, Some(reply), detail, until).await;
 }
 
 /// What a next hop refuses is its business; what keeps us from asking it is ours.
@@ -194,6 +198,7 @@ pub(super) async fn outcome(
     outcome: Outcome,
     reply: Option<&Reply>,
     detail: String,
+    until: tokio::time::Instant,
 ) {
     host.metrics.outcome(outcome);
     let event = Event::Outcome(OutcomeEvent {
@@ -204,12 +209,7 @@ pub(super) async fn outcome(
         reply: reply.map(ToString::to_string).unwrap_or_default(),
         detail,
     });
-    if tokio::time::timeout(PATIENCE, host.journal.record(event))
-        .await
-        .is_err()
-    {
-        tracing::error!(receipt.id = %permit.receipt(), ?outcome, "an outcome could not be recorded in time");
-    }
+    host.journal.record(event, until).await;
 }
 
 /// Refuses a recipient whom nobody here owns: the host is never an open relay.
@@ -237,6 +237,8 @@ pub(super) async fn relaying(
         reply: reply.to_string(),
         unrecorded,
     };
-    host.journal.record(Event::Relay(Box::new(event))).await;
+    host.journal
+        .record(Event::Relay(Box::new(event)), patience())
+        .await;
     reply
 }
