@@ -20,11 +20,14 @@ pub use listen::{BindError, Bound, Control};
 const SOCKET: &str = "control.sock";
 
 /// What is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Question {
     /// Load the configuration, all tenants and the certificates anew.
-    Reload,
+    Reload {
+        /// From this file, which has to be the one that the host was started with.
+        file: PathBuf,
+    },
 }
 
 /// What became of it.

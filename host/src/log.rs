@@ -25,6 +25,9 @@ use tracing_subscriber::fmt::MakeWriter;
 /// host.
 const QUEUE: usize = 8 * 1024;
 
+/// What goes before the level in the settings.
+const VARIABLE: &str = "PORTCULLIS_LOG";
+
 /// How the log is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogSettings {
@@ -126,8 +129,34 @@ fn init(settings: LogSettings, writer: NonBlocking) {
     let _ = FILTER.set(set_filter);
 }
 
+/// What the environment says, where it says something that can be meant.
 fn filter(level: Level) -> EnvFilter {
-    EnvFilter::try_from_env("PORTCULLIS_LOG").unwrap_or_else(|_| EnvFilter::new(level.directives()))
+    let wanted = std::env::var(VARIABLE).ok();
+    let wanted = wanted.and_then(|text| match directives(&text) {
+        Ok(filter) => Some(filter),
+        Err(fault) => {
+            // The log does not run yet, and this is not to be missed.
+            eprintln!("portcullis: {VARIABLE}: {fault}; the level in the configuration counts");
+            None
+        }
+    });
+    wanted.unwrap_or_else(|| EnvFilter::new(level.directives()))
+}
+
+/// A word that is no level is taken for the name of a part by the library, and silences
+/// all others: a level that is misspelt must not do that.
+fn directives(text: &str) -> Result<EnvFilter, String> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    for word in text.split(',').map(str::trim) {
+        let is_level = LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
+        if !is_level && !word.contains([':', '=', '[']) && word != "portcullis" {
+            return Err(format!(
+                "{word:?} is none of {}, nor a part of the host such as portcullis::engine=debug",
+                LEVELS.join(", ")
+            ));
+        }
+    }
+    EnvFilter::try_new(text).map_err(|error| format!("{text:?}: {error}"))
 }
 
 impl Level {

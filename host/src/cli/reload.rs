@@ -10,7 +10,10 @@ use crate::control::{self, Answer, Question};
 pub(super) fn reload(path: &Path) -> anyhow::Result<()> {
     // The host reads it again; read here, it says where the host is.
     let config = check::config(path)?;
-    match control::ask(&config.data_dir, Question::Reload)? {
+    let question = Question::Reload {
+        file: std::path::absolute(path)?,
+    };
+    match control::ask(&config.data_dir, &question)? {
         Answer::Done {
             file,
             tenants,

@@ -33,7 +33,7 @@ pub enum AskError {
 ///
 /// # Errors
 /// When there is no answer.
-pub fn ask(data_dir: &Path, question: Question) -> Result<Answer, AskError> {
+pub fn ask(data_dir: &Path, question: &Question) -> Result<Answer, AskError> {
     let path = super::path(data_dir);
     let lost = |source| AskError::Lost {
         path: path.clone(),
@@ -46,7 +46,7 @@ pub fn ask(data_dir: &Path, question: Question) -> Result<Answer, AskError> {
         io::ErrorKind::PermissionDenied => AskError::Forbidden(path.clone()),
         _ => lost(source),
     })?;
-    let mut line = serde_json::to_vec(&question).map_err(|error| lost(error.into()))?;
+    let mut line = serde_json::to_vec(question).map_err(|error| lost(error.into()))?;
     line.push(b'\n');
     stream.write_all(&line).map_err(lost)?;
     let mut answer = String::new();

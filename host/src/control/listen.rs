@@ -133,7 +133,10 @@ async fn converse(client: UnixStream, reloader: Arc<Reloader>) {
 
 async fn answer(mut client: UnixStream, reloader: &Reloader) -> io::Result<()> {
     let answer = match timeout(PATIENCE, question(&mut client)).await?? {
-        Some(Question::Reload) => reload(reloader).await,
+        Some(Question::Reload { file }) => match other_file(reloader, &file) {
+            Some(reason) => Answer::Failed { reason },
+            None => reload(reloader).await,
+        },
         None => Answer::Failed {
             reason: "not a question that this version of the host knows".to_owned(),
         },
@@ -154,6 +157,23 @@ async fn question(client: &mut UnixStream) -> io::Result<Option<Question>> {
         .read_line(&mut line)
         .await?;
     Ok(serde_json::from_str(&line).ok())
+}
+
+/// Whoever names another file means other settings than would be put in force.
+fn other_file(reloader: &Reloader, asked: &Path) -> Option<String> {
+    let running = Arc::clone(&reloader.config().file);
+    let same = match (running.canonicalize(), asked.canonicalize()) {
+        (Ok(running), Ok(asked)) => running == asked,
+        // What cannot be found is a fault that the reload itself reports.
+        _ => true,
+    };
+    (!same).then(|| {
+        format!(
+            "the host runs on {}, not on {}",
+            running.display(),
+            asked.display()
+        )
+    })
 }
 
 async fn reload(reloader: &Reloader) -> Answer {

@@ -162,3 +162,19 @@ fn message(call: &str) -> String {
     }
     text.unwrap_or_default()
 }
+
+#[test]
+fn a_level_that_is_misspelt_silences_nothing() {
+    for (text, sound) in [
+        ("debug", true),
+        ("WARN,portcullis::engine=debug", true),
+        ("portcullis", true),
+        ("portcullis=trace", true),
+        ("wran", false),
+        ("info,wran", false),
+        ("", false),
+        ("portcullis=verbose", false),
+    ] {
+        assert_eq!(super::directives(text).is_ok(), sound, "{text:?}");
+    }
+}

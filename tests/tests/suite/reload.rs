@@ -9,8 +9,9 @@ use std::thread;
 use portcullis_tests::certificate::Identity;
 use portcullis_tests::client::{Client, Tls};
 use portcullis_tests::operate::Manager;
-use portcullis_tests::program::stock_policy;
+use portcullis_tests::program::{portcullis, stock_policy};
 use portcullis_tests::site::{Host, Site};
+use portcullis_tests::tool;
 
 const SENDER: &str = "amy@sender.example";
 const MESSAGE: &str = "Subject: meanwhile\r\n\r\nthe host is reloaded\r\n";
@@ -307,6 +308,23 @@ fn the_level_of_the_log_is_taken() {
         "{}",
         ended.log
     );
+}
+
+/// The same data directory, and other settings: what was asked for is not what would be
+/// put in force.
+#[test]
+fn a_file_that_the_host_does_not_run_on() {
+    let host = site().start();
+    let other = host.site().path("other.toml");
+    fs::copy(host.site().path("portcullis.toml"), &other).expect("copied");
+    let ran = tool::run(
+        &portcullis().display().to_string(),
+        &["reload", "--config", &other.display().to_string()],
+    );
+    let said = ran.expect_code(1).stderr;
+    assert!(said.contains("the host runs on "), "{said}");
+    assert!(said.contains("other.toml; nothing was changed"), "{said}");
+    done(&host);
 }
 
 #[test]
