@@ -363,21 +363,19 @@ fn the_control_socket_answers_what_it_understands() {
         &b"\n"[..],
         b"{}\n",
         b"\"restart\"\n",
-        b"\"reload\"",
+        b"\"reload\"\n",
+        b"{\"reload\":\n",
         b"\xff\n",
         &[b'x'; 4096],
     ] {
-        let mut question = strange.to_vec();
-        if strange == b"\"reload\"" {
-            question.truncate(3);
-            question.push(b'\n');
-        }
-        let answer = ask(&question);
+        let answer = ask(strange);
         assert!(!answer.contains("done"), "{answer}");
     }
     // Those who ask nothing keep nobody else from asking.
     let silent: Vec<_> = (0..3).map(|_| UnixStream::connect(&path)).collect();
-    let answer = ask(b"\"reload\"\n");
+    let file = host.site().path("portcullis.toml");
+    let question = format!("{{\"reload\":{{\"file\":{file:?}}}}}\n");
+    let answer = ask(question.as_bytes());
     assert!(answer.starts_with("{\"done\":"), "{answer}");
     drop(silent);
 }
