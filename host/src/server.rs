@@ -277,7 +277,10 @@ impl Server {
         // It has ended, for it waits for nothing but the same.
         let _ = self.watch.await;
         let written = tokio::task::spawn_blocking(move || self.receipts.finish());
-        if !ended || timeout(FAREWELL, written).await.is_err() {
+        // Whoever hangs may still have a receipt to hand over, and then this does not end;
+        // what was handed over is on disk well within that time all the same.
+        let written = timeout(FAREWELL, written).await.is_ok();
+        if !ended || !written {
             tracing::error!("the host ends while sessions or receipts hang");
         }
     }

@@ -3,8 +3,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{ErrorKind, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use portcullis_tests::certificate::Identity;
 use portcullis_tests::client::{Client, Tls};
@@ -90,6 +93,38 @@ fn sessions_that_take_longer_than_the_grace_period_are_cut_off() {
     assert_eq!(ended.status.code(), Some(0), "{}", ended.log);
     let cut = "cutting off the sessions that are left";
     assert!(ended.log.contains(cut), "{}", ended.log);
+}
+
+/// A client that sends and does not read makes the host wait for room in the socket. A
+/// stop does not wait for that.
+#[test]
+fn a_client_that_does_not_read_holds_no_stop_up() {
+    const GRACE: Duration = Duration::from_secs(40);
+    let grace = format!("[limits]\ngrace_s = {}", GRACE.as_secs());
+    let host = site().settings(&grace).start();
+    let mut deaf = TcpStream::connect(host.address("smtp")).expect("the host listens");
+    let mut client = Client::over(deaf.try_clone().expect("a descriptor"));
+    assert!(client.reply().starts_with("220 "));
+    client.ehlo();
+    // Longer than the host, which reads while it can write, ever takes to read more.
+    let patience = Some(Duration::from_secs(2));
+    deaf.set_write_timeout(patience).expect("it is not zero");
+    // A reply to HELP is many times as long as the command, and without a recipient now
+    // and then the session would end.
+    let begin = format!("MAIL FROM:<{SENDER}>\r\nRCPT TO:<postmaster@acme.example>\r\n");
+    let commands = format!("{begin}{}RSET\r\n", "HELP\r\n".repeat(90));
+    let blocked = loop {
+        if let Err(error) = deaf.write_all(commands.as_bytes()) {
+            break error;
+        }
+    };
+    assert_eq!(blocked.kind(), ErrorKind::WouldBlock, "{blocked}");
+    host.terminate();
+    let began = Instant::now();
+    let ended = host.wait();
+    assert!(began.elapsed() < GRACE, "{}", ended.log);
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.log);
+    assert!(!ended.log.contains("cutting off"), "{}", ended.log);
 }
 
 #[test]

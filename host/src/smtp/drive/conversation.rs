@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::Instrument;
 
 use content::Chunk;
@@ -33,7 +33,8 @@ use crate::transaction::{Abandoned, Client, Transaction};
 /// it, so that a client that does not read them cannot have them pile up here.
 const REPLIES: usize = 8 * 1024;
 
-/// How long a client may take to see our last reply before the socket is closed.
+/// How long a client may take to see our last reply before the socket is closed, and
+/// any reply when the host stops.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Most that is read and thrown away meanwhile.
@@ -148,6 +149,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                 return Ok(end);
             }
             if self.output.len() >= REPLIES {
+                // Between two commands nothing is under way, so a client that does not
+                // read is one that waits.
+                self.service.place.wait(self.session.standing());
                 self.flush().await?;
             }
             if let Some(permits) = self.session.take_abandoned() {
@@ -301,7 +305,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     }
 
     /// Writes what there is to say, as long as the client takes it, and the host has
-    /// no need of the place.
+    /// no need of the place. A host that stops has less patience: what a client that
+    /// reads is told needs none.
     async fn flush(&mut self) -> io::Result<()> {
         if self.output.is_empty() {
             return Ok(());
@@ -311,12 +316,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             self.stream.flush().await
         };
         let patience = self.service.listener.limits.command_timeout;
+        let stopping = async {
+            self.service.shutdown.draining().await;
+            sleep(LINGER).await;
+        };
         tokio::select! {
             biased;
             written = timeout(patience, write) => {
                 written.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
             }
             () = self.service.place.asked_to_leave() => return Err(made_room()),
+            () = stopping => return Err(io::ErrorKind::TimedOut.into()),
         }
         self.output = Vec::new();
         Ok(())
