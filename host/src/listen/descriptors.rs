@@ -5,8 +5,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// What a session may have open at a time: its socket, and a file for a long message.
 const OF_A_SESSION: u64 = 2;
 
-/// What is kept for all else: listeners, messages that are being delivered, next hops,
-/// receipts, the ledger, modules.
+/// What is kept for all else: listeners, messages that are being delivered, next hops
+/// (whose connections are bounded for each by itself), receipts, the ledger, modules.
 const OTHERS: u64 = 256;
 
 /// Lets the process have as many open files as it may, and gives how many of `sessions`
