@@ -2,6 +2,7 @@
 
 mod certificates;
 mod listeners;
+mod preparation;
 mod reload;
 mod settle;
 
@@ -20,6 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use certificates::{Sources, Watch};
 pub use listeners::{Listening, Sockets};
+use preparation::Preparation;
 use reload::State;
 pub use reload::{ReloadError, Reloaded, Reloader};
 
@@ -149,9 +151,7 @@ impl Server {
             tracing::error!(%fault, "a module is not loaded, and every policy that asks it fails");
         }
         let (tls, certificates) = tls_or_none(config, &metrics);
-        for tenant in snapshot.tenants() {
-            tenant.target.prepare();
-        }
+        let preparation = Preparation::of(&snapshot);
         let reverse_names = reverse_names(config, &metrics)?;
         let ledger = Ledger::open(&config.data_dir.join("ledger"))?;
         let control = Control::bind(&config.data_dir)?;
@@ -181,6 +181,7 @@ impl Server {
             certificates,
             tls,
             refused,
+            preparation,
         };
         Ok(Self::run(Parts {
             sessions,

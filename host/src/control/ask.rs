@@ -3,11 +3,16 @@
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::{Answer, Question};
 
 /// Largest answer in bytes: thousands of faults.
 const ANSWER: u64 = 16 << 20;
+
+/// How long a host may take to answer. It has files to read and perhaps modules to
+/// compile, some ten milliseconds each: beyond this it waits for a disk.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +23,14 @@ pub enum AskError {
     /// Not this user.
     #[error("{0}: only the host's own user and root may ask it")]
     Forbidden(PathBuf),
+    /// It is at it for too long.
+    #[error("{path}: the host has not answered within {} s, and may be at it still: its log says what becomes of it", .patience.as_secs())]
+    Timeout {
+        /// The socket.
+        path: PathBuf,
+        /// How long it was waited for.
+        patience: Duration,
+    },
     /// It went away.
     #[error("{path}: the host did not answer: {source}")]
     Lost {
@@ -28,16 +41,31 @@ pub enum AskError {
     },
 }
 
-/// Asks the host with this data directory, and waits for as long as it takes: modules
-/// may have to be compiled.
+/// Asks the host with this data directory, and waits for the answer: up to five
+/// minutes, since modules may have to be compiled.
 ///
 /// # Errors
 /// When there is no answer.
 pub fn ask(data_dir: &Path, question: &Question) -> Result<Answer, AskError> {
+    ask_within(data_dir, question, PATIENCE)
+}
+
+fn ask_within(
+    data_dir: &Path,
+    question: &Question,
+    patience: Duration,
+) -> Result<Answer, AskError> {
     let path = super::path(data_dir);
-    let lost = |source| AskError::Lost {
-        path: path.clone(),
-        source,
+    let lost = |source: io::Error| match source.kind() {
+        // What a socket says when its time is up.
+        io::ErrorKind::WouldBlock => AskError::Timeout {
+            path: path.clone(),
+            patience,
+        },
+        _ => AskError::Lost {
+            path: path.clone(),
+            source,
+        },
     };
     let mut stream = UnixStream::connect(&path).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
@@ -46,6 +74,8 @@ pub fn ask(data_dir: &Path, question: &Question) -> Result<Answer, AskError> {
         io::ErrorKind::PermissionDenied => AskError::Forbidden(path.clone()),
         _ => lost(source),
     })?;
+    stream.set_read_timeout(Some(patience)).map_err(lost)?;
+    stream.set_write_timeout(Some(patience)).map_err(lost)?;
     let mut line = serde_json::to_vec(question).map_err(|error| lost(error.into()))?;
     line.push(b'\n');
     stream.write_all(&line).map_err(lost)?;
@@ -56,4 +86,23 @@ pub fn ask(data_dir: &Path, question: &Question) -> Result<Answer, AskError> {
         return Err(lost(io::ErrorKind::UnexpectedEof.into()));
     }
     serde_json::from_str(&answer).map_err(|error| lost(error.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn a_host_that_does_not_answer_is_not_waited_for_without_end() {
+        let home = tempfile::tempdir().expect("a directory");
+        let _host = UnixListener::bind(super::super::path(home.path())).expect("a socket");
+        let patience = Duration::from_millis(50);
+        let question = Question::Reload {
+            file: "portcullis.toml".into(),
+        };
+        let asked = ask_within(home.path(), &question, patience);
+        assert!(matches!(asked, Err(AskError::Timeout { .. })), "{asked:?}");
+    }
 }

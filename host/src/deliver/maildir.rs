@@ -77,11 +77,6 @@ impl Maildir {
         &self.path
     }
 
-    /// Makes what is missing, and tries whether files can be made.
-    pub(super) fn make(&self) -> Result<(), DeliveryError> {
-        make(&self.path)
-    }
-
     /// Whether it can take mail; it is made if need be.
     ///
     /// # Errors
@@ -95,7 +90,11 @@ impl Maildir {
         opened
     }
 
-    async fn look(&self) -> Result<(), DeliveryError> {
+    /// Makes what is missing, and tries whether files can be made.
+    ///
+    /// # Errors
+    /// When they cannot, or the disk does not say in time.
+    pub(super) async fn look(&self) -> Result<(), DeliveryError> {
         let deadline = Instant::now() + PATIENCE;
         let path = self.path.clone();
         let mut work = self.start(deadline, move || make(&path)).await?;

@@ -110,9 +110,9 @@ impl Target {
 
     /// Makes what can be made before there is mail. What goes wrong is logged: it will
     /// be tried again, and told to the client, when there is mail.
-    pub fn prepare(&self) {
+    pub async fn prepare(&self) {
         if let Self::Maildir(maildir) = self
-            && let Err(error) = maildir.make()
+            && let Err(error) = maildir.look().await
         {
             tracing::error!(%error, "the maildir takes no mail");
         }

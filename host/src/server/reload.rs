@@ -14,6 +14,7 @@ use tokio::sync::Mutex;
 
 use super::certificates::{Sources, Watch};
 use super::listeners;
+use super::preparation::Preparation;
 use super::settle::{Settled, settle};
 use crate::config::{Config, Fault};
 use crate::host::{Host, Shutdown};
@@ -46,6 +47,9 @@ pub(super) struct State {
     pub(super) tls: Option<TlsServer>,
     /// Modules that tenants go without.
     pub(super) refused: Vec<Fault>,
+    /// Of the tenants in force.
+    #[expect(dead_code, reason = "it is there to be held")]
+    pub(super) preparation: Preparation,
 }
 
 /// A reload that was done.
@@ -132,9 +136,10 @@ impl Reloader {
             certificates: Watch::new(stamp),
             tls: state.tls.clone(),
             refused,
+            preparation: Preparation::of(&snapshot),
         };
         Ok(Next {
-            snapshot: prepared(snapshot).await?,
+            snapshot,
             config,
             state,
             identities,
@@ -284,17 +289,6 @@ fn both<A, B>(
             Err(ReloadError::Faults(faults))
         }
     }
-}
-
-/// Makes the maildirs of new tenants.
-async fn prepared(snapshot: Snapshot) -> Result<Snapshot, ReloadError> {
-    let prepare = move || {
-        for tenant in snapshot.tenants() {
-            tenant.target.prepare();
-        }
-        snapshot
-    };
-    in_background(prepare).await
 }
 
 /// Modules that are refused now and were not before. A tenant whose module the host

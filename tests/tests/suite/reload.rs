@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use portcullis_tests::certificate::Identity;
 use portcullis_tests::client::{Client, Tls};
@@ -325,6 +326,34 @@ fn a_file_that_the_host_does_not_run_on() {
     assert!(said.contains("the host runs on "), "{said}");
     assert!(said.contains("other.toml; nothing was changed"), "{said}");
     done(&host);
+}
+
+/// A disk that does not answer holds up its own tenant: not the start, not a reload, and
+/// not the mail of others.
+#[test]
+fn a_disk_that_hangs_holds_up_its_own_tenant() {
+    const HANGS: Duration = Duration::from_secs(60);
+    let site = site().tenant("bank", "domains = [\"bank.example\"]");
+    let hangs = format!(
+        "--inject=access,faccessat,faccessat2:delay_enter={}s",
+        HANGS.as_secs()
+    );
+    let disk = site.path("data/mail/bank/tmp").display().to_string();
+    let began = Instant::now();
+    let calls = site.path("calls").display().to_string();
+    let host = site.start_under(&["strace", "-f", "-o", &calls, "-P", &disk, &hangs]);
+    assert!(began.elapsed() < HANGS, "the host waited for the disk");
+    host.write("tenants/acme.toml", "domains = [\"other.example\"]");
+    done(&host);
+    let mut client = Client::connect(host.address("smtp"));
+    client.ehlo();
+    let reply = client.deliver(SENDER, &["ann@other.example"], MESSAGE);
+    assert!(reply.starts_with("250"), "{reply}");
+    client.quit();
+    assert!(began.elapsed() < HANGS, "the reload waited for the disk");
+    // The disk was asked: by what makes maildirs, since nobody sent mail there.
+    let asked = fs::read_to_string(host.site().path("calls")).expect("strace wrote it");
+    assert!(asked.contains("bank/tmp"), "{asked}");
 }
 
 #[test]
