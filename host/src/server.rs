@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::task::JoinHandle;
@@ -326,12 +326,13 @@ fn tls_or_none(config: &Config, metrics: &Metrics) -> (Option<TlsServer>, Watch)
             let server = TlsServer::new(identities);
             (server.ok(), Watch::new(stamp))
         }
-        Err(faults) => {
+        Err(unusable) => {
             let mut listeners = config.listeners.iter();
             let needed = listeners.any(|listener| listener.tls != config::ListenerTls::None);
             metrics.lacks_certificate(needed);
-            tracing::error!(error = %shown(&faults), "TLS is not available: STARTTLS gets 454, enforced routes 451");
-            (None, Watch::refused(stamp))
+            tracing::error!(error = %shown(&unusable.faults), "TLS is not available: STARTTLS gets 454, enforced routes 451");
+            let watch = Watch::refused(stamp, &unusable, Instant::now());
+            (None, watch)
         }
     }
 }

@@ -13,10 +13,14 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::config::{CertificateFiles, Config, Fault, Position};
 use crate::tls::{self, Identity, Provenance};
+
+/// When files that could not be read are read again: descriptors run out for seconds, a
+/// disk that is far away for longer, and a look costs next to nothing.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// Where the host's certificates are.
 #[derive(Clone, Debug)]
@@ -31,6 +35,22 @@ pub(super) struct Sources {
 /// What is to be seen of all files from outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stamp(Vec<Option<FileStamp>>);
+
+/// Certificates that cannot be used.
+#[derive(Debug)]
+pub(super) struct Unusable {
+    pub(super) faults: Vec<Fault>,
+    cause: Cause,
+}
+
+/// Why files could not be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// For what is in them, or since one is missing: until they change.
+    Content,
+    /// One could not be read, which may pass without any change of it.
+    Reading,
+}
 
 /// A file that is written, replaced, or linked elsewhere differs in one of these.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,21 +76,27 @@ impl Sources {
     ///
     /// # Errors
     /// Every certificate that cannot be used.
-    pub(super) fn load(&self) -> Result<Vec<Identity>, Vec<Fault>> {
+    pub(super) fn load(&self) -> Result<Vec<Identity>, Unusable> {
         if self.configured.is_empty() {
             return self.own().map(|own| vec![own]);
         }
         let (mut identities, mut faults) = (Vec::new(), Vec::new());
+        let mut cause = Cause::Content;
         for files in &self.configured {
             match Identity::load(&files.chain.value, &files.key.value) {
                 Ok(identity) => identities.push(identity),
-                Err(error) => faults.push(files.chain.at.fault(error)),
+                Err(error) => {
+                    if error.is_transient() {
+                        cause = Cause::Reading;
+                    }
+                    faults.push(files.chain.at.fault(error));
+                }
             }
         }
         if faults.is_empty() {
             Ok(identities)
         } else {
-            Err(faults)
+            Err(Unusable { faults, cause })
         }
     }
 
@@ -82,10 +108,15 @@ impl Sources {
         Stamp(paths.map(|path| FileStamp::of(path)).collect())
     }
 
-    fn own(&self) -> Result<Identity, Vec<Fault>> {
+    fn own(&self) -> Result<Identity, Unusable> {
         let made = tls::host_certificate(&self.own, &self.hostname, SystemTime::now());
-        let (identity, origin) =
-            made.map_err(|error| vec![Position::file(&self.config_file).fault(error)])?;
+        let (identity, origin) = made.map_err(|error| Unusable {
+            cause: match error.is_transient() {
+                true => Cause::Reading,
+                false => Cause::Content,
+            },
+            faults: vec![Position::file(&self.config_file).fault(error)],
+        })?;
         let hostname = &self.hostname;
         match origin {
             Provenance::Reused => {
@@ -119,46 +150,77 @@ impl FileStamp {
 /// What has been made of the files so far.
 #[derive(Debug)]
 pub(super) struct Watch {
-    in_force: Stamp,
+    /// None while there are none that can be used.
+    in_force: Option<Stamp>,
     /// Could not be used when it was first seen; it may be half of what is being written.
     doubtful: Option<Stamp>,
     /// Could not be used a second time, unchanged: that was said.
-    refused: Option<Stamp>,
+    refused: Option<Refused>,
+}
+
+/// Files that could not be used.
+#[derive(Debug)]
+struct Refused {
+    stamp: Stamp,
+    cause: Cause,
+    /// When they were read last.
+    read: Instant,
 }
 
 impl Watch {
     /// These are in force.
     pub(super) fn new(in_force: Stamp) -> Self {
         Self {
-            in_force,
+            in_force: Some(in_force),
             doubtful: None,
             refused: None,
         }
     }
 
-    /// These are in doubt from the start, and that was said.
-    pub(super) fn refused(stamp: Stamp) -> Self {
+    /// These could not be used at the start, at this time, and that was said.
+    pub(super) fn refused(stamp: Stamp, unusable: &Unusable, read: Instant) -> Self {
         Self {
-            refused: Some(stamp.clone()),
-            ..Self::new(stamp)
+            in_force: None,
+            doubtful: None,
+            refused: Some(Refused {
+                stamp,
+                cause: unusable.cause,
+                read,
+            }),
         }
     }
 
-    /// Whether files that look so are worth reading.
-    pub(super) fn is_news(&self, now: &Stamp) -> bool {
-        *now != self.in_force && self.refused.as_ref() != Some(now)
+    /// Whether files that look so now are worth reading.
+    pub(super) fn is_news(&self, stamp: &Stamp, now: Instant) -> bool {
+        let is_known = match self.known(stamp) {
+            Some(refused) => refused.cause == Cause::Content || now < refused.read + AGAIN,
+            None => self.in_force.as_ref() == Some(stamp),
+        };
+        !is_known
     }
 
-    /// Files that looked so cannot be used. True when that is to be said: once, and not
-    /// before they have been found like this twice.
-    pub(super) fn is_refused(&mut self, now: Stamp) -> bool {
-        if self.doubtful.as_ref() == Some(&now) {
-            self.doubtful = None;
-            self.refused = Some(now);
-            return true;
+    /// Files that looked so cannot be used. True when that is to be said: once for each
+    /// cause, and not before they have been found like this twice.
+    pub(super) fn is_refused(&mut self, stamp: Stamp, unusable: &Unusable, now: Instant) -> bool {
+        let cause = unusable.cause;
+        let said = self.known(&stamp).map(|refused| refused.cause);
+        if said.is_none() && self.doubtful.as_ref() != Some(&stamp) {
+            self.doubtful = Some(stamp);
+            return false;
         }
-        self.doubtful = Some(now);
-        false
+        self.doubtful = None;
+        self.refused = Some(Refused {
+            stamp,
+            cause,
+            read: now,
+        });
+        said != Some(cause)
+    }
+
+    fn known(&self, stamp: &Stamp) -> Option<&Refused> {
+        self.refused
+            .as_ref()
+            .filter(|refused| refused.stamp == *stamp)
     }
 }
 
@@ -176,19 +238,51 @@ mod tests {
         })])
     }
 
+    fn unusable(cause: Cause) -> Unusable {
+        let faults = Vec::new();
+        Unusable { faults, cause }
+    }
+
     #[test]
     fn a_broken_file_is_told_of_once_and_not_while_it_is_written() {
-        let mut watch = Watch::new(stamp(1));
-        assert!(!watch.is_news(&stamp(1)));
+        let (mut watch, now) = (Watch::new(stamp(1)), Instant::now());
+        let broken = unusable(Cause::Content);
+        let is_news = |watch: &Watch, size| watch.is_news(&stamp(size), now + AGAIN);
+        assert!(!is_news(&watch, 1));
         for half in [2, 3] {
-            assert!(watch.is_news(&stamp(half)));
-            assert!(!watch.is_refused(stamp(half)), "it may be half written");
+            assert!(is_news(&watch, half));
+            let is_refused = watch.is_refused(stamp(half), &broken, now);
+            assert!(!is_refused, "it may be half written");
         }
-        assert!(watch.is_news(&stamp(3)));
-        assert!(watch.is_refused(stamp(3)), "it stays broken");
-        assert!(!watch.is_news(&stamp(3)), "that was said");
-        assert!(watch.is_news(&stamp(4)), "somebody mends it");
-        assert!(!watch.is_news(&stamp(1)), "or puts the old one back");
+        assert!(is_news(&watch, 3));
+        assert!(watch.is_refused(stamp(3), &broken, now), "it stays broken");
+        assert!(!is_news(&watch, 3), "that was said");
+        assert!(is_news(&watch, 4), "somebody mends it");
+        assert!(!is_news(&watch, 1), "or puts the old one back");
+    }
+
+    /// What cannot be read may be sound: it is read again though nothing about it has
+    /// changed, now and then, and told of once.
+    #[test]
+    fn a_file_that_cannot_be_read_is_read_again() {
+        let now = Instant::now();
+        let (unread, broken) = (unusable(Cause::Reading), unusable(Cause::Content));
+        let mut running = Watch::new(stamp(1));
+        assert!(!running.is_refused(stamp(2), &unread, now));
+        assert!(running.is_refused(stamp(2), &unread, now));
+        let mut started = Watch::refused(stamp(2), &unread, now);
+        for watch in [&mut running, &mut started] {
+            let mut read = now;
+            for _ in 0..3 {
+                assert!(!watch.is_news(&stamp(2), read), "it was just read");
+                read += AGAIN;
+                assert!(watch.is_news(&stamp(2), read));
+                assert!(!watch.is_refused(stamp(2), &unread, read), "it was said");
+            }
+            read += AGAIN;
+            assert!(watch.is_refused(stamp(2), &broken, read), "that is new");
+            assert!(!watch.is_news(&stamp(2), read + AGAIN), "and for good");
+        }
     }
 
     #[test]

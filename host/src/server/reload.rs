@@ -7,7 +7,7 @@
 //! certificate. **One at a time**: a second reload begins when the first has ended.
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
@@ -130,6 +130,7 @@ impl Reloader {
         let Settled { config, waiting } = settle(read.map_err(ReloadError::Faults)?, &running);
         let sources = Sources::of(&config);
         let (stamp, identities) = in_background(move || (sources.stamp(), sources.load())).await?;
+        let identities = identities.map_err(|unusable| unusable.faults);
         let tenants = load_tenants(&config, &host, &state.refused).await;
         let (Loaded { snapshot, refused }, identities) = both(tenants, identities)?;
         let state = State {
@@ -212,7 +213,7 @@ impl Reloader {
         let sources = Sources::of(&self.config());
         let look = sources.clone();
         let stamp = in_background(move || look.stamp()).await?;
-        if !state.certificates.is_news(&stamp) {
+        if !state.certificates.is_news(&stamp, Instant::now()) {
             return Ok(());
         }
         let loaded = in_background(move || sources.load()).await?;
@@ -228,14 +229,17 @@ impl Reloader {
                 host.metrics.reloaded("certificates", true);
                 tracing::info!("new certificates are in use");
             }
-            Err(faults) if state.certificates.is_refused(stamp) => {
+            Err(unusable) => {
+                let watch = &mut state.certificates;
+                // At first it may be half of what is being written.
+                if !watch.is_refused(stamp, &unusable, Instant::now()) {
+                    return Ok(());
+                }
                 host.metrics.reloaded("certificates", false);
-                for fault in faults {
+                for fault in unusable.faults {
                     tracing::error!(%fault, "a new certificate cannot be used, and those that were in use stay");
                 }
             }
-            // It may be half of what is being written.
-            Err(_) => {}
         }
         Ok(())
     }

@@ -71,6 +71,17 @@ pub enum HostCertificateError {
     },
 }
 
+impl HostCertificateError {
+    /// Whether it may be gone by itself: the file could not be read or written.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Pem(error) => error.is_transient(),
+            Self::Store { .. } => true,
+            Self::HostName { .. } | Self::Foreign { .. } => false,
+        }
+    }
+}
+
 /// The self-signed identity for this host name, kept in this directory: the one that
 /// is there, or a new one when there is none, it has expired or has another name.
 ///

@@ -2,6 +2,7 @@
 //!
 //! Every error names the file and says what to do about it.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use rustls_pki_types::pem::{Error, PemObject};
@@ -42,6 +43,14 @@ pub enum PemError {
         /// The file.
         path: PathBuf,
     },
+}
+
+impl PemError {
+    /// Whether it may be gone without any change of the file: descriptors ran out, or a
+    /// disk did not do what it should. A file that is not there is none of that.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unreadable { reason, .. } if reason.kind() != ErrorKind::NotFound)
+    }
 }
 
 /// All certificates of a file, in its order; at least one.

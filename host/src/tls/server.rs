@@ -89,6 +89,13 @@ pub enum IdentityError {
     },
 }
 
+impl IdentityError {
+    /// Whether it may be gone without any change of the files: one could not be read.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Pem(error) if error.is_transient())
+    }
+}
+
 impl TlsServer {
     /// A server with these identities. A client gets the one that matches the name it
     /// asks for: exactly, else by a wildcard, else the first. Among several of one

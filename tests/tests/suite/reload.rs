@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use portcullis_tests::certificate::Identity;
 use portcullis_tests::client::{Client, Tls};
+use portcullis_tests::fault::Fault;
 use portcullis_tests::operate::Manager;
 use portcullis_tests::program::{portcullis, stock_policy};
 use portcullis_tests::site::{Host, Site};
@@ -468,6 +469,28 @@ fn certificates_are_used_when_their_files_change() {
     let ended = host.stop();
     let told = "a new certificate cannot be used, and those that were in use stay";
     assert_eq!(ended.log.matches(told).count(), 3, "{}", ended.log);
+}
+
+/// Descriptors run out, and there are some again: the new certificate is the same file
+/// still, and is used all the same.
+#[test]
+fn a_certificate_that_could_not_be_read_for_a_while() {
+    let site = site().settings("[[tls.certificate]]\nchain = \"mx.pem\"\nkey = \"mx.key\"");
+    Identity::self_signed(&["mx.host.example"]).write(site.directory(), "mx");
+    let host = site.start();
+    let chain = host.site().path("mx.pem").display().to_string();
+    let fault = Fault::inject(&host, &["openat:error=EMFILE"], &[&chain]);
+    let second = Identity::self_signed(&["mx.host.example"]);
+    second.write(host.site().directory(), "mx");
+    host.wait_for_metric("reloads_total{what=certificates,result=refused}", 1.0);
+    assert!(fault.end() >= 2, "the file was read, and read again");
+    host.wait_for_metric("reloads_total{what=certificates,result=done}", 1.0);
+    let shown = Client::starttls(host.address("smtp"), &Tls::tls13());
+    assert_eq!(shown.host_certificate(), second.der());
+    shown.quit();
+    let log = host.stop().log;
+    let told = "a new certificate cannot be used, and those that were in use stay";
+    assert_eq!(log.matches(told).count(), 1, "{log}");
 }
 
 /// A host that began without TLS offers it when the file is mended, in new sessions.
