@@ -1,5 +1,7 @@
 //! The client's name in reverse DNS: what is answered, what is not, and what is forged.
 
+use std::time::{Duration, Instant};
+
 use portcullis_tests::client::Client;
 use portcullis_tests::dns::{Answer, NameServer};
 use portcullis_tests::program::workspace;
@@ -194,6 +196,9 @@ fn answers_that_are_none() {
         let host = asking(&server, 500).start();
         send(client(&host, FROM_V4));
         if !result.is_empty() {
+            // Mail does not wait for a look-up to say that it took too long.
+            let patience = Instant::now() + Duration::from_secs(10);
+            while counted(&host, result).is_none() && Instant::now() < patience {}
             assert_eq!(counted(&host, result), Some(1.0), "{result}");
         }
         assert!(!server.asked().is_empty());
