@@ -41,6 +41,18 @@ fn the_readmes_test_command_is_what_ci_runs() {
     );
 }
 
+/// With several programs in the workspace cargo has to be told which one is meant.
+#[test]
+fn cargo_run_is_the_host() {
+    let host = fs::read_to_string(workspace().join("host/Cargo.toml")).expect("it is there");
+    assert!(host.contains("\ndefault-run = \"portcullis\"\n"));
+    for other in ["bench", "guest-sdk", "tests"] {
+        let path = workspace().join(other).join("Cargo.toml");
+        let manifest = fs::read_to_string(path).expect("it is there");
+        assert!(!manifest.contains("default-run"), "{other}");
+    }
+}
+
 #[test]
 fn the_stock_policies_are_those_that_are_there() {
     let directory = fs::read_dir(workspace().join("policies-wasm")).expect("it is there");
