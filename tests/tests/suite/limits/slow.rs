@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use portcullis_tests::client::Tls;
+use portcullis_tests::client::{Client, Tls};
 use portcullis_tests::site::{Host, Site};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -79,9 +79,7 @@ fn measure(host: &Host) {
     let mut times: Vec<Duration> = (0..MEASURED)
         .map(|number| {
             let began = Instant::now();
-            let mut client = from([127, 200, number, 1], smtp);
-            let greeting = client.reply();
-            assert!(greeting.starts_with("220"), "{greeting}");
+            let mut client = greeted([127, 200, number, 1], smtp);
             client.ehlo();
             let took = began.elapsed();
             client.quit();
@@ -243,6 +241,20 @@ async fn trickle(stream: &mut TcpStream, octets: &[u8]) {
         if sent.is_err() {
             return;
         }
+    }
+}
+
+/// A client that is told to come back does so at once; that is part of its time.
+fn greeted(address: [u8; 4], smtp: SocketAddr) -> Client {
+    let began = Instant::now();
+    loop {
+        let mut client = from(address, smtp);
+        let greeting = client.reply();
+        if greeting.starts_with("220") {
+            return client;
+        }
+        assert!(greeting.starts_with("421 4.3.2 "), "{greeting}");
+        assert!(began.elapsed() < Duration::from_secs(30), "{greeting}");
     }
 }
 
