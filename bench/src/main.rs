@@ -1,7 +1,7 @@
 //! What the host costs, beside a floor that does no more than any mail server must.
 //!
 //! `bench/run` builds all of it optimised and runs it. Read in this order: `arguments`
-//! (what can be asked for), `plan` (what is measured), `site` (the host under test and
+//! (what can be asked for), `site` (the host under test and
 //! how it is configured), `floor` (what it is measured against), `load` (the clients),
 //! `decisions`, `mail` and `memory` (the measurements), `table` (what is shown, and the
 //! bounds that `--check` holds it to).
