@@ -46,9 +46,10 @@ pub struct Facts {
     pub recipients_so_far: u32,
     /// Parameters of MAIL FROM.
     pub parameters: MailParameters,
-    /// Addresses of the header From; empty while the content is not there.
+    /// Addresses of the header From; empty while the content is not there, and where it
+    /// has none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub header_from: Vec<String>,
+    pub header_from: Vec<Mailbox>,
     /// What the tenant's trust says of the client certificate; none without one.
     pub trust: Option<Judgement>,
 }

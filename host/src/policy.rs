@@ -5,10 +5,11 @@
 //! recipient**: [`select`] takes the first in a total order (`precedence`). All of this
 //! is pure and allocates nothing: it runs for every recipient.
 //!
-//! Deliberately not here yet: dates, override, header From, monitor mode and policies
-//! that hold in both directions of correspondence. Each is a field of [`Policy`] and a
-//! line in `scope::matched` or [`Precedence`].
+//! Deliberately not here yet: dates, override, monitor mode and policies that hold in
+//! both directions of correspondence. Each is a field of [`Policy`] and a line in
+//! `matching` or [`Precedence`].
 
+mod matching;
 mod precedence;
 mod scope;
 mod select;
@@ -19,7 +20,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 pub use precedence::Precedence;
-pub use scope::{Directions, Who, WhoError, is_group_key};
+pub use scope::{BasedOn, Directions, Who, WhoError, is_group_key};
 pub use select::{Question, select};
 
 use crate::decision::{Decision, Requirements, Resolved};
@@ -40,10 +41,13 @@ pub struct Policy {
     pub option: Choice,
     /// Which mail it is about.
     pub direction: Directions,
-    /// Envelope senders.
+    /// Senders.
     pub from: Who,
     /// Envelope recipients.
     pub to: Who,
+    /// Which addresses are those of senders.
+    #[serde(skip_serializing_if = "is_default")]
+    pub based_on: BasedOn,
     /// Networks of clients; empty is any.
     pub sources: Vec<IpNet>,
     /// One that is not enabled never applies.
@@ -112,6 +116,12 @@ impl OnFailure {
             Self::Opportunistic => Some(Resolved::Opportunistic),
         }
     }
+}
+
+/// What came later than the first receipts is left out where it changes nothing, so that
+/// a new version of the host is no new revision of a policy.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Policy {

@@ -7,7 +7,6 @@
 mod load;
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 pub use load::{Loaded, faults, load};
@@ -17,7 +16,7 @@ use crate::decision::Resolved;
 use crate::deliver::Target;
 use crate::digest::Digest;
 use crate::engine::Module;
-use crate::facts::{Direction, TenantId};
+use crate::facts::{Facts, TenantId};
 use crate::lists::Lists;
 use crate::metrics::decisions::TenantSeries;
 use crate::name::Name;
@@ -93,22 +92,9 @@ impl Snapshot {
 }
 
 impl Tenant {
-    /// The policy that applies to this recipient; none means Default.
-    pub fn select(
-        &self,
-        direction: Direction,
-        sender: Option<&Mailbox>,
-        recipient: &Mailbox,
-        client: IpAddr,
-    ) -> Option<&Policy> {
-        let question = Question {
-            direction,
-            sender,
-            recipient,
-            client,
-            domains: &self.domains,
-            lists: &self.lists,
-        };
+    /// The policy that applies to these facts; none means Default.
+    pub fn select(&self, facts: &Facts) -> Option<&Policy> {
+        let question = Question::new(facts, &self.domains, &self.lists);
         select(&self.policies, &question)
     }
 

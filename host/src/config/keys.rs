@@ -192,6 +192,7 @@ pub(super) const POLICY: Schema = Schema {
         "direction",
         "from",
         "to",
+        "based_on",
         "sources",
         "enabled",
         "option",

@@ -11,7 +11,9 @@ use crate::address::Domain;
 use crate::decision::{Decision, Requirement, Requirements};
 use crate::facts::TlsVersion;
 use crate::name::Name;
-use crate::policy::{Choice, Consultation, Directions, MAX_NARRATIVE, OnFailure, Policy, Who};
+use crate::policy::{
+    BasedOn, Choice, Consultation, Directions, MAX_NARRATIVE, OnFailure, Policy, Who,
+};
 
 /// What policies refer to.
 pub(super) struct Surroundings<'a> {
@@ -41,6 +43,12 @@ const DIRECTIONS: [(&str, Directions); 3] = [
     ("inbound", Directions::Inbound),
     ("outbound", Directions::Outbound),
     ("both", Directions::Both),
+];
+
+const BASES: [(&str, BasedOn); 3] = [
+    ("envelope", BasedOn::Envelope),
+    ("header", BasedOn::Header),
+    ("both", BasedOn::Both),
 ];
 
 const TLS_VERSIONS: [(&str, TlsVersion); 2] =
@@ -81,6 +89,7 @@ fn policy(table: &Table<'_>, created: usize, around: &Surroundings<'_>) -> Optio
     let chosen = option(table, around);
     let from = who(table, "from", around);
     let to = who(table, "to", around);
+    let based_on = table.choice("based_on", &BASES, BasedOn::default());
     let contact = match table.get("contact") {
         Some(value) => contact(&value),
         None => around.contact.map(str::to_owned),
@@ -100,6 +109,7 @@ fn policy(table: &Table<'_>, created: usize, around: &Surroundings<'_>) -> Optio
             direction,
             from,
             to,
+            based_on,
             sources,
             enabled,
             on_failure,

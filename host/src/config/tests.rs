@@ -226,6 +226,10 @@ fn faults_of_a_tenant() {
              tenants/a.toml:5: policy[0].require.tls: \"1.1\" is none of \"1.2\", \"1.3\"; did you mean \"1.2\"?",
         ),
         (
+            "[[policy]]\nname = \"p\"\noption = \"default\"\nbased_on = \"headers\"",
+            "tenants/a.toml:5: policy[0].based_on: \"headers\" is none of \"envelope\", \"header\", \"both\"; did you mean \"header\"?",
+        ),
+        (
             "[[policy]]\nname = \"p\"\noption = \"default\"\n[[policy]]\nname = \"p\"\noption = \"default\"",
             "tenants/a.toml:6: policy[1].name: p names a policy already, at tenants/a.toml:2: policy[0]",
         ),

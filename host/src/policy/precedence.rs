@@ -6,7 +6,8 @@
 use std::cmp::Reverse;
 
 use super::Policy;
-use super::scope::{Extent, Matched};
+use super::matching::Matched;
+use super::scope::Extent;
 use crate::name::Name;
 
 /// How a policy that matches stands against others; the greatest goes first. The order
@@ -31,8 +32,8 @@ impl<'a> Precedence<'a> {
     /// The standing of a policy that matched in this way.
     pub(super) fn of(policy: &'a Policy, matched: &Matched) -> Self {
         Self {
-            from: policy.from.extent(),
-            to: policy.to.extent(),
+            from: matched.from,
+            to: matched.to,
             source: matched.source,
             created: policy.created,
             name: Reverse(&policy.name),

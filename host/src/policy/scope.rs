@@ -1,22 +1,22 @@
-//! Whether a policy is about one recipient of one message.
+//! Whose addresses a policy is about, and which way the mail goes.
 //!
 //! Domains are compared in their normal form. Local parts are compared without regard
 //! to ASCII case and to quoting: `CEO@` and `"ceo"@` reach the mailbox of `ceo@`, so
 //! neither may escape a policy written for it. Nothing here allocates.
 //!
-//! The null sender of a bounce is nobody's address: it matches `everyone`, and
-//! `external`, since the tenant's own people never send as nobody.
+//! The null sender of a bounce is nobody's address, and so is a header From without an
+//! address: it matches `everyone`, and `external`, since the tenant's own people never
+//! send as nobody.
 
 use std::cmp::Ordering;
 use std::fmt;
-use std::net::IpAddr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Policy, Question};
+use super::Question;
 use crate::address::{AddressError, Domain, MAX_DOMAIN, MAX_LOCAL_PART, Mailbox};
-use crate::facts::Direction;
+use crate::facts::{Direction, Stage};
 use crate::lists::{List, Lists};
 use crate::name::{Name, NameError};
 
@@ -37,6 +37,20 @@ pub enum Directions {
     /// From the tenant.
     Outbound,
     /// Either.
+    Both,
+}
+
+/// Which addresses count as the sender's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BasedOn {
+    /// The envelope sender: the return address.
+    #[default]
+    Envelope,
+    /// Those of the header From, which are there at the end of data.
+    Header,
+    /// Either: the envelope sender from RCPT TO on, and the header From at the end of
+    /// data.
     Both,
 }
 
@@ -96,34 +110,6 @@ pub(super) enum Extent {
     Address,
 }
 
-/// How a policy matched, as far as its precedence depends on the question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Matched {
-    /// Longest prefix among the policy's networks that hold the client.
-    pub(super) source: Option<u8>,
-}
-
-/// Whether and how a policy is about this question.
-pub(super) fn matched(policy: &Policy, question: &Question<'_>) -> Option<Matched> {
-    let applies = policy.enabled
-        && policy.direction.includes(question.direction)
-        && policy.from.includes(question.sender, question)
-        && policy.to.includes(Some(question.recipient), question);
-    if !applies {
-        return None;
-    }
-    if policy.sources.is_empty() {
-        return Some(Matched { source: None });
-    }
-    // A dual-stack socket shows IPv4 clients as ::ffff:192.0.2.1.
-    let client: IpAddr = question.client.to_canonical();
-    let prefixes = policy.sources.iter().filter(|net| net.contains(&client));
-    let longest = prefixes.map(ipnet::IpNet::prefix_len).max()?;
-    Some(Matched {
-        source: Some(longest),
-    })
-}
-
 impl Directions {
     /// Whether mail that goes this way is meant.
     pub fn includes(self, direction: Direction) -> bool {
@@ -136,7 +122,26 @@ impl Directions {
 }
 
 impl Who {
-    fn includes(&self, mailbox: Option<&Mailbox>, question: &Question<'_>) -> bool {
+    /// Whether one of the addresses that count as the sender's is meant. A header From
+    /// without an address counts as the null sender does.
+    pub(super) fn includes_sender(&self, based_on: BasedOn, question: &Question<'_>) -> bool {
+        let envelope = || self.includes(question.sender, question);
+        let header = || match (question.stage, question.header_from) {
+            (Stage::Recipient, _) => false,
+            (Stage::Content, []) => self.includes(None, question),
+            (Stage::Content, addresses) => addresses
+                .iter()
+                .any(|address| self.includes(Some(address), question)),
+        };
+        match based_on {
+            BasedOn::Envelope => envelope(),
+            BasedOn::Header => header(),
+            BasedOn::Both => envelope() || header(),
+        }
+    }
+
+    /// Whether this address is meant; none is nobody's.
+    pub(super) fn includes(&self, mailbox: Option<&Mailbox>, question: &Question<'_>) -> bool {
         let domain = mailbox.and_then(Mailbox::domain);
         let internal = || domain.is_some_and(|domain| question.domains.contains(domain));
         match self {

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::address::{Domain, Mailbox};
-use crate::facts::Direction;
+use crate::facts::{Direction, Stage};
 use crate::lists::{List, Lists};
 
 fn policy(name: &str, created: usize, from: &str, to: &str, sources: &[&str]) -> Policy {
@@ -16,6 +16,7 @@ fn policy(name: &str, created: usize, from: &str, to: &str, sources: &[&str]) ->
         direction: Directions::Inbound,
         from: from.parse().expect("a from"),
         to: to.parse().expect("a to"),
+        based_on: BasedOn::Envelope,
         sources: sources
             .iter()
             .map(|net| net.parse().expect("a network"))
@@ -58,15 +59,29 @@ impl House {
     ) -> Option<String> {
         let sender: Option<Mailbox> =
             (!sender.is_empty()).then(|| sender.parse().expect("a sender"));
-        let question = Question {
+        let client = client.parse().expect("a client");
+        self.ask(recipient, |question| {
+            let question = Question {
+                sender: sender.as_ref(),
+                client,
+                ..question
+            };
+            select(policies, &question).map(|policy| policy.name.to_string())
+        })
+    }
+
+    /// Asks about mail to this recipient, from nobody, unless the question is changed.
+    fn ask<T>(&self, recipient: &str, about: impl FnOnce(Question<'_>) -> T) -> T {
+        about(Question {
+            stage: Stage::Recipient,
             direction: Direction::Inbound,
-            sender: sender.as_ref(),
+            sender: None,
+            header_from: &[],
             recipient: &recipient.parse().expect("a recipient"),
-            client: client.parse().expect("a client"),
+            client: "192.0.2.1".parse().expect("an address"),
             domains: &self.domains,
             lists: &self.lists,
-        };
-        select(policies, &question).map(|policy| policy.name.to_string())
+        })
     }
 
     fn matches(&self, from: &str, sender: &str) -> bool {
@@ -242,6 +257,55 @@ fn what_is_off_or_goes_the_other_way_does_not_apply() {
     let mut both = policy("both", 0, "everyone", "everyone", &[]);
     both.direction = Directions::Both;
     assert_eq!(found(&[both]).as_deref(), Some("both"));
+}
+
+/// Which addresses count, by stage; the last is what a null or absent address matches.
+#[test]
+fn a_policy_is_about_the_addresses_that_it_is_based_on() {
+    let house = House::new();
+    let envelope: Mailbox = "a@acme.example".parse().expect("a mailbox");
+    let header = ["x@b.example", "y@listed.example"].map(|text| text.parse().expect("a mailbox"));
+    let (recipient, content) = ("a@acme.example", Stage::Content);
+    for (based_on, from, stage, header_from, matches) in [
+        (BasedOn::Envelope, "internal", content, &header[..], true),
+        (BasedOn::Envelope, "b.example", content, &header, false),
+        (BasedOn::Header, "b.example", content, &header, true),
+        (BasedOn::Header, "list:group", content, &header, true),
+        (BasedOn::Header, "internal", content, &header, false),
+        (BasedOn::Header, "everyone", content, &[], true),
+        (BasedOn::Header, "external", content, &[], true),
+        (BasedOn::Header, ".example", content, &[], false),
+        // Before the end of data there is no header, whatever is in the question.
+        (
+            BasedOn::Header,
+            "everyone",
+            Stage::Recipient,
+            &header,
+            false,
+        ),
+        (BasedOn::Both, "internal", Stage::Recipient, &header, true),
+        (BasedOn::Both, "b.example", Stage::Recipient, &header, false),
+        (BasedOn::Both, "b.example", content, &header, true),
+        (BasedOn::Both, "internal", content, &header, true),
+        (BasedOn::Both, "c.example", content, &header, false),
+        (BasedOn::Both, "external", content, &[], true),
+    ] {
+        let mut policy = policy("p", 0, from, "everyone", &[]);
+        policy.based_on = based_on;
+        let found = house.ask(recipient, |question| {
+            let question = Question {
+                stage,
+                sender: Some(&envelope),
+                header_from,
+                ..question
+            };
+            select(std::slice::from_ref(&policy), &question).is_some()
+        });
+        assert_eq!(
+            found, matches,
+            "{based_on:?} {from} at {stage:?} {header_from:?}"
+        );
+    }
 }
 
 #[test]

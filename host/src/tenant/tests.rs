@@ -115,14 +115,14 @@ async fn a_tenant_selects_by_its_own_domains_and_lists() {
     let snapshot = bench.load().await.expect("no fault");
     let recipient = mailbox("x@a.example");
     let tenant = snapshot.owner(&recipient).expect("an owner");
-    let client = "192.0.2.1".parse().expect("an address");
+    let mut facts = crate::facts::sample::clear(&recipient);
     for (sender, selected) in [
         ("y@a.example", Some("own")),
         ("y@p.example", Some("listed")),
         ("y@q.example", None),
     ] {
-        let sender = mailbox(sender);
-        let policy = tenant.select(Direction::Inbound, Some(&sender), &recipient, client);
+        facts.sender = Some(mailbox(sender));
+        let policy = tenant.select(&facts);
         assert_eq!(
             policy.map(|policy| policy.name.as_str()),
             selected,

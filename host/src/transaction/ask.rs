@@ -43,9 +43,7 @@ pub(super) async fn ask(tenant: &Tenant, facts: &Arc<Facts>, engine: &Engine) ->
             "the postmaster is exempt",
         );
     }
-    let client = facts.connection.client.ip();
-    let sender = facts.sender.as_ref();
-    let Some(policy) = tenant.select(facts.direction, sender, &facts.recipient, client) else {
+    let Some(policy) = tenant.select(facts) else {
         return Answered::constant(
             None,
             Decision::Default,

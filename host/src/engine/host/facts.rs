@@ -9,6 +9,7 @@ use super::super::bindings::handles::{Certificate, Message, Tls};
 use super::super::bindings::portcullis::policy::facts;
 use super::super::convert;
 use super::{Call, Told};
+use crate::address::Mailbox;
 use crate::facts::TrustState;
 
 fn endpoint(address: SocketAddr) -> facts::Endpoint {
@@ -114,7 +115,7 @@ impl facts::HostMessage for Call {
     }
 
     fn header_from(&mut self, _: Resource<Message>) -> Result<Vec<String>> {
-        self.tell(|facts| facts.header_from.clone())
+        self.tell(|facts| facts.header_from.iter().map(Mailbox::to_string).collect())
     }
 
     fn starttls_offered(&mut self, _: Resource<Message>) -> Result<bool> {
