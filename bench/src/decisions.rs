@@ -12,7 +12,7 @@ use portcullis::decision::Decision;
 use portcullis::engine::{Engine, EngineSettings, Module, Warm};
 use portcullis::facts::{Facts, TenantId};
 use portcullis::lists::{List, Lists};
-use portcullis::policy::{BasedOn, Choice, Directions, OnFailure, Policy, Question, Who, select};
+use portcullis::policy::{Choice, Exempt, Policy, Question, select};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -98,13 +98,14 @@ impl Bench {
     fn constant(&self, questions: usize) -> anyhow::Result<Cost> {
         let policies = constant_policies()?;
         let domains = ["acme.example".parse()?];
+        let exempt = Exempt::default();
         let mut took = Vec::with_capacity(questions);
         for _ in 0..questions {
             let began = Instant::now();
             let question = Question::new(&self.facts, &domains, &self.lists);
-            let found = std::hint::black_box(select(&policies, &question));
+            let found = std::hint::black_box(select(&policies, &exempt, &question));
             took.push(began.elapsed());
-            found.context("the policy applies")?;
+            found.in_force.context("the policy applies")?;
         }
         Ok(Cost::of(&mut took))
     }
@@ -180,20 +181,8 @@ fn tenant() -> anyhow::Result<TenantId> {
 
 /// One policy that says Opportunistic for everybody.
 fn constant_policies() -> anyhow::Result<Vec<Policy>> {
-    Ok(vec![Policy {
-        name: "all".parse()?,
-        narrative: String::new(),
-        option: Choice::Constant(Decision::Opportunistic),
-        direction: Directions::Inbound,
-        from: Who::Everyone,
-        to: Who::Everyone,
-        based_on: BasedOn::Envelope,
-        sources: Vec::new(),
-        enabled: true,
-        on_failure: OnFailure::Defer,
-        contact: None,
-        created: 0,
-    }])
+    let opportunistic = Choice::Constant(Decision::Opportunistic);
+    Ok(vec![Policy::new("all".parse()?, opportunistic)])
 }
 
 fn lists() -> Arc<Lists> {

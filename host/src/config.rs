@@ -50,7 +50,7 @@ use crate::listen::Proxies;
 use crate::lists::Lists;
 use crate::log::LogSettings;
 use crate::name::Name;
-use crate::policy::Policy;
+use crate::policy::{Exempt, Policy};
 use crate::reverse_name::ReverseNameSettings;
 use crate::tls::SelfSigned;
 
@@ -203,6 +203,8 @@ pub struct TenantConfig {
     pub contact: Option<String>,
     /// What Default means; none leaves it to the host.
     pub default: Option<Resolved>,
+    /// Recipients whom no policy is asked about.
+    pub exempt: Exempt,
     /// Where mail to its domains goes.
     pub inbound: TargetConfig,
     /// Whom it trusts.
@@ -373,5 +375,7 @@ mod docs_tests;
 mod example_tests;
 #[cfg(test)]
 mod hostile_tests;
+#[cfg(test)]
+mod policy_tests;
 #[cfg(test)]
 mod tests;

@@ -152,6 +152,7 @@ impl Engine {
             program,
             share,
             breaker: breaker::Breaker::default(),
+            monitor: breaker::Breaker::default(),
         }))
     }
 
@@ -170,6 +171,40 @@ impl Engine {
         let Some(_turn) = self.shares.turn(&module.share, waited).await else {
             return Ran::not_run(Failure::Unavailable { waited });
         };
+        self.run(module, &module.breaker, settings, facts, lists)
+            .await
+    }
+
+    /// Asks a module what it would decide. It is run only where an instance is free at
+    /// once, and has a quarantine of its own: what is merely monitored stands in nobody's
+    /// way, and its breakdowns are none of the policies in force.
+    pub async fn monitor(
+        &self,
+        module: &Module,
+        settings: &str,
+        facts: &Arc<Facts>,
+        lists: &Arc<Lists>,
+    ) -> Ran {
+        if let Some(remaining) = module.monitor.remaining(Instant::now()) {
+            return Ran::not_run(Failure::Quarantined { remaining });
+        }
+        let Some(_turn) = self.shares.turn_at_once(&module.share) else {
+            let waited = Duration::ZERO;
+            return Ran::not_run(Failure::Unavailable { waited });
+        };
+        self.run(module, &module.monitor, settings, facts, lists)
+            .await
+    }
+
+    /// Runs a module for which there is a turn.
+    async fn run(
+        &self,
+        module: &Module,
+        breaker: &breaker::Breaker,
+        settings: &str,
+        facts: &Arc<Facts>,
+        lists: &Arc<Lists>,
+    ) -> Ran {
         let question = Question {
             facts: Arc::clone(facts),
             lists: Arc::clone(lists),
@@ -177,7 +212,7 @@ impl Engine {
         let linked = &module.program.linked;
         let ran = linked.decide(settings, question, self.limits()).await;
         let broke_down = ran.result.as_ref().is_err_and(Failure::is_breakdown);
-        module.breaker.note(broke_down, Instant::now());
+        breaker.note(broke_down, Instant::now());
         ran
     }
 

@@ -32,9 +32,10 @@ pub use session::ListenerCounts;
 pub use session::SessionMeter;
 pub(crate) use words::Words;
 
+use crate::decision::Verdict;
 use crate::facts::{Tls, unix_seconds};
 use crate::listen::Limit;
-use crate::receipt::{Outcome, VerdictEvent};
+use crate::receipt::{Monitored, Outcome, VerdictEvent};
 
 /// Everything that a host counts itself.
 #[derive(Debug)]
@@ -240,6 +241,11 @@ impl Metrics {
         if let Some(failure) = &event.failure {
             self.policy_failures.count([decisions::failure(failure)]);
         }
+    }
+
+    /// A policy of this tenant would have decided so, where this was in force.
+    pub fn monitored(&self, tenant: &TenantSeries, monitored: &Monitored, in_force: &Verdict) {
+        tenant.count_monitored(monitored, in_force);
     }
 
     /// A recipient's message came to this end.

@@ -1,27 +1,31 @@
 //! A tenant's policies: which of them applies to one recipient.
 //!
-//! A policy is a *scope* (`scope`: from whom, to whom, from where) and an *option*
+//! A policy is a *scope* (`scope`: from whom, to whom; `validity`: when) and an *option*
 //! ([`Choice`]: a constant decision, or a module to ask). **One policy applies per
-//! recipient**: [`select`] takes the first in a total order (`precedence`). All of this
-//! is pure and allocates nothing: it runs for every recipient.
-//!
-//! Deliberately not here yet: dates, override, monitor mode and policies that hold in
-//! both directions of correspondence. Each is a field of [`Policy`] and a line in
-//! `matching` or [`Precedence`].
+//! recipient**: of those that match (`matching`) [`select`] takes the first in a total
+//! order (`precedence`), and [`explain`] shows why. All of this is pure, and selecting
+//! allocates nothing: it runs for every recipient.
 
+mod exempt;
+mod explain;
 mod matching;
 mod precedence;
 mod scope;
 mod select;
+mod validity;
 
 use std::sync::Arc;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-pub use precedence::Precedence;
-pub use scope::{BasedOn, Directions, Who, WhoError, is_group_key};
-pub use select::{Question, select};
+pub use exempt::{Exempt, Exemption};
+pub use explain::{Answer, Candidate, Explanation, Inquiry, Standing, explain};
+pub use matching::Mismatch;
+pub use precedence::{Precedence, Rank};
+pub use scope::{BasedOn, Directions, Extent, Who, WhoError, is_group_key};
+pub use select::{Question, Selected, select};
+pub use validity::{EmptyError, Moment, MomentError, Validity};
 
 use crate::decision::{Decision, Requirements, Resolved};
 use crate::digest::Digest;
@@ -48,10 +52,22 @@ pub struct Policy {
     /// Which addresses are those of senders.
     #[serde(skip_serializing_if = "is_default")]
     pub based_on: BasedOn,
+    /// It is as good as a second policy with `from` and `to` exchanged.
+    #[serde(skip_serializing_if = "is_default")]
+    pub bidirectional: bool,
     /// Networks of clients; empty is any.
     pub sources: Vec<IpNet>,
     /// One that is not enabled never applies.
     pub enabled: bool,
+    /// When it applies.
+    #[serde(flatten)]
+    pub valid: Validity,
+    /// It goes before every policy that does not override.
+    #[serde(rename = "override", skip_serializing_if = "is_default")]
+    pub overrides: bool,
+    /// Whether what it decides is done, or only recorded.
+    #[serde(skip_serializing_if = "is_default")]
+    pub mode: Mode,
     /// What it means when the module fails; the tenant's, where the policy has none.
     pub on_failure: OnFailure,
     /// A line for the reply that refuses; the tenant's, where the policy has none.
@@ -59,6 +75,17 @@ pub struct Policy {
     /// How many policies of the tenant are older: the place in its file.
     #[serde(skip)]
     pub created: usize,
+}
+
+/// What is done with what a policy decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// It counts.
+    #[default]
+    Enforce,
+    /// It is recorded beside what counts, and never acted on.
+    Monitor,
 }
 
 /// What a policy does once it applies.
@@ -125,6 +152,28 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 impl Policy {
+    /// A policy about all inbound mail, the oldest of its tenant.
+    pub fn new(name: Name, option: Choice) -> Self {
+        Self {
+            name,
+            narrative: String::new(),
+            option,
+            direction: Directions::default(),
+            from: Who::Everyone,
+            to: Who::Everyone,
+            based_on: BasedOn::default(),
+            bidirectional: false,
+            sources: Vec::new(),
+            enabled: true,
+            valid: Validity::PERPETUAL,
+            overrides: false,
+            mode: Mode::default(),
+            on_failure: OnFailure::default(),
+            contact: None,
+            created: 0,
+        }
+    }
+
     /// The revision for receipts: SHA-256 of the policy as JSON, everything but its
     /// place in the file.
     pub fn digest(&self) -> Digest {

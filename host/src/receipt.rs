@@ -75,6 +75,45 @@ pub struct VerdictEvent {
     /// How many lines beyond the limit it logged.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub log_dropped: u64,
+    /// What a policy in monitor mode would have decided, had it been in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitored: Option<Box<Monitored>>,
+}
+
+/// What a policy in monitor mode would have decided. Nothing was done with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Monitored {
+    /// The policy.
+    pub policy: PolicyUsed,
+    /// What it answered; Default where it gave no answer.
+    pub decision: Decision,
+    /// Why, in the policy's words or ours.
+    pub reason: String,
+    /// Why it gave no answer, if it gave none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<FailureRecord>,
+    /// The decision with Default resolved; none where failure means to defer.
+    pub resolved: Option<Resolved>,
+    /// What resolved Default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_of: Option<DefaultOf>,
+    /// Whether it would have accepted.
+    pub verdict: Verdict,
+    /// The refusal that the client would have been given; none where it would have been
+    /// the target's to answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply: Option<String>,
+    /// How long the decision took, in microseconds, after the one in force.
+    pub micros: u64,
+    /// Fuel that the module used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fuel: Option<u64>,
+    /// What the module logged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub log: Vec<LogLine>,
+    /// How many lines beyond the limit it logged.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub log_dropped: u64,
 }
 
 /// Which policy decided, and by which code.

@@ -20,7 +20,7 @@ use crate::facts::{Facts, TenantId};
 use crate::lists::Lists;
 use crate::metrics::decisions::TenantSeries;
 use crate::name::Name;
-use crate::policy::{Consultation, Policy, Question, select};
+use crate::policy::{Consultation, Exempt, Policy, Question, Selected, select};
 use crate::tls::TrustStore;
 
 /// All tenants at one moment.
@@ -42,6 +42,8 @@ pub struct Tenant {
     pub contact: Option<String>,
     /// What Default means; none leaves it to the host ([`Snapshot::default`]).
     pub default: Option<Resolved>,
+    /// Recipients whom its policies are not asked about.
+    pub exempt: Exempt,
     /// Where mail to its domains goes.
     pub target: Arc<Target>,
     /// Whom it trusts.
@@ -92,10 +94,10 @@ impl Snapshot {
 }
 
 impl Tenant {
-    /// The policy that applies to these facts; none means Default.
-    pub fn select(&self, facts: &Facts) -> Option<&Policy> {
+    /// Which of its policies applies to these facts.
+    pub fn select(&self, facts: &Facts) -> Selected<'_> {
         let question = Question::new(facts, &self.domains, &self.lists);
-        select(&self.policies, &question)
+        select(&self.policies, &self.exempt, &question)
     }
 
     /// The digest of a policy of this tenant.

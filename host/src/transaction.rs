@@ -6,6 +6,7 @@
 //! failure means is the tenant's choice, and to defer where none was made.
 
 mod ask;
+mod conclude;
 mod evidence;
 mod judgements;
 
@@ -14,8 +15,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use ask::ask;
-use evidence::Conclusion;
+use conclude::{Asked, conclude};
 use judgements::Judgements;
 use rustls_pki_types::CertificateDer;
 
@@ -113,19 +113,13 @@ impl Transaction {
             return Answer::Foreign(evidence::relaying(host, client, mail, recipient, now).await);
         };
         let facts = Arc::new(self.facts(&tenant, client, mail, recipient, now).await);
-        let started = Instant::now();
-        let answered = ask(&tenant, &facts, &host.engine).await;
-        let conclusion = Conclusion {
+        let asked = Asked {
             tenant: &tenant,
             host_default: self.snapshot.default(),
-            facts,
-            answered,
+            facts: &facts,
             offer,
-            started,
         };
-        let (event, judged, contact) = conclusion.draw(&host.hostname);
-        let took = started.elapsed();
-        host.metrics.decided(&tenant.series, &event, took);
+        let (event, judged, contact) = conclude(host, asked).await;
         match judged {
             Ok(permit) => {
                 self.unanswered = Some(Box::new(event));

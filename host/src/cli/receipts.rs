@@ -11,8 +11,8 @@ use serde_json::json;
 use crate::config::{Config, Examined};
 use crate::decision::{Resolved, Verdict};
 use crate::facts::{Origin, ReceiptId};
-use crate::receipt::VerdictEvent;
 use crate::receipt::read::{Filter, Receipt, read};
+use crate::receipt::{Monitored, VerdictEvent};
 use crate::unicode;
 
 /// Which receipts, and how to show them.
@@ -134,7 +134,7 @@ fn as_line(receipt: &Receipt) -> String {
                 .as_ref()
                 .map(|o| format!("{:?}", o.outcome).to_lowercase());
             format!(
-                "{} {} {} {} -> {} [{}] {} ({}){}: {}",
+                "{} {} {} {} -> {} [{}] {} ({}{}){}: {}",
                 v.time,
                 v.id,
                 v.facts.tenant,
@@ -145,6 +145,10 @@ fn as_line(receipt: &Receipt) -> String {
                 v.policy
                     .as_ref()
                     .map_or("no policy", |policy| policy.name.as_str()),
+                v.monitored
+                    .as_ref()
+                    .map(|m| format!("; {} monitored: {}", m.policy.name, would(m)))
+                    .unwrap_or_default(),
                 outcome.map(|o| format!(" {o}")).unwrap_or_default(),
                 v.reply,
             )
@@ -177,13 +181,22 @@ pub(super) fn connection(verdict: &VerdictEvent) -> String {
 }
 
 /// What was decided, in a word, and whether it accepted.
-pub(super) fn decision(verdict: &VerdictEvent) -> String {
-    let decision = match &verdict.resolved {
+pub(super) fn decision(event: &VerdictEvent) -> String {
+    in_words(event.resolved.as_ref(), &event.verdict)
+}
+
+/// The same of a policy that was only monitored.
+pub(super) fn would(monitored: &Monitored) -> String {
+    in_words(monitored.resolved.as_ref(), &monitored.verdict)
+}
+
+fn in_words(resolved: Option<&Resolved>, verdict: &Verdict) -> String {
+    let decision = match resolved {
         Some(Resolved::Opportunistic) => "opportunistic",
         Some(Resolved::Enforced(_)) => "enforced",
         None => "failed",
     };
-    let accepted = if verdict.verdict == Verdict::Accepted {
+    let accepted = if *verdict == Verdict::Accepted {
         "accepted"
     } else {
         "refused"

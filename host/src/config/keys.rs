@@ -146,7 +146,7 @@ pub(super) const PROCESS: Schema = Schema {
 pub(super) const TENANT: Schema = Schema {
     name: "tenants/ID.toml",
     keys: &[
-        "domains", "contact", "defaults", "targets", "trust", "lists", "module", "policy",
+        "domains", "contact", "defaults", "exempt", "targets", "trust", "lists", "module", "policy",
     ],
 };
 pub(super) const TARGETS: Schema = Schema {
@@ -172,6 +172,10 @@ pub(super) const TENANT_DEFAULTS: Schema = Schema {
     name: "[defaults] of a tenant",
     keys: &["decision", "on_failure"],
 };
+pub(super) const EXEMPT: Schema = Schema {
+    name: "[exempt]",
+    keys: &["postmaster", "tls_reports"],
+};
 pub(super) const TRUST: Schema = Schema {
     name: "[trust]",
     keys: &["anchors", "crls", "pins", "self_signed", "public_roots"],
@@ -193,8 +197,13 @@ pub(super) const POLICY: Schema = Schema {
         "from",
         "to",
         "based_on",
+        "bidirectional",
         "sources",
         "enabled",
+        "valid_from",
+        "valid_until",
+        "override",
+        "mode",
         "option",
         "require",
         "module",
@@ -289,7 +298,7 @@ pub(super) const KEEP_DAYS: Number = number("keep_days", 90, 1, 3650);
 
 /// All tables, in the order of the documentation.
 #[cfg(test)]
-pub(super) const SCHEMAS: [&Schema; 22] = [
+pub(super) const SCHEMAS: [&Schema; 23] = [
     &HOST,
     &LISTENER,
     &TLS,
@@ -305,6 +314,7 @@ pub(super) const SCHEMAS: [&Schema; 22] = [
     &PROCESS,
     &TENANT,
     &TENANT_DEFAULTS,
+    &EXEMPT,
     &TARGETS,
     &INBOUND,
     &TRUST,

@@ -12,7 +12,8 @@ use crate::decision::{Decision, Requirement, Requirements};
 use crate::facts::TlsVersion;
 use crate::name::Name;
 use crate::policy::{
-    BasedOn, Choice, Consultation, Directions, MAX_NARRATIVE, OnFailure, Policy, Who,
+    BasedOn, Choice, Consultation, Directions, MAX_NARRATIVE, Mode, OnFailure, Policy, Validity,
+    Who,
 };
 
 /// What policies refer to.
@@ -50,6 +51,8 @@ const BASES: [(&str, BasedOn); 3] = [
     ("header", BasedOn::Header),
     ("both", BasedOn::Both),
 ];
+
+const MODES: [(&str, Mode); 2] = [("enforce", Mode::Enforce), ("monitor", Mode::Monitor)];
 
 const TLS_VERSIONS: [(&str, TlsVersion); 2] =
     [("1.2", TlsVersion::TLS12), ("1.3", TlsVersion::TLS13)];
@@ -99,6 +102,10 @@ fn policy(table: &Table<'_>, created: usize, around: &Surroundings<'_>) -> Optio
     let on_failure = table.choice("on_failure", &ON_FAILURE, around.on_failure);
     let direction = table.choice("direction", &DIRECTIONS, Directions::default());
     let enabled = table.boolean("enabled", true);
+    let valid = validity(table);
+    let mode = table.choice("mode", &MODES, Mode::default());
+    let overrides = table.boolean("override", false);
+    let bidirectional = table.boolean("bidirectional", false);
     let (option, settings) = chosen?;
     Some(PolicyConfig {
         at: table.at(),
@@ -110,8 +117,12 @@ fn policy(table: &Table<'_>, created: usize, around: &Surroundings<'_>) -> Optio
             from,
             to,
             based_on,
+            bidirectional,
             sources,
             enabled,
+            valid,
+            overrides,
+            mode,
             on_failure,
             contact,
             created,
@@ -132,6 +143,16 @@ fn narrative(table: &Table<'_>) -> String {
         ));
     }
     text.to_owned()
+}
+
+/// Perpetual where the dates have faults.
+fn validity(table: &Table<'_>) -> Validity {
+    let moment = |key| table.get(key).and_then(|value| value.moment());
+    let range = Validity::new(moment("valid_from"), moment("valid_until"));
+    range.unwrap_or_else(|error| {
+        table.report("valid_until", error);
+        Validity::PERPETUAL
+    })
 }
 
 fn who(table: &Table<'_>, key: &str, around: &Surroundings<'_>) -> Who {

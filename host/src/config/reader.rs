@@ -15,6 +15,7 @@ use super::document::{Document, Faults};
 use super::fault::{Located, Position};
 use super::keys::{Number, Schema};
 use super::similar::hint;
+use crate::policy::Moment;
 
 /// Longest part of a value that is repeated in a message.
 const SHOWN: usize = 60;
@@ -240,7 +241,11 @@ impl<'a> Value<'a> {
     }
 
     pub(super) fn parsed<T: FromStr<Err: Display>>(&self) -> Option<T> {
-        match self.text()?.parse() {
+        self.reported(self.text()?.parse())
+    }
+
+    fn reported<T>(&self, result: Result<T, impl Display>) -> Option<T> {
+        match result {
             Ok(parsed) => Some(parsed),
             Err(error) => {
                 self.fault(error);
@@ -278,6 +283,15 @@ impl<'a> Value<'a> {
             ));
         }
         found
+    }
+
+    /// A time with its offset from UTC, of TOML's own kind or as text.
+    pub(super) fn moment(&self) -> Option<Moment> {
+        let Some(time) = self.node.as_datetime() else {
+            let text = self.expected(self.node.as_str(), "a time, such as 2026-12-31T18:00:00Z");
+            return self.reported(text?.parse());
+        };
+        self.reported(time.to_string().parse())
     }
 
     /// A file that can be read, relative to the file that names it.

@@ -11,12 +11,12 @@ use super::list_table::{self, ListTable};
 use super::policy_table::{self, Surroundings};
 use super::reader::{Table, Value, shown};
 use super::{ModuleConfig, TargetConfig, TenantConfig, TrustConfig, keys, target_table};
-use crate::address::Domain;
+use crate::address::{Domain, Mailbox};
 use crate::decision::{Requirements, Resolved};
 use crate::digest::Fingerprint;
 use crate::facts::TenantId;
 use crate::name::Name;
-use crate::policy::OnFailure;
+use crate::policy::{Exempt, OnFailure};
 use crate::tls::SelfSigned;
 
 /// Longest contact line in characters: a reply line has 512 octets (RFC 5321, section
@@ -149,6 +149,7 @@ fn tenant(
         trust: trust(table),
         lists: lists.into_iter().filter_map(ListTable::into_list).collect(),
         id: id?,
+        exempt: exempt(table, &domains),
         domains,
         contact,
         inbound: inbound.unwrap_or_default(),
@@ -188,6 +189,30 @@ fn default(table: &Table<'_>) -> Option<Resolved> {
     } else {
         Resolved::Opportunistic
     })
+}
+
+/// Recipients whom no policy is asked about.
+fn exempt(table: &Table<'_>, domains: &[Domain]) -> Exempt {
+    let section = table.section("exempt", &keys::EXEMPT);
+    let addresses = section.elements("tls_reports");
+    Exempt {
+        postmaster: section.boolean("postmaster", true),
+        tls_reports: addresses
+            .iter()
+            .filter_map(|value| own_address(value, domains))
+            .collect(),
+    }
+}
+
+fn own_address(value: &Value<'_>, domains: &[Domain]) -> Option<Mailbox> {
+    let address: Mailbox = value.parsed()?;
+    let domain = address.domain();
+    if !domain.is_some_and(|domain| domains.contains(domain)) {
+        value.unresolved(format_args!(
+            "{address} is in none of the tenant's domains: name an address at which it receives mail here"
+        ));
+    }
+    Some(address)
 }
 
 /// A line that goes into SMTP replies: nothing in it may end the line.

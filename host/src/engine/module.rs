@@ -24,6 +24,8 @@ pub struct Module {
     pub(super) program: Arc<Program>,
     pub(super) share: Arc<Share>,
     pub(super) breaker: Breaker,
+    /// Of the runs whose decision is only recorded.
+    pub(super) monitor: Breaker,
 }
 
 /// What a module says of itself.

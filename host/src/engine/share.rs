@@ -87,7 +87,8 @@ impl Shares {
         timeout(wait, both).await.ok().flatten()
     }
 
-    fn turn_at_once<'a>(&'a self, share: &'a Share) -> Option<Turn<'a>> {
+    /// A turn that is free just now.
+    pub(super) fn turn_at_once<'a>(&'a self, share: &'a Share) -> Option<Turn<'a>> {
         let own = share.running.try_acquire().ok()?;
         let all = self.all.try_acquire().ok()?;
         Some(Turn {

@@ -5,5 +5,6 @@ mod admission;
 mod caching;
 mod guest;
 mod kept;
+mod monitored;
 mod running;
 mod slow;

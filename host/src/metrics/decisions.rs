@@ -6,13 +6,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use super::lock;
 use crate::decision::{Decision, Refusal, Verdict};
 use crate::facts::TenantId;
 use crate::name::Name;
-use crate::receipt::{FailureRecord, VerdictEvent};
+use crate::receipt::{FailureRecord, Monitored, VerdictEvent};
 
 /// Policies that are counted each for itself, of all tenants together. Each has some
 /// three to five series, and collectors manage tens of thousands of a host.
@@ -78,13 +78,25 @@ pub struct TenantSeries {
 
 /// The counts of one policy.
 #[derive(Debug, Default)]
-pub(super) struct PolicySeries([[AtomicU64; CAUSES.len()]; DECISIONS.len()]);
+pub(super) struct PolicySeries {
+    decided: Counts,
+    /// What it would have decided, by what the verdict in force was: accepted, then
+    /// refused. Most policies are never monitored.
+    monitored: OnceLock<Box<[Counts; VERDICTS.len()]>>,
+}
+
+/// By decision and cause.
+type Counts = [[AtomicU64; CAUSES.len()]; DECISIONS.len()];
+
+const VERDICTS: [&str; 2] = ["accepted", "refused"];
 
 /// One count with its labels.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Sample {
     pub(super) tenant: String,
     pub(super) policy: String,
+    /// The verdict in force, where this one was only monitored.
+    pub(super) in_force: Option<&'static str>,
     pub(super) decision: &'static str,
     pub(super) verdict: &'static str,
     pub(super) cause: &'static str,
@@ -141,33 +153,75 @@ impl TenantSeries {
         let series = policy
             .and_then(|policy| self.policies.get(policy.name.as_str()))
             .unwrap_or(&self.none);
-        series.0[decision(event)][cause(&event.verdict)].fetch_add(1, Relaxed);
+        count(
+            &series.decided,
+            &event.failure,
+            &event.decision,
+            &event.verdict,
+        );
+    }
+
+    pub(super) fn count_monitored(&self, monitored: &Monitored, in_force: &Verdict) {
+        let name = monitored.policy.name.as_str();
+        let Some(series) = self.policies.get(name) else {
+            return;
+        };
+        let counts = &series.monitored.get_or_init(Box::default)[verdict(in_force)];
+        let Monitored {
+            failure,
+            decision,
+            verdict,
+            ..
+        } = monitored;
+        count(counts, failure, decision, verdict);
     }
 }
 
 impl PolicySeries {
     fn collect(&self, tenant: &str, policy: &str, samples: &mut Vec<Sample>) {
-        for (decision, causes) in DECISIONS.iter().zip(&self.0) {
-            for (index, (cause, count)) in CAUSES.iter().zip(causes).enumerate() {
-                let count = count.load(Relaxed);
-                if count > 0 {
-                    samples.push(Sample {
-                        tenant: tenant.to_owned(),
-                        policy: policy.to_owned(),
-                        decision,
-                        verdict: if index == 0 { "accepted" } else { "refused" },
-                        cause,
-                        count,
-                    });
-                }
+        let decided = std::iter::once((None, &self.decided));
+        let monitored = self.monitored.get().into_iter();
+        let monitored = monitored.flat_map(|counts| VERDICTS.into_iter().map(Some).zip(&**counts));
+        for (in_force, counts) in decided.chain(monitored) {
+            for (decision, verdict, cause, count) in not_zero(counts) {
+                samples.push(Sample {
+                    tenant: tenant.to_owned(),
+                    policy: policy.to_owned(),
+                    in_force,
+                    decision,
+                    verdict,
+                    cause,
+                    count,
+                });
             }
         }
     }
 }
 
+fn not_zero(
+    counts: &Counts,
+) -> impl Iterator<Item = (&'static str, &'static str, &'static str, u64)> {
+    DECISIONS.iter().zip(counts).flat_map(|(decision, causes)| {
+        let causes = CAUSES.iter().zip(causes).enumerate();
+        causes.filter_map(|(index, (cause, count))| {
+            let count = count.load(Relaxed);
+            (count > 0).then_some((*decision, VERDICTS[usize::from(index > 0)], *cause, count))
+        })
+    })
+}
+
+fn count(counts: &Counts, failure: &Option<FailureRecord>, answer: &Decision, verdict: &Verdict) {
+    counts[decision(failure.as_ref(), answer)][cause(verdict)].fetch_add(1, Relaxed);
+}
+
+/// The index in [`VERDICTS`].
+fn verdict(verdict: &Verdict) -> usize {
+    usize::from(*verdict != Verdict::Accepted)
+}
+
 /// The index in [`DECISIONS`].
-fn decision(event: &VerdictEvent) -> usize {
-    match (&event.failure, &event.decision) {
+fn decision(failure: Option<&FailureRecord>, decision: &Decision) -> usize {
+    match (failure, decision) {
         (Some(_), _) => 3,
         (None, Decision::Default) => 0,
         (None, Decision::Opportunistic) => 1,

@@ -10,6 +10,7 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
+use super::decisions::Sample;
 use super::session::{ENDS, ListenerCounts};
 use super::words::Words;
 use super::{Histogram, Metrics, lock};
@@ -173,16 +174,8 @@ impl Exposition {
     }
 
     fn decisions(&self, page: &mut Page<'_>) -> fmt::Result {
-        let keys = ["tenant", "policy", "decision", "verdict", "cause"];
         let samples = self.metrics.decisions.samples();
-        page.counters(
-            "decisions",
-            "Recipients that were decided.",
-            samples.iter().map(|s| {
-                let values = [&*s.tenant, &*s.policy, s.decision, s.verdict, s.cause];
-                (labels(keys, values), s.count)
-            }),
-        )?;
+        self.decided(&samples, page)?;
         page.counters(
             "policy_failures",
             "Policies that gave no answer.",
@@ -200,6 +193,30 @@ impl Exposition {
             "decision_fuel",
             "Units of fuel that modules used for a decision.",
             [(Vec::new(), &self.metrics.fuel)],
+        )
+    }
+
+    /// What was decided, and what policies in monitor mode would have.
+    fn decided(&self, samples: &[Sample], page: &mut Page<'_>) -> fmt::Result {
+        let keys = ["tenant", "policy", "decision", "verdict", "cause"];
+        let values = |s: &Sample| {
+            let values = [&*s.tenant, &*s.policy, s.decision, s.verdict, s.cause];
+            labels(keys, values)
+        };
+        let in_force = samples.iter().filter(|s| s.in_force.is_none());
+        page.counters(
+            "decisions",
+            "Recipients that were decided.",
+            in_force.map(|s| (values(s), s.count)),
+        )?;
+        let monitored = samples.iter().filter_map(|s| {
+            let in_force = labels(["in_force"], [s.in_force?]);
+            Some(([values(s), in_force].concat(), s.count))
+        });
+        page.counters(
+            "monitored_decisions",
+            "Recipients that a policy in monitor mode would have decided.",
+            monitored,
         )
     }
 

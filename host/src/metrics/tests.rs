@@ -8,7 +8,7 @@ use crate::engine::Usage;
 use crate::facts::{TenantId, sample};
 use crate::name::Name;
 use crate::receipt::journal::State;
-use crate::receipt::{FailureRecord, PolicyUsed};
+use crate::receipt::{FailureRecord, Monitored, PolicyUsed};
 
 fn tenant(id: &str) -> TenantId {
     id.parse().expect("a tenant id")
@@ -45,7 +45,56 @@ fn event(policy: Option<&str>, decision: Decision, verdict: Verdict) -> VerdictE
         fuel: None,
         log: Vec::new(),
         log_dropped: 0,
+        monitored: None,
     }
+}
+
+/// What this policy would have refused.
+fn monitored(policy: &str) -> Monitored {
+    let refused = Verdict::Refused(Refusal::Plaintext);
+    let enforced = Decision::Enforced(Default::default());
+    let event = event(Some(policy), enforced, refused);
+    Monitored {
+        policy: event.policy.expect("the event names it"),
+        decision: event.decision,
+        reason: String::new(),
+        failure: None,
+        resolved: None,
+        default_of: None,
+        verdict: event.verdict,
+        reply: None,
+        micros: 0,
+        fuel: Some(7),
+        log: Vec::new(),
+        log_dropped: 0,
+    }
+}
+
+/// What a policy would have decided is in a count of its own, by what was done in fact.
+#[test]
+fn monitored_decisions_are_counted_apart() {
+    let metrics = Arc::new(Metrics::default());
+    let series = metrics
+        .decisions
+        .tenant(&tenant("acme"), [name("board")].iter());
+    let monitored = monitored("board");
+    metrics.monitored(&series, &monitored, &Verdict::Accepted);
+    metrics.monitored(&series, &monitored, &Verdict::Accepted);
+    metrics.monitored(
+        &series,
+        &monitored,
+        &Verdict::Refused(Refusal::PolicyFailed),
+    );
+    let page = page(&metrics);
+    let labels =
+        r#"tenant="acme",policy="board",decision="enforced",verdict="refused",cause="plaintext""#;
+    for (in_force, expected) in [("accepted", "2"), ("refused", "1")] {
+        let sample =
+            format!("portcullis_monitored_decisions_total{{{labels},in_force=\"{in_force}\"}}");
+        assert_eq!(line(&page, &sample), Some(expected), "{sample}\nin\n{page}");
+    }
+    assert!(!page.contains("portcullis_decisions_total{"), "{page}");
+    assert_eq!(line(&page, "portcullis_decision_fuel_count"), Some("0"));
 }
 
 fn page(metrics: &Arc<Metrics>) -> String {
@@ -246,9 +295,12 @@ fn sessions_begin_and_end() {
 #[test]
 fn every_metric_is_documented_and_every_documented_metric_exists() {
     let metrics = Arc::new(Metrics::default());
-    let series = metrics.decisions.tenant(&tenant("acme"), [].iter());
+    let series = metrics
+        .decisions
+        .tenant(&tenant("acme"), [name("board")].iter());
     let accepted = event(None, Decision::Default, Verdict::Accepted);
     metrics.decided(&series, &accepted, Duration::ZERO);
+    metrics.monitored(&series, &monitored("board"), &Verdict::Accepted);
     metrics.handshake(&sample::tls());
     metrics.handshake_failed("timed out");
     metrics.limit_hit("sessions");

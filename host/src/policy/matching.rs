@@ -1,30 +1,58 @@
 //! Whether a policy is about one recipient of one message: in which way, or the first
 //! reason why not. Nothing here allocates.
+//!
+//! **A bidirectional policy matches as two policies would**, one as it is written and
+//! one with from and to exchanged. Where both ways match, the one that goes before the
+//! other counts.
 
+use std::fmt;
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use super::scope::Extent;
-use super::{BasedOn, Policy, Question};
+use super::{BasedOn, Directions, Moment, Policy, Question, Who};
 use crate::facts::Stage;
 
 /// How a policy matched, as far as its precedence depends on the question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Matched {
-    /// Of what took the sender in.
-    pub(super) from: Extent,
-    /// Of what took the recipient in.
-    pub(super) to: Extent,
+    /// From whom to whom.
+    pub(super) way: Way,
     /// Longest prefix among the policy's networks that hold the client.
     pub(super) source: Option<u8>,
 }
 
-/// The first reason why a policy does not match.
+/// What took sender and recipient in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mismatch {
+pub(super) struct Way {
+    pub(super) from: Extent,
+    pub(super) to: Extent,
+    /// The policy is bidirectional, and this is its other direction.
+    pub(super) exchanged: bool,
+}
+
+/// The first reason why a policy does not match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "kebab-case")]
+pub enum Mismatch {
     /// It is switched off.
     Disabled,
+    /// Its time has not come.
+    NotYetValid {
+        /// When it will.
+        from: Moment,
+    },
+    /// Its time is over.
+    Expired {
+        /// Since when.
+        until: Moment,
+    },
     /// It is about mail that goes the other way.
-    Direction,
+    Direction {
+        /// Which way.
+        only: Directions,
+    },
     /// It is based on the header From, which is not there before the end of data.
     Stage,
     /// It is not about this sender.
@@ -40,22 +68,64 @@ pub(super) fn matched(policy: &Policy, question: &Question<'_>) -> Result<Matche
     if !policy.enabled {
         return Err(Mismatch::Disabled);
     }
+    check_time(policy, question)?;
     if !policy.direction.includes(question.direction) {
-        return Err(Mismatch::Direction);
+        let only = policy.direction;
+        return Err(Mismatch::Direction { only });
     }
     if policy.based_on == BasedOn::Header && question.stage == Stage::Recipient {
         return Err(Mismatch::Stage);
     }
-    if !policy.from.includes_sender(policy.based_on, question) {
+    Ok(Matched {
+        way: way(policy, question)?,
+        source: source(policy, question)?,
+    })
+}
+
+fn check_time(policy: &Policy, question: &Question<'_>) -> Result<(), Mismatch> {
+    let now = Moment::new(question.now);
+    match (policy.valid.from(), policy.valid.until()) {
+        (Some(from), _) if now < from => Err(Mismatch::NotYetValid { from }),
+        (_, Some(until)) if now >= until => Err(Mismatch::Expired { until }),
+        _ => Ok(()),
+    }
+}
+
+/// The better of the ways that match. Where none does, the reason is that of the policy
+/// as it is written.
+fn way(policy: &Policy, question: &Question<'_>) -> Result<Way, Mismatch> {
+    let written = one_way(&policy.from, &policy.to, false, policy, question);
+    if !policy.bidirectional {
+        return written;
+    }
+    let exchanged = one_way(&policy.to, &policy.from, true, policy, question);
+    match (written, exchanged) {
+        // Of equals the second, which is as it is written.
+        (Ok(written), Ok(exchanged)) => {
+            let rank = |way: &Way| (way.from, way.to);
+            Ok(std::cmp::max_by_key(exchanged, written, rank))
+        }
+        (written, exchanged) => written.or_else(|reason| exchanged.map_err(|_| reason)),
+    }
+}
+
+fn one_way(
+    from: &Who,
+    to: &Who,
+    exchanged: bool,
+    policy: &Policy,
+    question: &Question<'_>,
+) -> Result<Way, Mismatch> {
+    if !from.includes_sender(policy.based_on, question) {
         return Err(Mismatch::From);
     }
-    if !policy.to.includes(Some(question.recipient), question) {
+    if !to.includes(Some(question.recipient), question) {
         return Err(Mismatch::To);
     }
-    Ok(Matched {
-        from: policy.from.extent(),
-        to: policy.to.extent(),
-        source: source(policy, question)?,
+    Ok(Way {
+        from: from.extent(),
+        to: to.extent(),
+        exchanged,
     })
 }
 
@@ -68,4 +138,19 @@ fn source(policy: &Policy, question: &Question<'_>) -> Result<Option<u8>, Mismat
     let prefixes = policy.sources.iter().filter(|net| net.contains(&client));
     let longest = prefixes.map(ipnet::IpNet::prefix_len).max();
     longest.map(Some).ok_or(Mismatch::Source)
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Disabled => f.write_str("it is switched off"),
+            Self::NotYetValid { from } => write!(f, "it is not valid before {from}"),
+            Self::Expired { until } => write!(f, "it expired at {until}"),
+            Self::Direction { only } => write!(f, "it is only about {} mail", only.as_str()),
+            Self::Stage => f.write_str("the header From is there at the end of data only"),
+            Self::From => f.write_str("it is not about this sender"),
+            Self::To => f.write_str("it is not about this recipient"),
+            Self::Source => f.write_str("the client is not in its sources"),
+        }
+    }
 }

@@ -99,18 +99,32 @@ pub enum WhoError {
 }
 
 /// How much of the world a [`Who`] takes in; the narrower is the greater.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Extent {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Extent {
+    /// Everyone.
     Everyone,
     /// Internal or external: never both match one address.
     Side,
-    /// By length: of two domains that match one address the longer is the narrower.
+    /// By length in octets: of two domains that match one address the longer is the
+    /// narrower.
     Domain(usize),
+    /// A list, however long.
     List,
+    /// One address.
     Address,
 }
 
 impl Directions {
+    /// The word in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Inbound => "inbound",
+            Self::Outbound => "outbound",
+            Self::Both => "both",
+        }
+    }
+
     /// Whether mail that goes this way is meant.
     pub fn includes(self, direction: Direction) -> bool {
         match self {
@@ -168,7 +182,7 @@ impl Who {
 }
 
 /// Whether two mailboxes are one, whatever their case and quoting.
-fn is_same(a: &Mailbox, b: &Mailbox) -> bool {
+pub(super) fn is_same(a: &Mailbox, b: &Mailbox) -> bool {
     match (a.domain(), b.domain()) {
         (Some(one), Some(other)) => one == other && folded(a).cmp(folded(b)) == Ordering::Equal,
         _ => a == b,

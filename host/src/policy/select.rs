@@ -1,10 +1,14 @@
-//! Which policy applies to one recipient.
+//! Which policy applies to one recipient, and which one would if it were in force.
+//!
+//! **A policy in monitor mode changes nothing**: the policy in force is selected among
+//! the others, as if it were not there.
 
 use std::net::IpAddr;
 
-use super::Policy;
+use super::exempt::{Exempt, Exemption};
 use super::matching::matched;
 use super::precedence::Precedence;
+use super::{Mode, Policy};
 use crate::address::{Domain, Mailbox};
 use crate::facts::{Direction, Facts, Stage};
 use crate::lists::Lists;
@@ -12,6 +16,8 @@ use crate::lists::Lists;
 /// What a policy is selected for: one recipient of one message.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
+    /// The time, in seconds since 1970.
+    pub now: u64,
     /// RCPT TO, where the header From is not there yet, or the end of data, where all
     /// policies are candidates.
     pub stage: Stage,
@@ -31,10 +37,23 @@ pub struct Question<'a> {
     pub lists: &'a Lists,
 }
 
+/// What applies to one recipient.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Selected<'a> {
+    /// Why no policy is asked, if none is to be.
+    pub exempt: Option<Exemption>,
+    /// The first policy of those that enforce; none means Default.
+    pub in_force: Option<&'a Policy>,
+    /// The first policy of all, where that one is only monitored: it would apply if it
+    /// were in force.
+    pub monitored: Option<&'a Policy>,
+}
+
 impl<'a> Question<'a> {
     /// What these facts ask of a tenant with these domains and lists.
     pub fn new(facts: &'a Facts, domains: &'a [Domain], lists: &'a Lists) -> Self {
         Self {
+            now: facts.now,
             stage: facts.stage,
             direction: facts.direction,
             sender: facts.sender.as_ref(),
@@ -47,14 +66,43 @@ impl<'a> Question<'a> {
     }
 }
 
-/// The policy that applies, the first of those that match; none means Default.
-pub fn select<'a>(policies: &'a [Policy], question: &Question<'_>) -> Option<&'a Policy> {
+/// What applies, of these policies of a tenant and whom it exempts from them.
+pub fn select<'a>(
+    policies: &'a [Policy],
+    exempt: &Exempt,
+    question: &Question<'_>,
+) -> Selected<'a> {
+    let exemption = exempt.of(question.recipient, question.domains);
+    if exemption.is_some() {
+        return Selected {
+            exempt: exemption,
+            ..Selected::default()
+        };
+    }
+    let in_force = first(policies, Mode::Enforce, question);
+    let monitored = first(policies, Mode::Monitor, question).filter(|(precedence, _)| {
+        let before = in_force.as_ref().map(|(in_force, _)| in_force);
+        before.is_none_or(|in_force| precedence > in_force)
+    });
+    Selected {
+        exempt: None,
+        in_force: in_force.map(|(_, policy)| policy),
+        monitored: monitored.map(|(_, policy)| policy),
+    }
+}
+
+/// The first of this mode.
+fn first<'a>(
+    policies: &'a [Policy],
+    mode: Mode,
+    question: &Question<'_>,
+) -> Option<(Precedence<'a>, &'a Policy)> {
     policies
         .iter()
+        .filter(|policy| policy.mode == mode)
         .filter_map(|policy| {
             let matched = matched(policy, question).ok()?;
             Some((Precedence::of(policy, &matched), policy))
         })
         .max_by(|(a, _), (b, _)| a.cmp(b))
-        .map(|(_, policy)| policy)
 }

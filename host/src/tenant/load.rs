@@ -152,6 +152,7 @@ impl Loader<'_> {
             domains: config.domains.clone(),
             contact: config.contact.clone(),
             default: config.default.clone(),
+            exempt: config.exempt.clone(),
             target: target?,
             trust: Arc::new(trust?),
             lists: Arc::new(config.lists.clone()),

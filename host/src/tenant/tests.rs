@@ -122,7 +122,7 @@ async fn a_tenant_selects_by_its_own_domains_and_lists() {
         ("y@q.example", None),
     ] {
         facts.sender = Some(mailbox(sender));
-        let policy = tenant.select(&facts);
+        let policy = tenant.select(&facts).in_force;
         assert_eq!(
             policy.map(|policy| policy.name.as_str()),
             selected,

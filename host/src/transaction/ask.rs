@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::decision::Decision;
 use crate::engine::{Engine, Failure, LogLine, Module, Ran};
 use crate::facts::Facts;
-use crate::policy::{Choice, Consultation, OnFailure, Policy};
+use crate::policy::{Choice, Consultation, Mode, OnFailure, Policy, Selected};
 use crate::receipt::{FailureRecord, ModuleUsed, PolicyUsed};
 use crate::tenant::Tenant;
 
@@ -30,27 +30,31 @@ pub(super) struct Answered {
     pub(super) contact: Option<String>,
 }
 
-/// Finds the policy that applies to these facts and asks it. Mail to the postmaster is
-/// exempt: whoever cannot send otherwise must be able to say so (RFC 5321, section
-/// 4.5.1).
-pub(super) async fn ask(tenant: &Tenant, facts: &Arc<Facts>, engine: &Engine) -> Answered {
-    if facts.recipient.is_postmaster() {
+/// Asks the policy that applies to these facts, if one does.
+pub(super) async fn ask(
+    tenant: &Tenant,
+    selected: &Selected<'_>,
+    facts: &Arc<Facts>,
+    engine: &Engine,
+) -> Answered {
+    let nobody = |decision, reason| {
         let contact = tenant.contact.clone();
-        return Answered::constant(
-            None,
-            Decision::Opportunistic,
-            contact,
-            "the postmaster is exempt",
-        );
-    }
-    let Some(policy) = tenant.select(facts) else {
-        return Answered::constant(
-            None,
-            Decision::Default,
-            tenant.contact.clone(),
-            "no policy matches",
-        );
+        Answered::constant(None, decision, contact, reason)
     };
+    match (selected.exempt, selected.in_force) {
+        (Some(exemption), _) => nobody(Decision::Opportunistic, exemption.reason()),
+        (None, Some(policy)) => consult(tenant, policy, facts, engine).await,
+        (None, None) => nobody(Decision::Default, "no policy matches"),
+    }
+}
+
+/// Asks this policy.
+pub(super) async fn consult(
+    tenant: &Tenant,
+    policy: &Policy,
+    facts: &Arc<Facts>,
+    engine: &Engine,
+) -> Answered {
     let contact = policy.contact.clone().or_else(|| tenant.contact.clone());
     match &policy.option {
         Choice::Constant(decision) => {
@@ -68,7 +72,10 @@ pub(super) async fn ask(tenant: &Tenant, facts: &Arc<Facts>, engine: &Engine) ->
                 return Answered::ran(used(tenant, policy, None), ran, policy.on_failure, contact);
             };
             let settings = &consultation.settings;
-            let ran = engine.decide(module, settings, facts, &tenant.lists).await;
+            let ran = match policy.mode {
+                Mode::Enforce => engine.decide(module, settings, facts, &tenant.lists).await,
+                Mode::Monitor => engine.monitor(module, settings, facts, &tenant.lists).await,
+            };
             let used = used(tenant, policy, Some((module, consultation)));
             Answered::ran(used, ran, policy.on_failure, contact)
         }

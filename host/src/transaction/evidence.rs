@@ -79,6 +79,7 @@ impl Conclusion<'_> {
             fuel: answered.fuel,
             log: answered.log,
             log_dropped: answered.log_dropped,
+            monitored: None,
             facts,
         };
         (event, judged, answered.contact)

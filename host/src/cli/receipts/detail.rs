@@ -2,10 +2,13 @@
 
 use std::fmt::{Display, Write};
 
-use super::{connection, decision, sender};
+use super::{connection, decision, sender, would};
+use crate::engine::LogLine;
 use crate::facts::{Certificate, Facts, Judgement, ReverseName};
 use crate::receipt::read::Receipt;
-use crate::receipt::{OutcomeEvent, PolicyUsed, RelayEvent, VerdictEvent, timestamp};
+use crate::receipt::{
+    FailureRecord, Monitored, OutcomeEvent, PolicyUsed, RelayEvent, VerdictEvent, timestamp,
+};
 use crate::unicode;
 
 /// The receipt, a fact a line. What is left out is in `--json`.
@@ -51,18 +54,14 @@ fn decided(lines: &mut Lines, verdict: &VerdictEvent, outcome: Option<&OutcomeEv
     );
     lines.put("decision", decision(verdict));
     lines.put("because", &verdict.reason);
-    lines.put_some(
-        "failure",
-        verdict
-            .failure
-            .as_ref()
-            .map(|f| format!("{}: {}", f.code, f.detail)),
-    );
+    lines.put_some("failure", verdict.failure.as_ref().map(failure));
     lines.put("reply", &verdict.reply);
     lines.put_some("outcome", outcome.map(came_to));
+    if let Some(monitored) = &verdict.monitored {
+        watched(lines, monitored);
+    }
     for line in &verdict.log {
-        let level = format!("{:?}", line.level).to_lowercase();
-        lines.put("log", format_args!("{level}: {}", line.text));
+        lines.put("log", logged(line));
     }
     let fuel = verdict
         .fuel
@@ -72,6 +71,29 @@ fn decided(lines: &mut Lines, verdict: &VerdictEvent, outcome: Option<&OutcomeEv
         "cost",
         format_args!("{} microseconds{fuel}", verdict.micros),
     );
+}
+
+/// What a policy in monitor mode would have decided.
+fn watched(lines: &mut Lines, monitored: &Monitored) {
+    lines.put("monitored", used(&monitored.policy));
+    lines.put(
+        "would be",
+        format_args!("{}: {}", would(monitored), monitored.reason),
+    );
+    lines.put_some("failure", monitored.failure.as_ref().map(failure));
+    lines.put_some("reply", monitored.reply.as_ref());
+    for line in &monitored.log {
+        lines.put("log", logged(line));
+    }
+}
+
+fn failure(failure: &FailureRecord) -> String {
+    format!("{}: {}", failure.code, failure.detail)
+}
+
+fn logged(line: &LogLine) -> String {
+    let level = format!("{:?}", line.level).to_lowercase();
+    format!("{level}: {}", line.text)
 }
 
 fn seen(lines: &mut Lines, verdict: &VerdictEvent) {

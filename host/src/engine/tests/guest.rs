@@ -81,6 +81,7 @@ impl Bench {
             share: self.engine.shares.of(&tenant),
             tenant,
             breaker: breaker::Breaker::default(),
+            monitor: breaker::Breaker::default(),
         }
     }
 

@@ -1,0 +1,86 @@
+//! From the facts about one recipient to the verdict, and beside it what a policy in
+//! monitor mode would have made of them.
+//!
+//! **Monitoring changes nothing but the time**: the policy in force is asked before, and
+//! its verdict is there when the other is asked. The permit of a monitored verdict is
+//! dropped where it was made.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::ask::{Answered, ask, consult};
+use super::evidence::Conclusion;
+use crate::decision::{Permit, Refusal, Resolved, TlsOffer};
+use crate::facts::Facts;
+use crate::host::Host;
+use crate::policy::Policy;
+use crate::receipt::{Monitored, VerdictEvent};
+use crate::smtp::reply;
+use crate::tenant::Tenant;
+
+/// A tenant that is asked about one recipient.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) tenant: &'a Tenant,
+    pub(super) host_default: &'a Resolved,
+    pub(super) facts: &'a Arc<Facts>,
+    pub(super) offer: TlsOffer,
+}
+
+/// The verdict with all the evidence but the reply; the permit, or why there is none;
+/// and the line that a refusal carries.
+pub(super) type Concluded = (VerdictEvent, Result<Permit, Refusal>, Option<String>);
+
+/// Asks the policy that applies, and then the one that is monitored, if one is.
+pub(super) async fn conclude(host: &Host, asked: Asked<'_>) -> Concluded {
+    let started = Instant::now();
+    let selected = asked.tenant.select(asked.facts);
+    let answered = ask(asked.tenant, &selected, asked.facts, &host.engine).await;
+    let mut concluded = draw(host, asked, answered, started);
+    let series = &asked.tenant.series;
+    host.metrics
+        .decided(series, &concluded.0, started.elapsed());
+    if let Some(policy) = selected.monitored
+        && let Some(monitored) = monitor(host, asked, policy).await
+    {
+        host.metrics
+            .monitored(series, &monitored, &concluded.0.verdict);
+        concluded.0.monitored = Some(Box::new(monitored));
+    }
+    concluded
+}
+
+/// What this policy would have decided.
+async fn monitor(host: &Host, asked: Asked<'_>, policy: &Policy) -> Option<Monitored> {
+    let started = Instant::now();
+    let answered = consult(asked.tenant, policy, asked.facts, &host.engine).await;
+    let (event, judged, contact) = draw(host, asked, answered, started);
+    let refused = judged.err();
+    let reply = refused.map(|refusal| reply::refused(&refusal, contact.as_deref(), event.id));
+    Some(Monitored {
+        policy: event.policy?,
+        decision: event.decision,
+        reason: event.reason,
+        failure: event.failure,
+        resolved: event.resolved,
+        default_of: event.default_of,
+        verdict: event.verdict,
+        reply: reply.map(|reply| reply.to_string()),
+        micros: event.micros,
+        fuel: event.fuel,
+        log: event.log,
+        log_dropped: event.log_dropped,
+    })
+}
+
+fn draw(host: &Host, asked: Asked<'_>, answered: Answered, started: Instant) -> Concluded {
+    let conclusion = Conclusion {
+        tenant: asked.tenant,
+        host_default: asked.host_default,
+        facts: Arc::clone(asked.facts),
+        answered,
+        offer: asked.offer,
+        started,
+    };
+    conclusion.draw(&host.hostname)
+}
