@@ -1,16 +1,18 @@
 //! The command line: arguments as typed, one module for each subcommand.
 //!
 //! Exit codes: 0 done, 1 it could not be done (the reason is on standard error), 2
-//! the command line is wrong.
+//! the command line is wrong. [`explain`] has one more.
 
 mod check;
+mod columns;
 mod demo;
+mod explain;
 mod receipts;
 mod reload;
 mod serve;
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{ExitCode, Termination};
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
@@ -36,6 +38,8 @@ enum Command {
     Reload(ConfigArguments),
     /// Show receipts: what was decided, and why.
     Receipts(receipts::ReceiptsArguments),
+    /// Show which policy applies to mail, and why no other does.
+    Explain(explain::ExplainArguments),
     /// Show the whole of it at work, on loopback, with throwaway certificates.
     Demo(demo::DemoArguments),
     /// Compile a module from standard input (the host starts this for itself).
@@ -61,6 +65,7 @@ pub fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::CompileWorker(_) => crate::engine::worker::main(),
         Command::Receipts(arguments) => finish(receipts::receipts(&arguments)),
+        Command::Explain(arguments) => finish(explain::run(&arguments)),
         Command::Serve(arguments) => finish(serve(&arguments.config)),
         Command::Reload(arguments) => finish(reload::reload(&arguments.config)),
         Command::Check(arguments) => {
@@ -92,9 +97,9 @@ fn run(
     result
 }
 
-fn finish(result: anyhow::Result<()>) -> ExitCode {
+fn finish(result: anyhow::Result<impl Termination>) -> ExitCode {
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(done) => done.report(),
         // A reader that has seen enough, such as `head`, is no failure.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {

@@ -18,6 +18,7 @@ mod modules;
 mod names;
 mod next_hops;
 mod peers;
+mod policies;
 mod proxy;
 mod readme;
 mod reload;

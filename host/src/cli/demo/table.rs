@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::scenes::Scene;
 use crate::address::Mailbox;
+use crate::cli::columns;
 use crate::cli::receipts::{connection, decision};
 use crate::facts::ClientCertificate;
 use crate::receipt::VerdictEvent;
@@ -26,29 +27,16 @@ const HEAD: [&str; 5] = [
 /// The table: below each row who wrote to whom, what the client was told, and why.
 pub(super) fn table(rows: &[Row]) -> String {
     let cells: Vec<[String; 5]> = rows.iter().map(cells).collect();
-    let widths: Vec<usize> = (0..HEAD.len())
-        .map(|column| {
-            let longest = cells.iter().map(|row| row[column].chars().count()).max();
-            longest.unwrap_or(0).max(HEAD[column].len())
-        })
-        .collect();
-    let line = |cells: &[String]| {
-        let padded = cells
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:width$}"));
-        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    let mut text = format!("{}\n", line(&HEAD.map(str::to_owned)));
-    for (row, cells) in rows.iter().zip(&cells) {
+    let lines = columns::lines(HEAD, &cells);
+    let mut lines = lines.iter();
+    let mut text = lines
+        .next()
+        .map_or_else(String::new, |head| format!("{head}\n"));
+    for (row, line) in rows.iter().zip(lines) {
         let (reply, reason) = told(&row.receipt);
         let (sender, recipient) = addresses(&row.receipt);
         // Writing to a String cannot fail.
-        let _ = write!(
-            text,
-            "{}\n    {sender} -> {recipient}: {reply}\n",
-            line(cells)
-        );
+        let _ = write!(text, "{line}\n    {sender} -> {recipient}: {reply}\n");
         if !reason.is_empty() {
             let _ = writeln!(text, "    because {reason}");
         }

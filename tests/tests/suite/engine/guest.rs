@@ -26,9 +26,21 @@ pub(crate) fn guest_with_schema(schema: &str) -> Vec<u8> {
     guest(&data)
 }
 
+/// A guest that breaks down when it is asked with settings that are not empty.
+pub(crate) fn breaks_down_with_settings() -> Vec<u8> {
+    let empty = "{}".len();
+    let body =
+        format!("(if (i32.gt_u (local.get $length) (i32.const {empty})) (then unreachable))");
+    from_text(&filled(&body, ""))
+}
+
 fn text(fields: &str) -> String {
+    filled("", fields)
+}
+
+fn filled(body: &str, fields: &str) -> String {
     include_str!("../../../guests/guest.wat")
-        .replace("{body}", "")
+        .replace("{body}", body)
         .replace("{fields}", fields)
 }
 

@@ -1,0 +1,205 @@
+//! `portcullis explain`: which policy applies to mail, and why no other does.
+//!
+//! It selects among the policies of the configuration on disk and asks no module.
+//!
+//! Exit codes beside those of every subcommand: 3 when a receipt was explained, and what
+//! decided it has changed since.
+
+mod since;
+mod table;
+
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::time::SystemTime;
+
+use anyhow::{Context, anyhow, bail};
+use serde::Serialize;
+
+use super::check;
+use crate::address::{AddressError, Mailbox};
+use crate::config::{self, Config, TenantConfig};
+use crate::facts::{Direction, ReceiptId, Stage, TenantId, unix_seconds};
+use crate::policy::{Explanation, Inquiry, Moment, Policy, explain};
+use crate::receipt::VerdictEvent;
+use crate::receipt::read::{Filter, Receipt, read};
+
+/// What was decided by policies that are others by now.
+const CHANGED: u8 = 3;
+
+/// A receipt, or the facts that count.
+#[derive(clap::Args)]
+pub(super) struct ExplainArguments {
+    /// A receipt, by the id at the end of an SMTP reply.
+    #[arg(required_unless_present = "tenant")]
+    id: Option<ReceiptId>,
+    /// The configuration file.
+    #[arg(short, long, value_name = "FILE", default_value = "portcullis.toml")]
+    config: PathBuf,
+    /// Without a receipt: the tenant whose policies are meant.
+    #[arg(long, value_name = "ID", conflicts_with = "id", requires_all = ["from", "to", "client"])]
+    tenant: Option<TenantId>,
+    /// The envelope sender; "<>" is the null sender.
+    #[arg(long, value_name = "ADDRESS", requires = "tenant")]
+    from: Option<Address>,
+    /// The recipient.
+    #[arg(long, value_name = "ADDRESS", requires = "tenant")]
+    to: Option<Mailbox>,
+    /// The client's address.
+    #[arg(long, value_name = "IP", requires = "tenant")]
+    client: Option<IpAddr>,
+    /// Which way the mail goes, as the tenant sees it: inbound or outbound.
+    #[arg(long, value_name = "DIRECTION", requires = "tenant", value_parser = direction)]
+    direction: Option<Direction>,
+    /// An address of the header From, which may be given several times, or "<>" for a
+    /// header without one: what applies at the end of data, not at RCPT TO.
+    #[arg(long, value_name = "ADDRESS", requires = "tenant")]
+    header_from: Vec<Address>,
+    /// When, such as 2026-12-31T18:00:00Z; now unless given.
+    #[arg(long, value_name = "TIME", requires = "tenant")]
+    at: Option<Moment>,
+    /// One JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// An address, or nobody's.
+#[derive(Clone)]
+struct Address(Option<Mailbox>);
+
+impl FromStr for Address {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        match text {
+            "<>" => Ok(Self(None)),
+            address => address.parse().map(|mailbox| Self(Some(mailbox))),
+        }
+    }
+}
+
+fn direction(text: &str) -> Result<Direction, String> {
+    match text {
+        "inbound" => Ok(Direction::Inbound),
+        "outbound" => Ok(Direction::Outbound),
+        _ => Err("write inbound or outbound".to_owned()),
+    }
+}
+
+/// All that is shown.
+#[derive(Serialize)]
+struct Report {
+    tenant: TenantId,
+    /// The receipt that was asked about.
+    receipt: Option<ReceiptId>,
+    question: Inquiry,
+    explanation: Explanation,
+    /// What decided the receipt and is different by now; none without a receipt.
+    changes: Option<Vec<String>>,
+}
+
+/// Explains, and says by the exit code whether a receipt would be decided by the same.
+pub(super) fn run(arguments: &ExplainArguments) -> anyhow::Result<ExitCode> {
+    let config = check::config(&arguments.config)?;
+    let report = match arguments.id {
+        Some(id) => of_receipt(&config, id)?,
+        None => of_facts(&config, arguments)?,
+    };
+    let mut out = io::stdout().lock();
+    if arguments.json {
+        writeln!(out, "{}", serde_json::to_string(&report)?)?;
+    } else {
+        write!(out, "{}", table::text(&report))?;
+    }
+    out.flush().context("standard output")?;
+    let is_changed = report.changes.is_some_and(|changes| !changes.is_empty());
+    Ok(ExitCode::from(if is_changed { CHANGED } else { 0 }))
+}
+
+fn of_receipt(config: &Config, id: ReceiptId) -> anyhow::Result<Report> {
+    let event = verdict(config, id)?;
+    let tenant = tenant(config, &event.facts.tenant)?;
+    let question = Inquiry::new(&event.facts);
+    let explanation = explained(tenant, &question);
+    let changes = since::changes(&event, &explanation, tenant);
+    Ok(Report {
+        tenant: tenant.id.clone(),
+        receipt: Some(id),
+        question,
+        explanation,
+        changes: Some(changes),
+    })
+}
+
+fn verdict(config: &Config, id: ReceiptId) -> anyhow::Result<Box<VerdictEvent>> {
+    let directory = config.data_dir.join("receipts");
+    let filter = Filter {
+        id: Some(id),
+        ..Filter::default()
+    };
+    match read(&directory, &filter)?.receipts.pop() {
+        Some(Receipt::Decided(event, _)) => Ok(event),
+        Some(Receipt::Relay(relay)) => bail!(
+            "no policy was asked for receipt {id}: no tenant has the domain of {}",
+            relay.recipient
+        ),
+        None => bail!("no receipt {id} in {}", directory.display()),
+    }
+}
+
+fn of_facts(config: &Config, arguments: &ExplainArguments) -> anyhow::Result<Report> {
+    let ExplainArguments {
+        tenant: Some(id),
+        from: Some(Address(sender)),
+        to: Some(recipient),
+        client: Some(client),
+        header_from,
+        ..
+    } = arguments
+    else {
+        bail!("name a receipt, or --tenant, --from, --to and --client");
+    };
+    let tenant = tenant(config, id)?;
+    let question = Inquiry {
+        now: arguments
+            .at
+            .unwrap_or_else(|| Moment::new(unix_seconds(SystemTime::now()))),
+        stage: if header_from.is_empty() {
+            Stage::Recipient
+        } else {
+            Stage::Content
+        },
+        direction: arguments.direction.unwrap_or(Direction::Inbound),
+        sender: sender.clone(),
+        header_from: header_from.iter().filter_map(|a| a.0.clone()).collect(),
+        recipient: recipient.clone(),
+        client: *client,
+    };
+    Ok(Report {
+        tenant: tenant.id.clone(),
+        receipt: None,
+        explanation: explained(tenant, &question),
+        question,
+        changes: None,
+    })
+}
+
+fn tenant<'a>(config: &'a Config, id: &TenantId) -> anyhow::Result<&'a TenantConfig> {
+    let found = config.tenants.iter().find(|tenant| tenant.id == *id);
+    found.ok_or_else(|| {
+        let known = config.tenants.iter().map(|tenant| tenant.id.as_str());
+        let hint = config::similar(id.as_str(), known)
+            .map(|known| format!("; did you mean {known:?}?"))
+            .unwrap_or_default();
+        anyhow!("there is no tenant {:?}{hint}", id.as_str())
+    })
+}
+
+fn explained(tenant: &TenantConfig, question: &Inquiry) -> Explanation {
+    let policies = tenant.policies.iter().map(|read| read.policy.clone());
+    let policies: Vec<Policy> = policies.collect();
+    let question = question.of(&tenant.domains, &tenant.lists);
+    explain(&policies, &tenant.exempt, &question)
+}
