@@ -6,8 +6,8 @@
 //! later step reports in the same way.
 //!
 //! Read in this order: `keys` (what there is), `document` and `reader` (how it is
-//! read), `host` (portcullis.toml), `tenant_file`, `target_table`,
-//! `policy_table`.
+//! read), `host` (portcullis.toml), `tenant_file`, `source_table`,
+//! `target_table`, `policy_table`.
 
 mod document;
 mod fault;
@@ -24,8 +24,10 @@ mod reader;
 mod resolver;
 mod settings;
 mod similar;
+mod source_table;
 mod target_table;
 mod tenant_file;
+mod warnings;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -39,6 +41,7 @@ pub use fault::{Fault, Located, Position};
 pub use read::{ReadError, read};
 pub use settings::Settings;
 pub use similar::similar;
+pub use warnings::warnings;
 
 use crate::address::{Domain, Mailbox};
 use crate::decision::Resolved;
@@ -52,6 +55,7 @@ use crate::log::LogSettings;
 use crate::name::Name;
 use crate::policy::{Exempt, Policy};
 use crate::reverse_name::ReverseNameSettings;
+use crate::tenant::Sources;
 use crate::tls::SelfSigned;
 
 /// Largest PEM file that is read, in bytes: revocation lists of large authorities have
@@ -205,8 +209,12 @@ pub struct TenantConfig {
     pub default: Option<Resolved>,
     /// Recipients whom no policy is asked about.
     pub exempt: Exempt,
+    /// How its own servers are recognised.
+    pub sources: Located<Sources>,
     /// Where mail to its domains goes.
     pub inbound: TargetConfig,
+    /// Where mail from its own servers to others goes, if anywhere.
+    pub outbound: Option<TargetConfig>,
     /// Whom it trusts.
     pub trust: TrustConfig,
     /// Its lists.

@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::{Domain, Mailbox};
 use crate::digest::Fingerprint;
-use crate::facts::{ClientCertificate, Facts, Judgement, ReceiptId, TenantId, TlsVersion};
+use crate::facts::{
+    ClientCertificate, Direction, Facts, Judgement, ReceiptId, TenantId, TlsVersion,
+};
 
 /// What a policy wants.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,7 +142,10 @@ pub enum TlsOffer {
 pub struct Permit {
     recipient: Mailbox,
     tenant: TenantId,
+    direction: Direction,
     receipt: ReceiptId,
+    /// The sender's tenant's, where the message goes from one tenant to another.
+    outbound: Option<(TenantId, ReceiptId)>,
 }
 
 impl Permit {
@@ -149,14 +154,35 @@ impl Permit {
         &self.recipient
     }
 
-    /// The tenant who owns the recipient.
+    /// The tenant to whose target it goes.
     pub fn tenant(&self) -> &TenantId {
         &self.tenant
+    }
+
+    /// To which of the tenant's targets.
+    pub fn direction(&self) -> Direction {
+        self.direction
     }
 
     /// The receipt that shows why.
     pub fn receipt(&self) -> ReceiptId {
         self.receipt
+    }
+
+    /// The sender's tenant and its receipt, where that tenant is on this host and has
+    /// permitted it as well.
+    pub fn outbound(&self) -> Option<(&TenantId, ReceiptId)> {
+        let (tenant, receipt) = self.outbound.as_ref()?;
+        Some((tenant, *receipt))
+    }
+
+    /// The permit of a recipient's tenant, with that of the sender's.
+    #[must_use]
+    pub fn after(self, outbound: Self) -> Self {
+        Self {
+            outbound: Some((outbound.tenant, outbound.receipt)),
+            ..self
+        }
     }
 }
 
@@ -197,7 +223,9 @@ pub fn judge(decision: &Resolved, facts: &Facts, offer: TlsOffer) -> Result<Perm
     Ok(Permit {
         recipient: facts.recipient.clone(),
         tenant: facts.tenant.clone(),
+        direction: facts.direction,
         receipt: facts.id,
+        outbound: None,
     })
 }
 

@@ -289,6 +289,14 @@ impl Judgement {
             })
     }
 
+    /// Under an anchor, for either purpose: somebody vouches for what it says, its names
+    /// included, which nobody does of a certificate that is pinned or self-signed.
+    pub fn is_anchored(&self) -> bool {
+        [&self.client, &self.server]
+            .into_iter()
+            .any(|trust| trust.state == TrustState::Trusted)
+    }
+
     /// For people: why it is trusted, or why not (the client's purpose first).
     pub fn detail(&self) -> &str {
         let server_is_better = self.client.state == TrustState::Untrusted
@@ -312,13 +320,23 @@ pub enum Stage {
 }
 
 /// Which way mail goes, as the tenant sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Direction {
     /// To the tenant.
     Inbound,
     /// From the tenant.
     Outbound,
+}
+
+impl Direction {
+    /// As in the interface.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Inbound => "inbound",
+            Self::Outbound => "outbound",
+        }
+    }
 }
 
 /// How the client introduced itself: a claim.

@@ -33,7 +33,7 @@ pub use session::SessionMeter;
 pub(crate) use words::Words;
 
 use crate::decision::Verdict;
-use crate::facts::{Tls, unix_seconds};
+use crate::facts::{Direction, Tls, unix_seconds};
 use crate::listen::Limit;
 use crate::receipt::{Monitored, Outcome, VerdictEvent};
 
@@ -59,7 +59,7 @@ pub struct Metrics {
     module_time: Histogram,
     fuel: Histogram,
     outcomes: Words<1>,
-    deliveries: Words<2>,
+    deliveries: Words<3>,
     delivery_time: Mutex<BTreeMap<&'static str, Arc<Histogram>>>,
     reloads: Words<2>,
     last_reloads: Mutex<BTreeMap<&'static str, bool>>,
@@ -244,8 +244,14 @@ impl Metrics {
     }
 
     /// A policy of this tenant would have decided so, where this was in force.
-    pub fn monitored(&self, tenant: &TenantSeries, monitored: &Monitored, in_force: &Verdict) {
-        tenant.count_monitored(monitored, in_force);
+    pub fn monitored(
+        &self,
+        tenant: &TenantSeries,
+        monitored: &Monitored,
+        direction: Direction,
+        in_force: &Verdict,
+    ) {
+        tenant.count_monitored(monitored, direction, in_force);
     }
 
     /// A recipient's message came to this end.
@@ -255,8 +261,15 @@ impl Metrics {
 
     /// A target of this kind (a word in the code) did this with a message that was
     /// offered to it at `since`.
-    pub fn delivery(&self, target: &'static str, outcome: Outcome, since: Instant) {
-        self.deliveries.count([target, word(outcome)]);
+    pub fn delivery(
+        &self,
+        target: &'static str,
+        direction: Direction,
+        outcome: Outcome,
+        since: Instant,
+    ) {
+        self.deliveries
+            .count([target, direction.as_str(), word(outcome)]);
         self.delivery_time(target).observe_time(since.elapsed());
     }
 

@@ -189,6 +189,22 @@ pub enum Outcome {
     Abandoned,
 }
 
+/// Why a recipient of a domain that nobody here has was refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RelayCause {
+    /// The message is no tenant's own: a stranger's, as far as the host can tell.
+    #[default]
+    Foreign,
+    /// It is this tenant's, who has no target for mail to others.
+    NoTarget {
+        /// Whose.
+        tenant: TenantId,
+    },
+    /// It has the null sender, and the client is a server of several tenants.
+    Unclear,
+}
+
 /// A recipient of a domain that nobody here owns. Belongs to the operator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RelayEvent {
@@ -206,6 +222,9 @@ pub struct RelayEvent {
     pub sender: Option<Mailbox>,
     /// Envelope recipient.
     pub recipient: Mailbox,
+    /// Why.
+    #[serde(default)]
+    pub because: RelayCause,
     /// The reply that the client was given.
     pub reply: String,
     /// How many such refusals before this one left no receipt, for there were too

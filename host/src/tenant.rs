@@ -1,22 +1,26 @@
-//! Tenants: who owns a recipient, and what the owner has set.
+//! Tenants: whose mail a message is, and what they have set.
 //!
 //! The mail side reads an immutable [`Snapshot`], swapped whole when the configuration
 //! is loaded again. **A swap never changes a transaction under way**: a transaction
 //! holds the snapshot it began with.
 
 mod load;
+mod route;
+mod sources;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 pub use load::{Loaded, faults, load};
+pub use route::{Denial, Origin, Route};
+pub use sources::{Recognition, Sources};
 
 use crate::address::{Domain, Mailbox};
 use crate::decision::Resolved;
 use crate::deliver::Target;
 use crate::digest::Digest;
 use crate::engine::Module;
-use crate::facts::{Facts, TenantId};
+use crate::facts::{Direction, Facts, TenantId};
 use crate::lists::Lists;
 use crate::metrics::decisions::TenantSeries;
 use crate::name::Name;
@@ -28,6 +32,7 @@ use crate::tls::TrustStore;
 pub struct Snapshot {
     tenants: Vec<Arc<Tenant>>,
     by_domain: HashMap<Domain, Arc<Tenant>>,
+    by_id: HashMap<TenantId, Arc<Tenant>>,
     default: Resolved,
 }
 
@@ -44,8 +49,12 @@ pub struct Tenant {
     pub default: Option<Resolved>,
     /// Recipients whom its policies are not asked about.
     pub exempt: Exempt,
+    /// How its own servers are recognised.
+    pub sources: Sources,
     /// Where mail to its domains goes.
     pub target: Arc<Target>,
+    /// Where mail from its own servers to others goes, if anywhere.
+    pub outbound: Option<Arc<Target>>,
     /// Whom it trusts.
     pub trust: Arc<TrustStore>,
     /// Its lists.
@@ -70,9 +79,14 @@ impl Snapshot {
                 domains.map(|domain| (domain, Arc::clone(tenant)))
             })
             .collect();
+        let by_id = tenants
+            .iter()
+            .map(|tenant| (tenant.id.clone(), Arc::clone(tenant)))
+            .collect();
         Self {
             tenants,
             by_domain,
+            by_id,
             default,
         }
     }
@@ -80,6 +94,11 @@ impl Snapshot {
     /// The tenant whose mail this recipient's is; none for a foreign domain.
     pub fn owner(&self, recipient: &Mailbox) -> Option<&Arc<Tenant>> {
         self.by_domain.get(recipient.domain()?)
+    }
+
+    /// The tenant of this id.
+    pub fn tenant(&self, id: &TenantId) -> Option<&Arc<Tenant>> {
+        self.by_id.get(id)
     }
 
     /// All tenants, by id.
@@ -98,6 +117,21 @@ impl Tenant {
     pub fn select(&self, facts: &Facts) -> Selected<'_> {
         let question = Question::new(facts, &self.domains, &self.lists);
         select(&self.policies, &self.exempt, &question)
+    }
+
+    /// Whether the mailbox is in one of its domains.
+    pub fn has(&self, mailbox: &Mailbox) -> bool {
+        mailbox
+            .domain()
+            .is_some_and(|domain| self.domains.contains(domain))
+    }
+
+    /// Where its mail in this direction goes, if anywhere.
+    pub fn target(&self, direction: Direction) -> Option<&Arc<Target>> {
+        match direction {
+            Direction::Inbound => Some(&self.target),
+            Direction::Outbound => self.outbound.as_ref(),
+        }
     }
 
     /// The digest of a policy of this tenant.

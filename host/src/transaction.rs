@@ -9,29 +9,25 @@ mod ask;
 mod conclude;
 mod evidence;
 mod judgements;
+mod recipient;
 
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use conclude::{Asked, conclude};
 use judgements::Judgements;
 use rustls_pki_types::CertificateDer;
 
-use crate::address::Mailbox;
 use crate::content::Content;
-use crate::decision::{Permit, TlsOffer};
+use crate::decision::Permit;
 use crate::deliver::{DeliveryError, Handover, Message};
-use crate::facts::{
-    Connection, Direction, Facts, Judgement, ReceiptId, Stage, TenantId, unix_seconds,
-};
+use crate::facts::{Connection, Direction, Judgement, TenantId, unix_seconds};
 use crate::host::Host;
 use crate::receipt::{Outcome, VerdictEvent};
 use crate::smtp::envelope::{Envelope, Mail};
 use crate::smtp::reply::{self, Reply};
-use crate::smtp::session::Answer;
-use crate::tenant::{Snapshot, Tenant};
+use crate::tenant::{Origin, Snapshot, Tenant};
 
 /// Who is at the other end.
 #[derive(Clone, Debug)]
@@ -47,11 +43,14 @@ pub struct Client {
 pub struct Transaction {
     snapshot: Arc<Snapshot>,
     /// Of this transaction's tenants: how many recipients they have in it.
-    accepted: HashMap<TenantId, u32>,
+    accepted: HashMap<(TenantId, Direction), u32>,
+    /// Whose own mail it is; not asked before the first recipient.
+    origin: Option<Origin>,
     /// Outlive the transaction: the session's certificate stays what it is.
     judgements: Judgements,
-    /// The verdict whose reply waits for the target's answer.
-    unanswered: Option<Box<VerdictEvent>>,
+    /// The verdicts whose reply waits for the target's answer: of the recipient's
+    /// tenant, of the sender's, or of both.
+    unanswered: Vec<VerdictEvent>,
     /// How many there were in this session, this one included.
     number: u32,
     span: tracing::Span,
@@ -77,7 +76,8 @@ impl Transaction {
             snapshot,
             accepted: HashMap::new(),
             judgements: Judgements::default(),
-            unanswered: None,
+            origin: None,
+            unanswered: Vec::new(),
             number: 0,
             span: tracing::Span::none(),
             handover: None,
@@ -88,7 +88,8 @@ impl Transaction {
     pub fn begin(&mut self, snapshot: Arc<Snapshot>) {
         self.snapshot = snapshot;
         self.accepted.clear();
-        self.unanswered = None;
+        self.origin = None;
+        self.unanswered.clear();
         self.handover = None;
         self.number += 1;
         self.span = tracing::info_span!("transaction", transaction.number = self.number);
@@ -99,61 +100,26 @@ impl Transaction {
         self.span.clone()
     }
 
-    /// Decides one recipient.
-    pub async fn decide(
-        &mut self,
-        host: &Host,
-        client: &Client,
-        mail: &Mail,
-        recipient: Mailbox,
-        offer: TlsOffer,
-    ) -> Answer {
-        let now = SystemTime::now();
-        let Some(tenant) = self.snapshot.owner(&recipient).cloned() else {
-            return Answer::Foreign(evidence::relaying(host, client, mail, recipient, now).await);
-        };
-        let facts = Arc::new(self.facts(&tenant, client, mail, recipient, now).await);
-        let asked = Asked {
-            tenant: &tenant,
-            host_default: self.snapshot.default(),
-            facts: &facts,
-            offer,
-        };
-        let (event, judged, contact) = conclude(host, asked).await;
-        match judged {
-            Ok(permit) => {
-                self.unanswered = Some(Box::new(event));
-                Answer::Permitted(permit)
-            }
-            Err(refusal) => {
-                let reply = reply::refused(&refusal, contact.as_deref(), event.id);
-                evidence::verdict(host, event, &reply).await;
-                Answer::Refused(reply)
-            }
-        }
-    }
-
     /// Asks the target whether it takes the recipient: the reply to RCPT.
     pub async fn offer(&mut self, host: &Host, mail: &Mail, permit: &Permit) -> Reply {
-        let offered = match self.snapshot.owner(permit.recipient()) {
-            Some(tenant) => {
+        let tenant = self.snapshot.tenant(permit.tenant());
+        let offered = match tenant.and_then(|tenant| tenant.target(permit.direction())) {
+            Some(target) => {
                 let (sender, parameters) = (mail.sender.clone(), mail.parameters.clone());
                 let handover = self.handover.get_or_insert_with(|| {
                     Handover::new(Arc::clone(&host.ledger), sender, parameters)
                 });
-                handover.offer(permit.clone(), &tenant.target).await
+                handover.offer(permit.clone(), target).await
             }
-            None => Err(DeliveryError::Lost("a permit without a tenant".into())),
+            None => Err(DeliveryError::Lost("a permit without a target".into())),
         };
         let reply = match &offered {
             Ok(()) => Reply::new(250, "2.1.5", "Recipient ok"),
             Err(error) => reply::undelivered(error, Some(permit.receipt())),
         };
-        if let Some(event) = self.unanswered.take() {
-            evidence::verdict(host, *event, &reply).await;
-        }
+        self.answer(host, &reply).await;
         match offered {
-            Ok(()) => *self.accepted.entry(permit.tenant().clone()).or_default() += 1,
+            Ok(()) => self.count_accepted(permit),
             Err(error) => {
                 let until = evidence::patience();
                 evidence::undelivered(host, permit, &error, &reply, until).await;
@@ -198,14 +164,17 @@ impl Transaction {
         since: Instant,
     ) {
         for (permit, fate) in permits.iter().zip(fates) {
-            let Some(tenant) = self.snapshot.owner(permit.recipient()) else {
+            let direction = permit.direction();
+            let tenant = self.snapshot.tenant(permit.tenant());
+            let Some(target) = tenant.and_then(|tenant| tenant.target(direction)) else {
                 continue;
             };
             let outcome = match fate {
                 Ok(_) => Outcome::Delivered,
                 Err(error) => error.outcome(),
             };
-            host.metrics.delivery(tenant.target.kind(), outcome, since);
+            host.metrics
+                .delivery(target.kind(), direction, outcome, since);
         }
     }
 
@@ -240,29 +209,19 @@ impl Transaction {
         }
     }
 
-    async fn facts(
-        &mut self,
-        tenant: &Arc<Tenant>,
-        client: &Client,
-        mail: &Mail,
-        recipient: Mailbox,
-        now: SystemTime,
-    ) -> Facts {
-        Facts {
-            id: ReceiptId::new(now),
-            now: unix_seconds(now),
-            stage: Stage::Recipient,
-            direction: Direction::Inbound,
-            tenant: tenant.id.clone(),
-            connection: Arc::clone(&client.connection),
-            helo: mail.helo.clone(),
-            sender: mail.sender.clone(),
-            recipient,
-            recipients_so_far: self.accepted.get(&tenant.id).copied().unwrap_or(0),
-            parameters: mail.parameters.clone(),
-            header_from: Vec::new(),
-            trust: self.judgements.of(tenant, &client.chain, now).await,
+    fn count_accepted(&mut self, permit: &Permit) {
+        let outbound = permit.outbound().map(|(id, _)| (id, Direction::Outbound));
+        let own = (permit.tenant(), permit.direction());
+        for (tenant, direction) in outbound.into_iter().chain([own]) {
+            let key = (tenant.clone(), direction);
+            *self.accepted.entry(key).or_default() += 1;
         }
+    }
+
+    /// How many recipients of this tenant's mail in this direction there are by now.
+    fn accepted(&self, tenant: &Tenant, direction: Direction) -> u32 {
+        let key = (tenant.id.clone(), direction);
+        self.accepted.get(&key).copied().unwrap_or(0)
     }
 
     /// Targets may keep what they have opened.
@@ -280,7 +239,7 @@ impl Transaction {
             if trust.contains_key(permit.tenant()) {
                 continue;
             }
-            if let Some(tenant) = self.snapshot.owner(permit.recipient())
+            if let Some(tenant) = self.snapshot.tenant(permit.tenant())
                 && let Some(judgement) = self.judgements.of(tenant, &client.chain, now).await
             {
                 trust.insert(permit.tenant().clone(), judgement);

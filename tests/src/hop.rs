@@ -182,9 +182,18 @@ impl Hop {
 
     /// The target of a tenant whose mail goes here; `more` are further keys.
     pub fn target(&self, more: &str) -> String {
+        self.target_of("inbound", more)
+    }
+
+    /// The target of a tenant whose mail to others goes here.
+    pub fn smart_host(&self) -> String {
+        self.target_of("outbound", "")
+    }
+
+    fn target_of(&self, direction: &str, more: &str) -> String {
         let kind = if self.shared.lmtp { "lmtp" } else { "smtp" };
         let address = self.address();
-        format!("[targets.inbound]\nkind = {kind:?}\naddress = {address:?}\n{more}\n")
+        format!("[targets.{direction}]\nkind = {kind:?}\naddress = {address:?}\n{more}\n")
     }
 
     /// What it has taken, in order.

@@ -24,10 +24,14 @@ pub(super) async fn check(path: &Path) -> anyhow::Result<()> {
             .err()
             .unwrap_or_default(),
     );
+    let warnings = crate::config::warnings(&config);
     faults.extend(tenant_faults(config).await?);
     if !faults.is_empty() {
         faults.sort();
         return Err(all(&faults));
+    }
+    for warning in warnings {
+        eprintln!("warning: {warning}");
     }
     println!(
         "ok: {}, {}",

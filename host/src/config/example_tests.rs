@@ -135,6 +135,7 @@ fn note(tables: &mut BTreeMap<String, BTreeSet<String>>, top: &str, path: &[&str
     }
     match path {
         ["tls", key] => insert(keys::TLS.name, key),
+        ["sources", key] => insert(keys::SOURCES.name, key),
         ["targets", key] => insert(keys::TARGETS.name, key),
         ["policy", key] => insert(keys::POLICY.name, key),
         _ => {}

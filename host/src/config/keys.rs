@@ -146,15 +146,39 @@ pub(super) const PROCESS: Schema = Schema {
 pub(super) const TENANT: Schema = Schema {
     name: "tenants/ID.toml",
     keys: &[
-        "domains", "contact", "defaults", "exempt", "targets", "trust", "lists", "module", "policy",
+        "domains", "contact", "defaults", "exempt", "sources", "targets", "trust", "lists",
+        "module", "policy",
     ],
+};
+pub(super) const SOURCES: Schema = Schema {
+    name: "[sources]",
+    keys: &["networks", "certificate"],
+};
+pub(super) const SOURCE_CERTIFICATE: Schema = Schema {
+    name: "[[sources.certificate]]",
+    keys: &["names", "pins"],
 };
 pub(super) const TARGETS: Schema = Schema {
     name: "[targets]",
-    keys: &["inbound"],
+    keys: &["inbound", "outbound"],
 };
 pub(super) const INBOUND: Schema = Schema {
     name: "[targets.inbound]",
+    keys: &[
+        "kind",
+        "address",
+        "tls",
+        "name",
+        "anchors",
+        CONNECTIONS.key,
+        KEEP_IDLE.key,
+        CONNECT_TIMEOUT.key,
+        REPLY_TIMEOUT.key,
+        DELIVERY_TIMEOUT.key,
+    ],
+};
+pub(super) const OUTBOUND: Schema = Schema {
+    name: "[targets.outbound]",
     keys: &[
         "kind",
         "address",
@@ -298,7 +322,7 @@ pub(super) const KEEP_DAYS: Number = number("keep_days", 90, 1, 3650);
 
 /// All tables, in the order of the documentation.
 #[cfg(test)]
-pub(super) const SCHEMAS: [&Schema; 23] = [
+pub(super) const SCHEMAS: [&Schema; 26] = [
     &HOST,
     &LISTENER,
     &TLS,
@@ -315,8 +339,11 @@ pub(super) const SCHEMAS: [&Schema; 23] = [
     &TENANT,
     &TENANT_DEFAULTS,
     &EXEMPT,
+    &SOURCES,
+    &SOURCE_CERTIFICATE,
     &TARGETS,
     &INBOUND,
+    &OUTBOUND,
     &TRUST,
     &LIST,
     &MODULE,

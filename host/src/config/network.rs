@@ -1,4 +1,5 @@
-//! IP networks, as policies name those of clients and listeners those of proxies.
+//! IP networks, as policies name those of clients, tenants those of their servers and
+//! listeners those of proxies.
 
 use std::net::IpAddr;
 
@@ -15,7 +16,7 @@ pub(super) fn networks(table: &Table<'_>, key: &str) -> Option<Vec<IpNet>> {
 }
 
 /// A network, or one address.
-fn network(value: &Value<'_>) -> Option<IpNet> {
+pub(super) fn network(value: &Value<'_>) -> Option<IpNet> {
     let text = value.text()?;
     let address = text.parse::<IpAddr>().map(IpNet::from);
     let Ok(net) = text.parse::<IpNet>().or(address) else {

@@ -1,4 +1,5 @@
-//! Where mail goes: `[delivery]` for all tenants, `[targets.inbound]` for one.
+//! Where mail goes: `[delivery]` for all tenants, `[targets.inbound]` for one, and
+//! `[targets.outbound]` for what it sends to others.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
@@ -55,17 +56,53 @@ pub(super) fn default(table: &Table<'_>) -> Option<TargetConfig> {
     target(table, table.choice("kind", &KINDS, Kind::Maildir))
 }
 
-/// The target of a tenant's own; the outer `None` has been reported.
-pub(super) fn inbound(tenant: &Table<'_>) -> Option<Option<TargetConfig>> {
+/// The targets of a tenant's own.
+pub(super) struct Targets {
+    /// Of mail to it; the outer `None` has been reported.
+    pub(super) inbound: Option<Option<TargetConfig>>,
+    /// Of mail from it, if it sends any.
+    pub(super) outbound: Option<TargetConfig>,
+}
+
+pub(super) fn targets(tenant: &Table<'_>) -> Targets {
     let Some(targets) = tenant.get("targets") else {
-        return Some(None);
+        return Targets {
+            inbound: Some(None),
+            outbound: None,
+        };
     };
-    let Some(inbound) = targets.table(&keys::TARGETS)?.get("inbound") else {
-        return Some(None);
+    let targets = targets.table(&keys::TARGETS);
+    let named = |key: &str| targets.as_ref().and_then(|targets| targets.get(key));
+    let inbound = match named("inbound") {
+        Some(value) => inbound(&value).map(Some),
+        None => targets.is_some().then_some(None),
     };
-    let table = inbound.table(&keys::INBOUND)?;
+    Targets {
+        inbound,
+        outbound: named("outbound").and_then(|value| outbound(&value)),
+    }
+}
+
+fn inbound(value: &Value<'_>) -> Option<TargetConfig> {
+    let table = value.table(&keys::INBOUND)?;
     let kind = table.required("kind")?.choice(&KINDS)?;
-    target(&table, kind).map(Some)
+    target(&table, kind)
+}
+
+/// Mail to others leaves this machine: no maildir here is theirs.
+fn outbound(value: &Value<'_>) -> Option<TargetConfig> {
+    let table = value.table(&keys::OUTBOUND)?;
+    let kind = table.required("kind")?;
+    match kind.choice(&KINDS)? {
+        Kind::Maildir => {
+            kind.fault(
+                "mail to others is not theirs in a maildir of this machine: set kind = \"smtp\" \
+                 with the address of a mail server that sends it on",
+            );
+            None
+        }
+        other => target(&table, other),
+    }
 }
 
 fn target(table: &Table<'_>, kind: Kind) -> Option<TargetConfig> {
@@ -266,6 +303,34 @@ mod tests {
             let found = faults_of(&inbound(keys)).replace("tenants/a.toml:", "");
             assert_eq!(found, expected, "{keys}");
         }
+    }
+
+    /// Read like those of mail to the tenant, with one kind less.
+    #[test]
+    fn faults_of_outbound_targets() {
+        for (keys, expected) in [
+            ("", "2: targets.outbound: \"kind\" is missing"),
+            (
+                "kind = \"maildir\"",
+                "3: targets.outbound.kind: mail to others is not theirs in a maildir of this machine: set \
+                 kind = \"smtp\" with the address of a mail server that sends it on",
+            ),
+            (
+                "kind = \"smtp\"",
+                "2: targets.outbound: \"address\" is missing",
+            ),
+            (
+                "kind = \"smtp\"\naddress = \"smarthost.example:25\"\nport = 25",
+                "5: targets.outbound.port: unknown key",
+            ),
+        ] {
+            let found = faults_of(&format!("[targets.outbound]\n{keys}"));
+            assert_eq!(found.replace("tenants/a.toml:", ""), expected, "{keys}");
+        }
+        let config = sound("[targets.outbound]\nkind = \"smtp\"\naddress = \"192.0.2.1:25\"");
+        let tenant = &config.tenants[0];
+        assert!(matches!(tenant.outbound, Some(TargetConfig::NextHop(_))));
+        assert!(matches!(tenant.inbound, TargetConfig::Maildir { .. }));
     }
 
     #[test]

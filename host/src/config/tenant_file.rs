@@ -10,7 +10,9 @@ use super::host::{DEFAULTS, Domains, text_of};
 use super::list_table::{self, ListTable};
 use super::policy_table::{self, Surroundings};
 use super::reader::{Table, Value, shown};
-use super::{ModuleConfig, TargetConfig, TenantConfig, TrustConfig, keys, target_table};
+use super::{
+    ModuleConfig, TargetConfig, TenantConfig, TrustConfig, keys, source_table, target_table,
+};
 use crate::address::{Domain, Mailbox};
 use crate::decision::{Requirements, Resolved};
 use crate::digest::Fingerprint;
@@ -142,7 +144,10 @@ fn tenant(
         },
     );
     list_table::check_groups(&lists, &policies, faults);
-    let inbound = target_table::inbound(table).and_then(|own| own.or_else(|| target.cloned()));
+    let targets = target_table::targets(table);
+    let inbound = targets
+        .inbound
+        .and_then(|own| own.or_else(|| target.cloned()));
     Some(TenantConfig {
         file: table.at().file,
         default: default(&defaults),
@@ -152,7 +157,9 @@ fn tenant(
         exempt: exempt(table, &domains),
         domains,
         contact,
+        sources: source_table::read(table),
         inbound: inbound.unwrap_or_default(),
+        outbound: targets.outbound,
         modules,
         policies,
     })

@@ -17,7 +17,7 @@ use crate::address::Mailbox;
 use crate::decision::Permit;
 use crate::facts::{Judgement, MailParameters, TenantId};
 
-/// Most tenants in one transaction: their targets are worked on at one time.
+/// Most targets in one transaction: they are worked on at one time.
 const MAX_PARTS: usize = 64;
 
 /// A transaction from its first permitted recipient on.
@@ -71,7 +71,7 @@ impl Handover {
             }
             return Err(DeliveryError::Apart);
         }
-        let at = self.part(permit.tenant(), target)?;
+        let at = self.part(&permit, target)?;
         self.parts[at]
             .offer(&self.mail, permit, standing.may_have)
             .await?;
@@ -84,15 +84,15 @@ impl Handover {
         permits.any(|permit| permit.recipient() == recipient)
     }
 
-    /// Where the tenant's part is; begun when there is none.
-    fn part(&mut self, tenant: &TenantId, target: &Arc<Target>) -> Result<usize, DeliveryError> {
-        let known = self.parts.iter().position(|part| part.tenant() == tenant);
+    /// Where the part for the tenant's mail of this direction is; begun when there is
+    /// none.
+    fn part(&mut self, permit: &Permit, target: &Arc<Target>) -> Result<usize, DeliveryError> {
+        let known = self.parts.iter().position(|part| part.takes(permit));
         match known {
             Some(at) => Ok(at),
             None if self.parts.len() >= MAX_PARTS => Err(DeliveryError::Apart),
             None => {
-                self.parts
-                    .push(Part::new(tenant.clone(), Arc::clone(target)));
+                self.parts.push(Part::new(permit, Arc::clone(target)));
                 Ok(self.parts.len() - 1)
             }
         }
@@ -173,7 +173,7 @@ async fn known(with: &Dispatch, permits: &[Permit]) -> HashMap<Mailbox, State> {
 async fn dispatch(
     parts: Vec<Part>,
     known: &HashMap<Mailbox, State>,
-    mut trust: HashMap<TenantId, Judgement>,
+    trust: HashMap<TenantId, Judgement>,
     with: &Arc<Dispatch>,
 ) -> HashMap<Mailbox, Fate> {
     let mut fates = HashMap::new();
@@ -192,7 +192,7 @@ async fn dispatch(
         }
         let consignment = Consignment {
             tenant: part.tenant().clone(),
-            trust: trust.remove(part.tenant()),
+            trust: trust.get(part.tenant()).cloned(),
             permits: missing,
         };
         consignments.push((part, consignment));

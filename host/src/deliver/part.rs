@@ -1,4 +1,5 @@
-//! One tenant's part of a transaction: its target, and its recipients there.
+//! One tenant's part of a transaction in one direction: its target, and its recipients
+//! there.
 //!
 //! **The target is asked at RCPT**, so nobody is told 250 for what it will not take. It
 //! is opened at the first recipient; when that fails, it is not tried again for the
@@ -17,7 +18,7 @@ use super::target::Target;
 use super::{Consignment, DeliveryError, Message, header, trace};
 use crate::address::Mailbox;
 use crate::decision::Permit;
-use crate::facts::TenantId;
+use crate::facts::{Direction, TenantId};
 
 /// How long a transaction with a next hop may take to be opened again at the end of
 /// data, for which clients wait ten minutes in all (RFC 5321, section 4.5.3.2.6).
@@ -26,10 +27,11 @@ const REOPEN: Duration = Duration::from_secs(120);
 /// What became of one recipient: where the message is, or why it is not.
 pub(super) type Fate = Result<String, DeliveryError>;
 
-/// One tenant's part of a transaction.
+/// One tenant's part of a transaction in one direction.
 #[derive(Debug)]
 pub(super) struct Part {
     tenant: TenantId,
+    direction: Direction,
     target: Arc<Target>,
     permits: Vec<Permit>,
     way: Way,
@@ -59,9 +61,11 @@ pub(super) struct Dispatch {
 }
 
 impl Part {
-    pub(super) fn new(tenant: TenantId, target: Arc<Target>) -> Self {
+    /// For mail of this permit's tenant and direction.
+    pub(super) fn new(permit: &Permit, target: Arc<Target>) -> Self {
         Self {
-            tenant,
+            tenant: permit.tenant().clone(),
+            direction: permit.direction(),
             target,
             permits: Vec::new(),
             way: Way::Closed,
@@ -70,6 +74,11 @@ impl Part {
 
     pub(super) fn tenant(&self) -> &TenantId {
         &self.tenant
+    }
+
+    /// Whether a recipient belongs here.
+    pub(super) fn takes(&self, permit: &Permit) -> bool {
+        self.tenant == *permit.tenant() && self.direction == permit.direction()
     }
 
     /// Those who were accepted, each once.

@@ -10,7 +10,7 @@ use super::log::kept;
 use super::module::Manifest;
 use super::outcome::{Answer, Failure, LogLevel};
 use crate::decision::{Decision, Requirement};
-use crate::facts::{ClientCertificate, Direction, Facts, Origin, Stage, TlsVersion, Trust};
+use crate::facts::{ClientCertificate, Facts, Origin, Stage, TlsVersion, Trust};
 
 /// The answer of a guest; the requirements it built are held by its call.
 pub(super) fn answer(answer: &types::Answer, call: &mut Call) -> Result<Answer, Failure> {
@@ -51,13 +51,6 @@ pub(super) fn stage(stage: Stage) -> &'static str {
     match stage {
         Stage::Recipient => "recipient",
         Stage::Content => "content",
-    }
-}
-
-pub(super) fn direction(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Inbound => "inbound",
-        Direction::Outbound => "outbound",
     }
 }
 

@@ -38,6 +38,15 @@ impl Facts {
     }
 }
 
+impl Certificate {
+    /// Whether one of its DNS names matches this host name. **Only a claim**: whoever
+    /// relies on it has to see who vouches for the certificate.
+    pub fn claims(&self, name: &Domain) -> bool {
+        let mut names = self.dns_names.iter();
+        names.any(|presented| matches(presented, name))
+    }
+}
+
 fn matches(presented: &str, name: &Domain) -> bool {
     match presented.strip_prefix("*.") {
         Some(rest) => name

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use super::lock;
 use crate::decision::{Decision, Refusal, Verdict};
-use crate::facts::TenantId;
+use crate::facts::{Direction, TenantId};
 use crate::name::Name;
 use crate::receipt::{FailureRecord, Monitored, VerdictEvent};
 
@@ -22,6 +22,9 @@ pub const MAX_POLICIES: usize = 2_000;
 const NO_POLICY: &str = "(none)";
 /// The label of tenant and policy beyond the limit.
 const OTHER: &str = "(other)";
+
+/// Which way the mail goes.
+const DIRECTIONS: [Direction; 2] = [Direction::Inbound, Direction::Outbound];
 
 /// What was decided; `failed` where the policy gave no answer.
 const DECISIONS: [&str; 4] = ["default", "opportunistic", "enforced", "failed"];
@@ -85,8 +88,8 @@ pub(super) struct PolicySeries {
     monitored: OnceLock<Box<[Counts; VERDICTS.len()]>>,
 }
 
-/// By decision and cause.
-type Counts = [[AtomicU64; CAUSES.len()]; DECISIONS.len()];
+/// By direction, decision and cause.
+type Counts = [OneWay; DIRECTIONS.len()];
 
 const VERDICTS: [&str; 2] = ["accepted", "refused"];
 
@@ -97,6 +100,7 @@ pub(super) struct Sample {
     pub(super) policy: String,
     /// The verdict in force, where this one was only monitored.
     pub(super) in_force: Option<&'static str>,
+    pub(super) direction: &'static str,
     pub(super) decision: &'static str,
     pub(super) verdict: &'static str,
     pub(super) cause: &'static str,
@@ -154,14 +158,19 @@ impl TenantSeries {
             .and_then(|policy| self.policies.get(policy.name.as_str()))
             .unwrap_or(&self.none);
         count(
-            &series.decided,
+            &series.decided[direction(event.facts.direction)],
             &event.failure,
             &event.decision,
             &event.verdict,
         );
     }
 
-    pub(super) fn count_monitored(&self, monitored: &Monitored, in_force: &Verdict) {
+    pub(super) fn count_monitored(
+        &self,
+        monitored: &Monitored,
+        way: Direction,
+        in_force: &Verdict,
+    ) {
         let name = monitored.policy.name.as_str();
         let Some(series) = self.policies.get(name) else {
             return;
@@ -173,7 +182,7 @@ impl TenantSeries {
             verdict,
             ..
         } = monitored;
-        count(counts, failure, decision, verdict);
+        count(&counts[direction(way)], failure, decision, verdict);
     }
 }
 
@@ -183,11 +192,12 @@ impl PolicySeries {
         let monitored = self.monitored.get().into_iter();
         let monitored = monitored.flat_map(|counts| VERDICTS.into_iter().map(Some).zip(&**counts));
         for (in_force, counts) in decided.chain(monitored) {
-            for (decision, verdict, cause, count) in not_zero(counts) {
+            for (direction, decision, verdict, cause, count) in not_zero(counts) {
                 samples.push(Sample {
                     tenant: tenant.to_owned(),
                     policy: policy.to_owned(),
                     in_force,
+                    direction: direction.as_str(),
                     decision,
                     verdict,
                     cause,
@@ -198,20 +208,39 @@ impl PolicySeries {
     }
 }
 
-fn not_zero(
-    counts: &Counts,
-) -> impl Iterator<Item = (&'static str, &'static str, &'static str, u64)> {
-    DECISIONS.iter().zip(counts).flat_map(|(decision, causes)| {
+/// Direction, decision, verdict, cause, and how often.
+type Counted = (Direction, &'static str, &'static str, &'static str, u64);
+
+fn not_zero(counts: &Counts) -> impl Iterator<Item = Counted> {
+    let decisions = DIRECTIONS
+        .iter()
+        .zip(counts)
+        .flat_map(|(direction, counts)| {
+            let each = DECISIONS.iter().zip(counts);
+            each.map(move |(decision, causes)| (direction, decision, causes))
+        });
+    decisions.flat_map(|(direction, decision, causes)| {
         let causes = CAUSES.iter().zip(causes).enumerate();
-        causes.filter_map(|(index, (cause, count))| {
-            let count = count.load(Relaxed);
-            (count > 0).then_some((*decision, VERDICTS[usize::from(index > 0)], *cause, count))
+        causes.filter_map(move |(index, (cause, count))| {
+            let (count, verdict) = (count.load(Relaxed), VERDICTS[usize::from(index > 0)]);
+            (count > 0).then_some((*direction, *decision, verdict, *cause, count))
         })
     })
 }
 
-fn count(counts: &Counts, failure: &Option<FailureRecord>, answer: &Decision, verdict: &Verdict) {
+/// The counts of one direction.
+type OneWay = [[AtomicU64; CAUSES.len()]; DECISIONS.len()];
+
+fn count(counts: &OneWay, failure: &Option<FailureRecord>, answer: &Decision, verdict: &Verdict) {
     counts[decision(failure.as_ref(), answer)][cause(verdict)].fetch_add(1, Relaxed);
+}
+
+/// The index in [`DIRECTIONS`].
+fn direction(direction: Direction) -> usize {
+    match direction {
+        Direction::Inbound => 0,
+        Direction::Outbound => 1,
+    }
 }
 
 /// The index in [`VERDICTS`].

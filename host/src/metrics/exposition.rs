@@ -198,9 +198,17 @@ impl Exposition {
 
     /// What was decided, and what policies in monitor mode would have.
     fn decided(&self, samples: &[Sample], page: &mut Page<'_>) -> fmt::Result {
-        let keys = ["tenant", "policy", "decision", "verdict", "cause"];
+        let keys = [
+            "tenant",
+            "policy",
+            "direction",
+            "decision",
+            "verdict",
+            "cause",
+        ];
         let values = |s: &Sample| {
-            let values = [&*s.tenant, &*s.policy, s.decision, s.verdict, s.cause];
+            let (direction, tenant, policy) = (s.direction, &*s.tenant, &*s.policy);
+            let values = [tenant, policy, direction, s.decision, s.verdict, s.cause];
             labels(keys, values)
         };
         let in_force = samples.iter().filter(|s| s.in_force.is_none());
@@ -264,7 +272,7 @@ impl Exposition {
         page.counters(
             "deliveries",
             "Messages by what a target did with them.",
-            words(&self.metrics.deliveries, ["target", "outcome"]),
+            words(&self.metrics.deliveries, ["target", "direction", "outcome"]),
         )?;
         let times: Vec<_> = lock(&self.metrics.delivery_time)
             .iter()

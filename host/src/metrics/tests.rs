@@ -5,7 +5,7 @@ use crate::address::Mailbox;
 use crate::decision::{Decision, Refusal, Verdict};
 use crate::digest::Digest;
 use crate::engine::Usage;
-use crate::facts::{TenantId, sample};
+use crate::facts::{Direction, TenantId, sample};
 use crate::name::Name;
 use crate::receipt::journal::State;
 use crate::receipt::{FailureRecord, Monitored, PolicyUsed};
@@ -78,16 +78,16 @@ fn monitored_decisions_are_counted_apart() {
         .decisions
         .tenant(&tenant("acme"), [name("board")].iter());
     let monitored = monitored("board");
-    metrics.monitored(&series, &monitored, &Verdict::Accepted);
-    metrics.monitored(&series, &monitored, &Verdict::Accepted);
+    metrics.monitored(&series, &monitored, Direction::Inbound, &Verdict::Accepted);
+    metrics.monitored(&series, &monitored, Direction::Inbound, &Verdict::Accepted);
     metrics.monitored(
         &series,
         &monitored,
+        Direction::Inbound,
         &Verdict::Refused(Refusal::PolicyFailed),
     );
     let page = page(&metrics);
-    let labels =
-        r#"tenant="acme",policy="board",decision="enforced",verdict="refused",cause="plaintext""#;
+    let labels = r#"tenant="acme",policy="board",direction="inbound",decision="enforced",verdict="refused",cause="plaintext""#;
     for (in_force, expected) in [("accepted", "2"), ("refused", "1")] {
         let sample =
             format!("portcullis_monitored_decisions_total{{{labels},in_force=\"{in_force}\"}}");
@@ -152,15 +152,15 @@ fn decisions_are_counted_by_policy_decision_and_cause() {
     let page = page(&metrics);
     for (sample, expected) in [
         (
-            r#"decisions_total{tenant="acme",policy="board",decision="opportunistic",verdict="accepted",cause="none"}"#,
+            r#"decisions_total{tenant="acme",policy="board",direction="inbound",decision="opportunistic",verdict="accepted",cause="none"}"#,
             "2",
         ),
         (
-            r#"decisions_total{tenant="acme",policy="(none)",decision="default",verdict="refused",cause="plaintext"}"#,
+            r#"decisions_total{tenant="acme",policy="(none)",direction="inbound",decision="default",verdict="refused",cause="plaintext"}"#,
             "1",
         ),
         (
-            r#"decisions_total{tenant="acme",policy="board",decision="failed",verdict="refused",cause="policy-failed"}"#,
+            r#"decisions_total{tenant="acme",policy="board",direction="inbound",decision="failed",verdict="refused",cause="policy-failed"}"#,
             "1",
         ),
         (r#"policy_failures_total{failure="trap"}"#, "1"),
@@ -300,7 +300,12 @@ fn every_metric_is_documented_and_every_documented_metric_exists() {
         .tenant(&tenant("acme"), [name("board")].iter());
     let accepted = event(None, Decision::Default, Verdict::Accepted);
     metrics.decided(&series, &accepted, Duration::ZERO);
-    metrics.monitored(&series, &monitored("board"), &Verdict::Accepted);
+    metrics.monitored(
+        &series,
+        &monitored("board"),
+        Direction::Inbound,
+        &Verdict::Accepted,
+    );
     metrics.handshake(&sample::tls());
     metrics.handshake_failed("timed out");
     metrics.limit_hit("sessions");
@@ -309,7 +314,12 @@ fn every_metric_is_documented_and_every_documented_metric_exists() {
     metrics.reply(250);
     metrics.reloaded("configuration", true);
     metrics.certificates([("mx.example", 10)].into_iter());
-    metrics.delivery("maildir", Outcome::Delivered, Instant::now());
+    metrics.delivery(
+        "maildir",
+        Direction::Inbound,
+        Outcome::Delivered,
+        Instant::now(),
+    );
     drop(metrics.session("smtp"));
 
     let told = told(&page(&metrics));

@@ -13,6 +13,7 @@ use crate::decision::Refusal;
 use crate::deliver::{Capability, DeliveryError, Ending, RelayError};
 use crate::facts::ReceiptId;
 use crate::listen::Limit;
+use crate::receipt::RelayCause;
 
 /// Longest text of a reply line: 512 octets less code, enhanced code and CRLF
 /// (RFC 5321, section 4.5.3.1.5).
@@ -181,8 +182,17 @@ fn names(found: &[String]) -> String {
 }
 
 /// Nobody here owns the recipient's domain.
-pub fn relaying_denied(receipt: Option<ReceiptId>) -> Reply {
-    Reply::new(550, "5.7.1", with_receipt("Relaying denied", receipt))
+pub fn relaying_denied(because: &RelayCause, receipt: Option<ReceiptId>) -> Reply {
+    let text = match because {
+        RelayCause::Foreign => "Relaying denied",
+        RelayCause::NoTarget { .. } => {
+            "Relaying denied: the sender's tenant has no outbound target here"
+        }
+        RelayCause::Unclear => {
+            "Relaying denied: several tenants send from here, and the null sender is none of theirs"
+        }
+    };
+    Reply::new(550, "5.7.1", with_receipt(text, receipt))
 }
 
 /// A line that is no command.

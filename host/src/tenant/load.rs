@@ -142,7 +142,11 @@ impl Loader<'_> {
     /// `None` has been reported.
     async fn tenant(&mut self, config: &TenantConfig) -> Option<Tenant> {
         let trust = self.trust(config).await;
-        let target = self.target(config).await;
+        let target = self.target(config, &config.inbound).await;
+        let outbound = match &config.outbound {
+            Some(outbound) => Some(self.target(config, outbound).await?),
+            None => None,
+        };
         let mut modules = self.modules(config).await;
         for policy in &config.policies {
             self.check_settings(policy, &mut modules).await;
@@ -153,7 +157,9 @@ impl Loader<'_> {
             contact: config.contact.clone(),
             default: config.default.clone(),
             exempt: config.exempt.clone(),
+            sources: config.sources.value.clone(),
             target: target?,
+            outbound,
             trust: Arc::new(trust?),
             lists: Arc::new(config.lists.clone()),
             policies: config
@@ -187,8 +193,12 @@ impl Loader<'_> {
     }
 
     /// `None` has been reported.
-    async fn target(&mut self, tenant: &TenantConfig) -> Option<Arc<Target>> {
-        let settings = match &tenant.inbound {
+    async fn target(
+        &mut self,
+        tenant: &TenantConfig,
+        configured: &TargetConfig,
+    ) -> Option<Arc<Target>> {
+        let settings = match configured {
             TargetConfig::Maildir { delivery_timeout } => TargetSettings::Maildir {
                 path: self.config.maildirs.join(tenant.id.as_str()),
                 delivery_timeout: *delivery_timeout,

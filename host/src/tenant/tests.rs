@@ -11,7 +11,7 @@ use crate::metrics::decisions::Decisions;
 use crate::policy::Choice;
 
 /// A host's files, and an engine without a compile worker.
-struct Bench {
+pub(super) struct Bench {
     directory: TempDir,
     engine: Arc<Engine>,
     decisions: Decisions,
@@ -19,7 +19,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let directory = TempDir::new().expect("a directory");
         let mut settings = EngineSettings::new(directory.path().join("modules"));
         settings.worker = "/no/worker".into();
@@ -35,7 +35,7 @@ impl Bench {
         bench
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(super) fn write(&self, name: &str, text: &str) {
         let path = self.directory.path().join(name);
         std::fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
         std::fs::write(path, text).expect("written");
@@ -45,7 +45,7 @@ impl Bench {
         Config::read(&self.directory.path().join("portcullis.toml"))
     }
 
-    async fn load(&self) -> Result<Snapshot, String> {
+    pub(super) async fn load(&self) -> Result<Snapshot, String> {
         let loaded = self.load_what_can_be().await?;
         assert!(loaded.refused.is_empty(), "{:?}", loaded.refused);
         Ok(loaded.snapshot)
@@ -65,7 +65,7 @@ impl Bench {
     }
 }
 
-fn mailbox(text: &str) -> Mailbox {
+pub(super) fn mailbox(text: &str) -> Mailbox {
     text.parse().expect("a mailbox")
 }
 

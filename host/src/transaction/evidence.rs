@@ -12,11 +12,11 @@ use crate::engine::LogLevel;
 use crate::facts::{Connection, Facts, ReceiptId, unix_seconds};
 use crate::host::Host;
 use crate::receipt::{
-    DefaultOf, Event, Outcome, OutcomeEvent, RelayEvent, VerdictEvent, timestamp,
+    DefaultOf, Event, Outcome, OutcomeEvent, RelayCause, RelayEvent, VerdictEvent, timestamp,
 };
 use crate::smtp::envelope::Mail;
 use crate::smtp::reply::{self, Reply};
-use crate::tenant::Tenant;
+use crate::tenant::{Denial, Tenant};
 
 /// How long a reply may wait for its receipts, all of them together. At the end of data
 /// the message is delivered by then: a client that gives up waiting would send it again.
@@ -202,31 +202,59 @@ pub(super) async fn outcome(
     until: tokio::time::Instant,
 ) {
     host.metrics.outcome(outcome);
-    let event = Event::Outcome(OutcomeEvent {
+    let event = OutcomeEvent {
         id: permit.receipt(),
         time: timestamp(unix_seconds(SystemTime::now())),
         tenant: permit.tenant().clone(),
         outcome,
         reply: reply.map(ToString::to_string).unwrap_or_default(),
         detail,
+    };
+    let of_sender = permit.outbound().map(|(tenant, id)| OutcomeEvent {
+        id,
+        tenant: tenant.clone(),
+        detail: at_recipients_tenant(outcome).to_owned(),
+        ..event.clone()
     });
-    host.journal.record(event, until).await;
+    for event in std::iter::once(event).chain(of_sender) {
+        host.journal.record(Event::Outcome(event), until).await;
+    }
 }
 
-/// Refuses a recipient whom nobody here owns: the host is never an open relay.
+/// Where a tenant's mail goes in its own house is not for other tenants to read.
+fn at_recipients_tenant(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Delivered => "the recipient's tenant on this host has it",
+        Outcome::Deferred | Outcome::Refused => {
+            "the recipient's tenant on this host did not take it"
+        }
+        Outcome::Abandoned => "it did not come to the recipient's tenant on this host",
+    }
+}
+
+/// Keeps that the sender's tenant let a recipient pass whom the recipient's tenant
+/// refused: the receipt of the sender's.
+pub(super) async fn not_taken(host: &Host, outbound: &Permit, kind: Outcome, reply: &Reply) {
+    let detail = at_recipients_tenant(kind).to_owned();
+    outcome(host, outbound, kind, Some(reply), detail, patience()).await;
+}
+
+/// Refuses a recipient of a domain that nobody here has: the host is never an open relay.
 pub(super) async fn relaying(
     host: &Host,
     client: &Client,
     mail: &Mail,
     recipient: Mailbox,
+    denial: &Denial,
     now: SystemTime,
 ) -> Reply {
     host.metrics.relaying_refused();
+    let because = cause(denial);
     let Some(unrecorded) = host.relay_receipts.admit(now) else {
-        return reply::relaying_denied(None);
+        return reply::relaying_denied(&because, None);
     };
     let id = ReceiptId::new(now);
-    let reply = reply::relaying_denied(Some(id));
+    let reply = reply::relaying_denied(&because, Some(id));
     let event = RelayEvent {
         id,
         time: timestamp(unix_seconds(now)),
@@ -235,6 +263,7 @@ pub(super) async fn relaying(
         helo: mail.helo.clone(),
         sender: mail.sender.clone(),
         recipient,
+        because,
         reply: reply.to_string(),
         unrecorded,
     };
@@ -242,4 +271,14 @@ pub(super) async fn relaying(
         .record(Event::Relay(Box::new(event)), patience())
         .await;
     reply
+}
+
+fn cause(denial: &Denial) -> RelayCause {
+    match denial {
+        Denial::Foreign => RelayCause::Foreign,
+        Denial::NoTarget(tenant) => RelayCause::NoTarget {
+            tenant: tenant.id.clone(),
+        },
+        Denial::Unclear => RelayCause::Unclear,
+    }
 }

@@ -17,6 +17,7 @@ mod metrics;
 mod modules;
 mod names;
 mod next_hops;
+mod outbound;
 mod peers;
 mod policies;
 mod proxy;

@@ -79,15 +79,15 @@ fn what_is_counted_is_exactly_what_was_done() {
         ("received_bytes_total", message.len() as f64),
         ("relaying_refused_total", 1.0),
         (
-            "decisions_total{tenant=acme,policy=board,decision=enforced,verdict=refused,cause=plaintext}",
+            "decisions_total{tenant=acme,policy=board,direction=inbound,decision=enforced,verdict=refused,cause=plaintext}",
             1.0,
         ),
         (
-            "decisions_total{tenant=acme,policy=board,decision=enforced,verdict=accepted,cause=none}",
+            "decisions_total{tenant=acme,policy=board,direction=inbound,decision=enforced,verdict=accepted,cause=none}",
             1.0,
         ),
         (
-            "decisions_total{tenant=acme,policy=(none),decision=default,verdict=accepted,cause=none}",
+            "decisions_total{tenant=acme,policy=(none),direction=inbound,decision=default,verdict=accepted,cause=none}",
             2.0,
         ),
         ("decision_duration_seconds_count{kind=constant}", 4.0),
@@ -95,7 +95,10 @@ fn what_is_counted_is_exactly_what_was_done() {
         ("policy_failures_total{failure=trap}", 0.0),
         ("outcomes_total{outcome=delivered}", 2.0),
         ("outcomes_total{outcome=abandoned}", 1.0),
-        ("deliveries_total{target=maildir,outcome=delivered}", 2.0),
+        (
+            "deliveries_total{target=maildir,direction=inbound,outcome=delivered}",
+            2.0,
+        ),
         ("delivery_duration_seconds_count{target=maildir}", 2.0),
         // Four verdicts, three outcomes, one refused relaying.
         ("receipts_written_total", 8.0),

@@ -7,7 +7,8 @@ use crate::engine::LogLine;
 use crate::facts::{Certificate, Facts, Judgement, ReverseName};
 use crate::receipt::read::Receipt;
 use crate::receipt::{
-    FailureRecord, Monitored, OutcomeEvent, PolicyUsed, RelayEvent, VerdictEvent, timestamp,
+    FailureRecord, Monitored, OutcomeEvent, PolicyUsed, RelayCause, RelayEvent, VerdictEvent,
+    timestamp,
 };
 use crate::unicode;
 
@@ -46,6 +47,7 @@ fn decided(lines: &mut Lines, verdict: &VerdictEvent, outcome: Option<&OutcomeEv
     lines.put("tenant", &facts.tenant);
     lines.put("from", sender(facts.sender.as_ref()));
     lines.put("to", &facts.recipient);
+    lines.put("direction", facts.direction.as_str());
     seen(lines, verdict);
     lines.put_some("certificate", facts.certificate().map(|c| shown(c, facts)));
     lines.put(
@@ -186,6 +188,21 @@ fn refused_relaying(lines: &mut Lines, relay: &RelayEvent) {
             relay.connection.client, relay.connection.listener
         ),
     );
-    lines.put("because", "no tenant has the recipient's domain");
+    lines.put("because", because(&relay.because));
     lines.put("reply", &relay.reply);
+}
+
+fn because(cause: &RelayCause) -> String {
+    match cause {
+        RelayCause::Foreign => "no tenant has the recipient's domain, and the client is no server \
+             of the tenant who has the sender's"
+            .to_owned(),
+        RelayCause::NoTarget { tenant } => format!(
+            "no tenant has the recipient's domain, and {tenant}, whose mail it is, has no \
+             [targets.outbound]"
+        ),
+        RelayCause::Unclear => "no tenant has the recipient's domain, the client is a server of \
+             several tenants, and the null sender does not say whose mail it is"
+            .to_owned(),
+    }
 }

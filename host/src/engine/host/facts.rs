@@ -41,7 +41,7 @@ impl facts::HostMessage for Call {
     }
 
     fn direction(&mut self, _: Resource<Message>) -> Result<String> {
-        self.tell(|facts| convert::direction(facts.direction).to_owned())
+        self.tell(|facts| facts.direction.as_str().to_owned())
     }
 
     fn tenant(&mut self, _: Resource<Message>) -> Result<String> {

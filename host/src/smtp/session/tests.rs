@@ -16,6 +16,7 @@ use super::*;
 use crate::content::Spool;
 use crate::decision::{Refusal, Resolved, TlsOffer, judge};
 use crate::facts::{ReceiptId, sample};
+use crate::receipt::RelayCause;
 use crate::smtp::data::{Data, Progress};
 use crate::smtp::line::{Front, front};
 
@@ -285,7 +286,7 @@ fn decide(recipient: &Mailbox) -> Answer {
     let id = ReceiptId::new(std::time::UNIX_EPOCH);
     match recipient.local() {
         "refused" => Answer::Refused(reply::refused(&Refusal::Plaintext, None, id)),
-        "foreign" => Answer::Foreign(reply::relaying_denied(Some(id))),
+        "foreign" => Answer::Foreign(reply::relaying_denied(&RelayCause::Foreign, Some(id))),
         _ => {
             let facts = sample::clear(recipient);
             let judged = judge(&Resolved::Opportunistic, &facts, TlsOffer::Offered);
