@@ -7,12 +7,16 @@
 //! earlier, and when not even that is possible it is refused. **Nothing is left
 //! behind**: the file has no name, so it is gone with the session, or with the host.
 
+mod from;
+pub mod header;
+
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use from::MAX_ADDRESSES;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 

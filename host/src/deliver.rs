@@ -115,6 +115,11 @@ pub enum DeliveryError {
         "to be sent separately: recipients of this sender came to different ends before, or have too many next hops"
     )]
     Apart,
+    /// A tenant decides about the whole message, and not for others.
+    #[error(
+        "to be sent separately: a policy on the header From decides about the message as a whole, for recipients of one tenant alone"
+    )]
+    OneTenant,
     /// The host itself failed.
     #[error("internal error: {0}")]
     Lost(String),
@@ -159,6 +164,7 @@ impl DeliveryError {
             | Self::Timeout { .. }
             | Self::UnderWay
             | Self::Apart
+            | Self::OneTenant
             | Self::Lost(_) => false,
         }
     }

@@ -319,6 +319,16 @@ pub enum Stage {
     Content,
 }
 
+impl Stage {
+    /// As in the interface.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Recipient => "recipient",
+            Self::Content => "content",
+        }
+    }
+}
+
 /// Which way mail goes, as the tenant sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

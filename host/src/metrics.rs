@@ -32,7 +32,6 @@ pub use session::ListenerCounts;
 pub use session::SessionMeter;
 pub(crate) use words::Words;
 
-use crate::decision::Verdict;
 use crate::facts::{Direction, Tls, unix_seconds};
 use crate::listen::Limit;
 use crate::receipt::{Monitored, Outcome, VerdictEvent};
@@ -244,14 +243,8 @@ impl Metrics {
     }
 
     /// A policy of this tenant would have decided so, where this was in force.
-    pub fn monitored(
-        &self,
-        tenant: &TenantSeries,
-        monitored: &Monitored,
-        direction: Direction,
-        in_force: &Verdict,
-    ) {
-        tenant.count_monitored(monitored, direction, in_force);
+    pub fn monitored(&self, tenant: &TenantSeries, monitored: &Monitored, in_force: &VerdictEvent) {
+        tenant.count_monitored(monitored, in_force);
     }
 
     /// A recipient's message came to this end.

@@ -29,6 +29,7 @@ pub use validity::{EmptyError, Moment, MomentError, Validity};
 
 use crate::decision::{Decision, Requirements, Resolved};
 use crate::digest::Digest;
+use crate::facts::Direction;
 use crate::name::Name;
 
 /// Longest narrative in characters.
@@ -172,6 +173,14 @@ impl Policy {
             contact: None,
             created: 0,
         }
+    }
+
+    /// Whether the header From of mail in this direction may matter to it, now or later.
+    pub fn reads_header(&self, direction: Direction, now: u64) -> bool {
+        self.enabled
+            && self.based_on != BasedOn::Envelope
+            && self.direction.includes(direction)
+            && !self.valid.is_over(now)
     }
 
     /// The revision for receipts: SHA-256 of the policy as JSON, everything but its

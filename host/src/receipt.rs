@@ -1,6 +1,7 @@
 //! The evidence: what was decided, on which facts, by what.
 //!
-//! Two events under one id: the [`Verdict`](VerdictEvent), and for accepted mail its
+//! Up to three events under one id: the [`Verdict`](VerdictEvent) at RCPT TO, where the
+//! header From matters a second one when the content is there, and for accepted mail its
 //! [`Outcome`](OutcomeEvent). An event is handed over before the reply goes out and
 //! reaches the disk within a second; a crash may lose that second of evidence, never
 //! mail. Facts are kept whole, so that the decision can be run again.
@@ -25,13 +26,15 @@ use crate::facts::{Connection, Facts, Helo, ReceiptId, TenantId};
 pub enum Event {
     /// A recipient was decided.
     Verdict(Box<VerdictEvent>),
+    /// It was decided again, when the content was there.
+    Content(Box<VerdictEvent>),
     /// An accepted recipient's message came to its end.
     Outcome(OutcomeEvent),
     /// A recipient whom nobody here owns was refused.
     Relay(Box<RelayEvent>),
 }
 
-/// What was decided about one recipient.
+/// What was decided about one recipient, at one stage.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct VerdictEvent {
     /// Id of the receipt; the same as in the facts.
@@ -236,7 +239,7 @@ impl Event {
     /// Id of the receipt it belongs to.
     pub fn id(&self) -> ReceiptId {
         match self {
-            Self::Verdict(verdict) => verdict.id,
+            Self::Verdict(verdict) | Self::Content(verdict) => verdict.id,
             Self::Outcome(outcome) => outcome.id,
             Self::Relay(relay) => relay.id,
         }

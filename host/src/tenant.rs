@@ -24,7 +24,7 @@ use crate::facts::{Direction, Facts, TenantId};
 use crate::lists::Lists;
 use crate::metrics::decisions::TenantSeries;
 use crate::name::Name;
-use crate::policy::{Consultation, Exempt, Policy, Question, Selected, select};
+use crate::policy::{Consultation, Exempt, Mode, Policy, Question, Selected, select};
 use crate::tls::TrustStore;
 
 /// All tenants at one moment.
@@ -131,6 +131,21 @@ impl Tenant {
         match direction {
             Direction::Inbound => Some(&self.target),
             Direction::Outbound => self.outbound.as_ref(),
+        }
+    }
+
+    /// What its policies on the header From do about a recipient of mail in this
+    /// direction: enforce, only watch, or nothing, where there are none or it is exempt.
+    pub fn header_mode(&self, direction: Direction, recipient: &Mailbox, now: u64) -> Option<Mode> {
+        if self.exempt.of(recipient, &self.domains).is_some() {
+            return None;
+        }
+        let all = self.policies.iter();
+        let readers = all.filter(|policy| policy.reads_header(direction, now));
+        let modes: Vec<Mode> = readers.map(|policy| policy.mode).collect();
+        match modes.contains(&Mode::Enforce) {
+            true => Some(Mode::Enforce),
+            false => modes.first().copied(),
         }
     }
 

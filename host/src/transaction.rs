@@ -6,7 +6,9 @@
 //! failure means is the tenant's choice, and to defer where none was made.
 
 mod ask;
+mod company;
 mod conclude;
+mod content;
 mod evidence;
 mod judgements;
 mod recipient;
@@ -16,6 +18,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use company::{Company, Member};
+use content::Again;
 use judgements::Judgements;
 use rustls_pki_types::CertificateDer;
 
@@ -24,6 +28,7 @@ use crate::decision::Permit;
 use crate::deliver::{DeliveryError, Handover, Message};
 use crate::facts::{Connection, Direction, Judgement, TenantId, unix_seconds};
 use crate::host::Host;
+use crate::policy::Mode;
 use crate::receipt::{Outcome, VerdictEvent};
 use crate::smtp::envelope::{Envelope, Mail};
 use crate::smtp::reply::{self, Reply};
@@ -51,6 +56,11 @@ pub struct Transaction {
     /// The verdicts whose reply waits for the target's answer: of the recipient's
     /// tenant, of the sender's, or of both.
     unanswered: Vec<VerdictEvent>,
+    /// Who is to be asked about the recipient under way when the content is there.
+    asked: Vec<Again>,
+    /// Who is to be asked about those who are in.
+    again: Vec<Again>,
+    company: Company,
     /// How many there were in this session, this one included.
     number: u32,
     span: tracing::Span,
@@ -78,6 +88,9 @@ impl Transaction {
             judgements: Judgements::default(),
             origin: None,
             unanswered: Vec::new(),
+            asked: Vec::new(),
+            again: Vec::new(),
+            company: Company::default(),
             number: 0,
             span: tracing::Span::none(),
             handover: None,
@@ -90,6 +103,8 @@ impl Transaction {
         self.accepted.clear();
         self.origin = None;
         self.unanswered.clear();
+        self.again.clear();
+        self.company.clear();
         self.handover = None;
         self.number += 1;
         self.span = tracing::info_span!("transaction", transaction.number = self.number);
@@ -102,30 +117,60 @@ impl Transaction {
 
     /// Asks the target whether it takes the recipient: the reply to RCPT.
     pub async fn offer(&mut self, host: &Host, mail: &Mail, permit: &Permit) -> Reply {
-        let tenant = self.snapshot.tenant(permit.tenant());
-        let offered = match tenant.and_then(|tenant| tenant.target(permit.direction())) {
-            Some(target) => {
-                let (sender, parameters) = (mail.sender.clone(), mail.parameters.clone());
-                let handover = self.handover.get_or_insert_with(|| {
-                    Handover::new(Arc::clone(&host.ledger), sender, parameters)
-                });
-                handover.offer(permit.clone(), target).await
-            }
-            None => Err(DeliveryError::Lost("a permit without a target".into())),
-        };
+        let offered = self.hand_over(host, mail, permit).await;
         let reply = match &offered {
             Ok(()) => Reply::new(250, "2.1.5", "Recipient ok"),
             Err(error) => reply::undelivered(error, Some(permit.receipt())),
         };
         self.answer(host, &reply).await;
         match offered {
-            Ok(()) => self.count_accepted(permit),
+            Ok(()) => self.take_in(permit),
             Err(error) => {
                 let until = evidence::patience();
                 evidence::undelivered(host, permit, &error, &reply, until).await;
             }
         }
         reply
+    }
+
+    async fn hand_over(
+        &mut self,
+        host: &Host,
+        mail: &Mail,
+        permit: &Permit,
+    ) -> Result<(), DeliveryError> {
+        let tenant = self.snapshot.tenant(permit.tenant());
+        let Some(target) = tenant.and_then(|tenant| tenant.target(permit.direction())) else {
+            return Err(DeliveryError::Lost("a permit without a target".into()));
+        };
+        if !self.company.admits(&self.member(permit)) {
+            self.handover.iter_mut().for_each(Handover::send_away);
+            return Err(DeliveryError::OneTenant);
+        }
+        let (sender, parameters) = (mail.sender.clone(), mail.parameters.clone());
+        let handover = self
+            .handover
+            .get_or_insert_with(|| Handover::new(Arc::clone(&host.ledger), sender, parameters));
+        handover.offer(permit.clone(), target).await
+    }
+
+    /// What counts of a recipient for others in the transaction.
+    fn member(&self, permit: &Permit) -> Member {
+        let inbound = permit.direction() == Direction::Inbound;
+        let decides = |again: &Again| {
+            again.mode == Mode::Enforce && again.facts.direction == Direction::Inbound
+        };
+        Member {
+            tenant: inbound.then(|| permit.tenant().clone()),
+            particular: self.asked.iter().any(decides),
+        }
+    }
+
+    /// The recipient is in.
+    fn take_in(&mut self, permit: &Permit) {
+        self.company.join(self.member(permit));
+        self.again.append(&mut self.asked);
+        self.count_accepted(permit);
     }
 
     /// Delivers to the target of every recipient: the reply to the end of data.
@@ -141,13 +186,16 @@ impl Transaction {
         let message = message(client, &envelope.mail, content);
         let trust = self.trust(client, &permits).await;
         let Some(handover) = self.handover.take() else {
-            return reply::undelivered(&DeliveryError::Lost("no target".into()), receipt);
+            let reply = reply::undelivered(&DeliveryError::Lost("no target".into()), receipt);
+            self.answer(host, &reply).await;
+            return reply;
         };
         let since = Instant::now();
         let delivered = handover
             .deliver(message, &permits, trust, &host.hostname)
             .await;
         let reply = reply::delivered(&delivered.ending, receipt);
+        self.answer(host, &reply).await;
         if let Some(reason) = &delivered.unrecorded {
             tracing::error!(client.addr = %client.connection.client, reason, "the ledger could not be kept: copies that were delivered may come twice");
         }

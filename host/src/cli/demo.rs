@@ -144,7 +144,9 @@ async fn receipts(config: &Config, expected: usize) -> anyhow::Result<Vec<Receip
 /// Accepted mail has an outcome, too.
 fn is_complete(receipt: &Receipt) -> bool {
     match receipt {
-        Receipt::Decided(verdict, outcome) => outcome.is_some() || !verdict.reply.starts_with('2'),
+        Receipt::Decided(verdict, _, outcome) => {
+            outcome.is_some() || !verdict.reply.starts_with('2')
+        }
         Receipt::Relay(_) => true,
     }
 }
@@ -158,7 +160,7 @@ fn compare(
     let title = scene.title;
     let told = &answers.recipients[index];
     let (kept, outcome) = match receipt {
-        Receipt::Decided(verdict, outcome) => (&verdict.reply, outcome.as_ref()),
+        Receipt::Decided(verdict, _, outcome) => (&verdict.reply, outcome.as_ref()),
         Receipt::Relay(relay) => (&relay.reply, None),
     };
     ensure!(

@@ -140,7 +140,7 @@ fn verdict(config: &Config, id: ReceiptId) -> anyhow::Result<Box<VerdictEvent>> 
         ..Filter::default()
     };
     match read(&directory, &filter)?.receipts.pop() {
-        Some(Receipt::Decided(event, _)) => Ok(event),
+        Some(Receipt::Decided(first, second, _)) => Ok(second.unwrap_or(first)),
         Some(Receipt::Relay(relay)) => bail!(
             "no policy was asked for receipt {id}: no tenant has the domain of {}",
             relay.recipient

@@ -50,7 +50,8 @@ pub(super) struct ReceiptsArguments {
     /// Only the last so many.
     #[arg(long, value_name = "N")]
     last: Option<usize>,
-    /// One JSON object a line: the verdict and, where there is one, the outcome.
+    /// One JSON object a line: the verdict and, where there are, the second one about the
+    /// content and the outcome.
     #[arg(long)]
     json: bool,
 }
@@ -122,14 +123,17 @@ fn filter(arguments: &ReceiptsArguments) -> Filter {
 
 fn as_json(receipt: &Receipt) -> serde_json::Value {
     match receipt {
-        Receipt::Decided(verdict, outcome) => json!({ "verdict": verdict, "outcome": outcome }),
+        Receipt::Decided(verdict, content, outcome) => {
+            json!({ "verdict": verdict, "content": content, "outcome": outcome })
+        }
         Receipt::Relay(relay) => json!({ "relay": relay }),
     }
 }
 
 fn as_line(receipt: &Receipt) -> String {
     match receipt {
-        Receipt::Decided(v, outcome) => {
+        Receipt::Decided(first, second, outcome) => {
+            let v = second.as_ref().unwrap_or(first);
             let outcome = outcome
                 .as_ref()
                 .map(|o| format!("{:?}", o.outcome).to_lowercase());

@@ -1,6 +1,8 @@
 //! What is no fault and is hardly meant: `portcullis check` shows it.
 
-use super::{Config, Fault, TenantConfig};
+use super::{Config, Fault, PolicyConfig, TenantConfig};
+use crate::decision::Decision;
+use crate::policy::{BasedOn, Choice};
 
 /// Everything of this kind, by file and line.
 pub fn warnings(config: &Config) -> Vec<Fault> {
@@ -8,6 +10,7 @@ pub fn warnings(config: &Config) -> Vec<Fault> {
     for (at, tenant) in config.tenants.iter().enumerate() {
         let earlier = config.tenants[..at].iter();
         warnings.extend(earlier.filter_map(|other| overlap(tenant, other)));
+        warnings.extend(tenant.policies.iter().filter_map(too_late));
     }
     warnings.sort();
     warnings
@@ -36,4 +39,18 @@ fn overlap(tenant: &TenantConfig, other: &TenantConfig) -> Option<Fault> {
          bounce from there, which has none, is nobody's and goes to no foreign domain",
         other.id, other.sources.at
     )))
+}
+
+/// What has crossed the network in clear cannot be called back.
+fn too_late(read: &PolicyConfig) -> Option<Fault> {
+    let policy = &read.policy;
+    let enforces = matches!(&policy.option, Choice::Constant(Decision::Enforced(_)));
+    let reads_header = policy.enabled && policy.based_on != BasedOn::Envelope;
+    (enforces && reads_header).then(|| {
+        read.at.fault(format_args!(
+            "{} enforces by the header From, which comes with the content: mail that it refuses \
+             may have crossed in clear by then; base it on the envelope to refuse it before",
+            policy.name
+        ))
+    })
 }

@@ -14,6 +14,7 @@ use super::sharing::{SentAway, Sharing};
 use super::target::Target;
 use super::{Consignment, DeliveryError, Message, header};
 use crate::address::Mailbox;
+use crate::content::Content;
 use crate::decision::Permit;
 use crate::facts::{Judgement, MailParameters, TenantId};
 
@@ -96,6 +97,26 @@ impl Handover {
                 Ok(self.parts.len() - 1)
             }
         }
+    }
+
+    /// A recipient was sent away for the sake of those who are in.
+    pub fn send_away(&mut self) {
+        self.sharing.send_away();
+    }
+
+    /// A policy has put the message off for its content. Gives the transaction up; those
+    /// who were sent away from it go first the next time.
+    pub async fn put_off(self, content: Content, permits: &[Permit]) {
+        let turns = self.sharing.turns_owed();
+        if turns > 0 {
+            let copies = Copies::new(self.mail.sender.clone(), Arc::new(content));
+            let recipients = permits.iter().map(Permit::recipient);
+            let copies = copies.of(recipients).await.unwrap_or_default();
+            copies
+                .iter()
+                .for_each(|copy| self.ledger.let_yield(copy, turns));
+        }
+        self.abandon();
     }
 
     /// Gives the transaction up; connections to next hops are kept for others.

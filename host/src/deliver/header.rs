@@ -1,5 +1,7 @@
 //! The header section of a message that passes through.
 
+use crate::content::header;
+
 /// More than this many `Received` fields are a loop (RFC 5321, section 6.3, asks for
 /// at least 100 where it is counted without looking; sites agree on 50 as no route
 /// of real mail is half as long).
@@ -20,60 +22,26 @@ pub(super) struct Scan {
 /// `Authentication-Results` that claim to be ours (RFC 8601, section 5), and
 /// `Return-Path` (RFC 5321, section 4.4).
 pub(super) fn scan(content: &[u8], authserv_id: &str) -> Scan {
-    let headless = matches!(content.first(), Some(b' ' | b'\t'));
     let mut scan = Scan {
         received: 0,
         forged: Vec::new(),
-        headless,
+        headless: header::is_headless(content),
     };
-    if headless {
-        return scan;
-    }
-    let mut at = 0;
-    while let Some(length) = field_length(&content[at..]) {
-        let field = &content[at..at + length];
-        match name(field) {
+    for range in header::fields(content) {
+        let field = &content[range.clone()];
+        match header::name(field) {
             Some(name) if name.eq_ignore_ascii_case(b"Received") => scan.received += 1,
-            Some(name) if name.eq_ignore_ascii_case(b"Return-Path") => {
-                scan.forged.push(at..at + length);
-            }
+            Some(name) if name.eq_ignore_ascii_case(b"Return-Path") => scan.forged.push(range),
             Some(name)
                 if name.eq_ignore_ascii_case(b"Authentication-Results")
                     && claims(&field[name.len()..], authserv_id) =>
             {
-                scan.forged.push(at..at + length);
+                scan.forged.push(range);
             }
             _ => {}
         }
-        at += length;
     }
     scan
-}
-
-/// The length of the field at the front, folded lines and CRLFs included; none at the
-/// end of the header section.
-fn field_length(content: &[u8]) -> Option<usize> {
-    if content.is_empty() || content.starts_with(b"\r\n") {
-        return None;
-    }
-    let mut end = line_length(content);
-    while content
-        .get(end)
-        .is_some_and(|octet| matches!(octet, b' ' | b'\t'))
-    {
-        end += line_length(&content[end..]);
-    }
-    Some(end)
-}
-
-fn line_length(content: &[u8]) -> usize {
-    memchr::memchr(b'\n', content).map_or(content.len(), |at| at + 1)
-}
-
-/// The field's name; white space before the colon is obsolete and still read.
-fn name(field: &[u8]) -> Option<&[u8]> {
-    let colon = memchr::memchr(b':', field)?;
-    Some(field[..colon].trim_ascii_end())
 }
 
 /// Whether the value (from the colon on) begins with our id: comments and folds may

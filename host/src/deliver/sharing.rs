@@ -61,6 +61,13 @@ impl Sharing {
         }
     }
 
+    /// A recipient was sent away from those who are in, for a reason that is not known
+    /// here.
+    pub(super) fn send_away(&mut self) {
+        self.sent_away.push(Company::Nobody);
+        self.sent_away.truncate(MAX_TURNS);
+    }
+
     /// A recipient that may come in was accepted.
     pub(super) fn join(&mut self, standing: &Standing) {
         self.company.get_or_insert(standing.company);

@@ -10,7 +10,7 @@ use super::log::kept;
 use super::module::Manifest;
 use super::outcome::{Answer, Failure, LogLevel};
 use crate::decision::{Decision, Requirement};
-use crate::facts::{ClientCertificate, Facts, Origin, Stage, TlsVersion, Trust};
+use crate::facts::{ClientCertificate, Facts, Origin, TlsVersion, Trust};
 
 /// The answer of a guest; the requirements it built are held by its call.
 pub(super) fn answer(answer: &types::Answer, call: &mut Call) -> Result<Answer, Failure> {
@@ -44,13 +44,6 @@ pub(super) fn level(level: wit_log::Level) -> LogLevel {
         wit_log::Level::Debug => LogLevel::Debug,
         wit_log::Level::Info => LogLevel::Info,
         wit_log::Level::Warn => LogLevel::Warn,
-    }
-}
-
-pub(super) fn stage(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Recipient => "recipient",
-        Stage::Content => "content",
     }
 }
 

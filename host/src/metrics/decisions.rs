@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use super::lock;
 use crate::decision::{Decision, Refusal, Verdict};
-use crate::facts::{Direction, TenantId};
+use crate::facts::{Direction, Facts, Stage, TenantId};
 use crate::name::Name;
 use crate::receipt::{FailureRecord, Monitored, VerdictEvent};
 
@@ -23,8 +23,13 @@ const NO_POLICY: &str = "(none)";
 /// The label of tenant and policy beyond the limit.
 const OTHER: &str = "(other)";
 
-/// Which way the mail goes.
-const DIRECTIONS: [Direction; 2] = [Direction::Inbound, Direction::Outbound];
+/// Which way the mail goes, and when it is decided.
+const WAYS: [(Direction, Stage); 4] = [
+    (Direction::Inbound, Stage::Recipient),
+    (Direction::Inbound, Stage::Content),
+    (Direction::Outbound, Stage::Recipient),
+    (Direction::Outbound, Stage::Content),
+];
 
 /// What was decided; `failed` where the policy gave no answer.
 const DECISIONS: [&str; 4] = ["default", "opportunistic", "enforced", "failed"];
@@ -88,8 +93,8 @@ pub(super) struct PolicySeries {
     monitored: OnceLock<Box<[Counts; VERDICTS.len()]>>,
 }
 
-/// By direction, decision and cause.
-type Counts = [OneWay; DIRECTIONS.len()];
+/// By direction and stage, decision and cause.
+type Counts = [OneWay; WAYS.len()];
 
 const VERDICTS: [&str; 2] = ["accepted", "refused"];
 
@@ -101,6 +106,7 @@ pub(super) struct Sample {
     /// The verdict in force, where this one was only monitored.
     pub(super) in_force: Option<&'static str>,
     pub(super) direction: &'static str,
+    pub(super) stage: &'static str,
     pub(super) decision: &'static str,
     pub(super) verdict: &'static str,
     pub(super) cause: &'static str,
@@ -158,31 +164,26 @@ impl TenantSeries {
             .and_then(|policy| self.policies.get(policy.name.as_str()))
             .unwrap_or(&self.none);
         count(
-            &series.decided[direction(event.facts.direction)],
+            &series.decided[way(&event.facts)],
             &event.failure,
             &event.decision,
             &event.verdict,
         );
     }
 
-    pub(super) fn count_monitored(
-        &self,
-        monitored: &Monitored,
-        way: Direction,
-        in_force: &Verdict,
-    ) {
+    pub(super) fn count_monitored(&self, monitored: &Monitored, in_force: &VerdictEvent) {
         let name = monitored.policy.name.as_str();
         let Some(series) = self.policies.get(name) else {
             return;
         };
-        let counts = &series.monitored.get_or_init(Box::default)[verdict(in_force)];
+        let counts = &series.monitored.get_or_init(Box::default)[verdict(&in_force.verdict)];
         let Monitored {
             failure,
             decision,
             verdict,
             ..
         } = monitored;
-        count(&counts[direction(way)], failure, decision, verdict);
+        count(&counts[way(&in_force.facts)], failure, decision, verdict);
     }
 }
 
@@ -192,12 +193,13 @@ impl PolicySeries {
         let monitored = self.monitored.get().into_iter();
         let monitored = monitored.flat_map(|counts| VERDICTS.into_iter().map(Some).zip(&**counts));
         for (in_force, counts) in decided.chain(monitored) {
-            for (direction, decision, verdict, cause, count) in not_zero(counts) {
+            for ((direction, stage), decision, verdict, cause, count) in not_zero(counts) {
                 samples.push(Sample {
                     tenant: tenant.to_owned(),
                     policy: policy.to_owned(),
                     in_force,
                     direction: direction.as_str(),
+                    stage: stage.as_str(),
                     decision,
                     verdict,
                     cause,
@@ -208,38 +210,45 @@ impl PolicySeries {
     }
 }
 
-/// Direction, decision, verdict, cause, and how often.
-type Counted = (Direction, &'static str, &'static str, &'static str, u64);
+/// Way, decision, verdict, cause, and how often.
+type Counted = (
+    (Direction, Stage),
+    &'static str,
+    &'static str,
+    &'static str,
+    u64,
+);
 
 fn not_zero(counts: &Counts) -> impl Iterator<Item = Counted> {
-    let decisions = DIRECTIONS
-        .iter()
-        .zip(counts)
-        .flat_map(|(direction, counts)| {
-            let each = DECISIONS.iter().zip(counts);
-            each.map(move |(decision, causes)| (direction, decision, causes))
-        });
-    decisions.flat_map(|(direction, decision, causes)| {
+    let decisions = WAYS.iter().zip(counts).flat_map(|(way, counts)| {
+        let each = DECISIONS.iter().zip(counts);
+        each.map(move |(decision, causes)| (way, decision, causes))
+    });
+    decisions.flat_map(|(way, decision, causes)| {
         let causes = CAUSES.iter().zip(causes).enumerate();
         causes.filter_map(move |(index, (cause, count))| {
             let (count, verdict) = (count.load(Relaxed), VERDICTS[usize::from(index > 0)]);
-            (count > 0).then_some((*direction, *decision, verdict, *cause, count))
+            (count > 0).then_some((*way, *decision, verdict, *cause, count))
         })
     })
 }
 
-/// The counts of one direction.
+/// The counts of one direction and stage.
 type OneWay = [[AtomicU64; CAUSES.len()]; DECISIONS.len()];
 
 fn count(counts: &OneWay, failure: &Option<FailureRecord>, answer: &Decision, verdict: &Verdict) {
     counts[decision(failure.as_ref(), answer)][cause(verdict)].fetch_add(1, Relaxed);
 }
 
-/// The index in [`DIRECTIONS`].
-fn direction(direction: Direction) -> usize {
-    match direction {
+/// The index in [`WAYS`].
+fn way(facts: &Facts) -> usize {
+    let direction = match facts.direction {
         Direction::Inbound => 0,
-        Direction::Outbound => 1,
+        Direction::Outbound => 2,
+    };
+    match facts.stage {
+        Stage::Recipient => direction,
+        Stage::Content => direction + 1,
     }
 }
 

@@ -202,14 +202,24 @@ impl Exposition {
             "tenant",
             "policy",
             "direction",
+            "stage",
             "decision",
             "verdict",
             "cause",
         ];
         let values = |s: &Sample| {
-            let (direction, tenant, policy) = (s.direction, &*s.tenant, &*s.policy);
-            let values = [tenant, policy, direction, s.decision, s.verdict, s.cause];
-            labels(keys, values)
+            labels(
+                keys,
+                [
+                    &*s.tenant,
+                    &*s.policy,
+                    s.direction,
+                    s.stage,
+                    s.decision,
+                    s.verdict,
+                    s.cause,
+                ],
+            )
         };
         let in_force = samples.iter().filter(|s| s.in_force.is_none());
         page.counters(

@@ -78,16 +78,27 @@ fn monitored_decisions_are_counted_apart() {
         .decisions
         .tenant(&tenant("acme"), [name("board")].iter());
     let monitored = monitored("board");
-    metrics.monitored(&series, &monitored, Direction::Inbound, &Verdict::Accepted);
-    metrics.monitored(&series, &monitored, Direction::Inbound, &Verdict::Accepted);
     metrics.monitored(
         &series,
         &monitored,
-        Direction::Inbound,
-        &Verdict::Refused(Refusal::PolicyFailed),
+        &event(None, Decision::Default, Verdict::Accepted),
+    );
+    metrics.monitored(
+        &series,
+        &monitored,
+        &event(None, Decision::Default, Verdict::Accepted),
+    );
+    metrics.monitored(
+        &series,
+        &monitored,
+        &event(
+            None,
+            Decision::Default,
+            Verdict::Refused(Refusal::PolicyFailed),
+        ),
     );
     let page = page(&metrics);
-    let labels = r#"tenant="acme",policy="board",direction="inbound",decision="enforced",verdict="refused",cause="plaintext""#;
+    let labels = r#"tenant="acme",policy="board",direction="inbound",stage="recipient",decision="enforced",verdict="refused",cause="plaintext""#;
     for (in_force, expected) in [("accepted", "2"), ("refused", "1")] {
         let sample =
             format!("portcullis_monitored_decisions_total{{{labels},in_force=\"{in_force}\"}}");
@@ -152,15 +163,15 @@ fn decisions_are_counted_by_policy_decision_and_cause() {
     let page = page(&metrics);
     for (sample, expected) in [
         (
-            r#"decisions_total{tenant="acme",policy="board",direction="inbound",decision="opportunistic",verdict="accepted",cause="none"}"#,
+            r#"decisions_total{tenant="acme",policy="board",direction="inbound",stage="recipient",decision="opportunistic",verdict="accepted",cause="none"}"#,
             "2",
         ),
         (
-            r#"decisions_total{tenant="acme",policy="(none)",direction="inbound",decision="default",verdict="refused",cause="plaintext"}"#,
+            r#"decisions_total{tenant="acme",policy="(none)",direction="inbound",stage="recipient",decision="default",verdict="refused",cause="plaintext"}"#,
             "1",
         ),
         (
-            r#"decisions_total{tenant="acme",policy="board",direction="inbound",decision="failed",verdict="refused",cause="policy-failed"}"#,
+            r#"decisions_total{tenant="acme",policy="board",direction="inbound",stage="recipient",decision="failed",verdict="refused",cause="policy-failed"}"#,
             "1",
         ),
         (r#"policy_failures_total{failure="trap"}"#, "1"),
@@ -303,8 +314,7 @@ fn every_metric_is_documented_and_every_documented_metric_exists() {
     metrics.monitored(
         &series,
         &monitored("board"),
-        Direction::Inbound,
-        &Verdict::Accepted,
+        &event(None, Decision::Default, Verdict::Accepted),
     );
     metrics.handshake(&sample::tls());
     metrics.handshake_failed("timed out");

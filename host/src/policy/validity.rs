@@ -75,6 +75,11 @@ impl Validity {
         until: None,
     };
 
+    /// Whether it has ended at this time, in seconds since 1970, and will not begin again.
+    pub fn is_over(&self, now: u64) -> bool {
+        self.until.is_some_and(|until| until.unix_seconds() <= now)
+    }
+
     /// From this moment on, until that one.
     ///
     /// # Errors

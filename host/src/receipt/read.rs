@@ -31,8 +31,13 @@ pub struct Filter {
 /// One receipt with all that is known of it.
 #[derive(Clone, Debug)]
 pub enum Receipt {
-    /// A decision, and what became of the message.
-    Decided(Box<VerdictEvent>, Option<OutcomeEvent>),
+    /// A decision, the second one where the content mattered to it, and what became of
+    /// the message.
+    Decided(
+        Box<VerdictEvent>,
+        Option<Box<VerdictEvent>>,
+        Option<OutcomeEvent>,
+    ),
     /// Relaying denied.
     Relay(Box<RelayEvent>),
 }
@@ -80,6 +85,10 @@ pub fn read(directory: &Path, filter: &Filter) -> Result<Found, ReadError> {
             line.clear();
         }
     }
+    // What was decided at last is known only now.
+    found
+        .receipts
+        .retain(|receipt| filter.admits_decision(receipt));
     Ok(found)
 }
 
@@ -110,18 +119,20 @@ fn day_files(directory: &Path, filter: &Filter) -> Result<Vec<PathBuf>, ReadErro
 
 impl Found {
     fn take(&mut self, event: Event, filter: &Filter, places: &mut HashMap<ReceiptId, usize>) {
-        let receipt = match event {
-            Event::Verdict(verdict) => Receipt::Decided(verdict, None),
-            Event::Relay(relay) => Receipt::Relay(relay),
-            Event::Outcome(outcome) => {
-                let place = places
-                    .get(&outcome.id)
-                    .and_then(|at| self.receipts.get_mut(*at));
-                if let Some(Receipt::Decided(_, slot)) = place {
-                    *slot = Some(outcome);
-                }
+        let place = places.get(&event.id());
+        let known = place.and_then(|at| self.receipts.get_mut(*at));
+        let receipt = match (event, known) {
+            (Event::Verdict(verdict), _) => Receipt::Decided(verdict, None, None),
+            (Event::Relay(relay), _) => Receipt::Relay(relay),
+            (Event::Content(second), Some(Receipt::Decided(_, slot, _))) => {
+                *slot = Some(second);
                 return;
             }
+            (Event::Outcome(outcome), Some(Receipt::Decided(_, _, slot))) => {
+                *slot = Some(outcome);
+                return;
+            }
+            (Event::Content(_) | Event::Outcome(_), _) => return,
         };
         if filter.admits(&receipt) {
             places.insert(receipt.id(), self.receipts.len());
@@ -131,9 +142,17 @@ impl Found {
 }
 
 impl Receipt {
+    /// The decision that counts: the last.
+    pub fn last(&self) -> Option<&VerdictEvent> {
+        match self {
+            Self::Decided(first, second, _) => Some(second.as_ref().unwrap_or(first)),
+            Self::Relay(_) => None,
+        }
+    }
+
     fn id(&self) -> ReceiptId {
         match self {
-            Self::Decided(verdict, _) => verdict.id,
+            Self::Decided(verdict, ..) => verdict.id,
             Self::Relay(relay) => relay.id,
         }
     }
@@ -147,39 +166,43 @@ impl Filter {
     }
 
     fn admits(&self, receipt: &Receipt) -> bool {
-        let (sender, recipient, tenant, policy, accepted) = match receipt {
-            Receipt::Decided(v, _) => (
-                v.facts
-                    .sender
-                    .as_ref()
-                    .map(ToString::to_string)
-                    .unwrap_or_default(),
-                v.facts.recipient.to_string(),
-                Some(v.facts.tenant.as_str()),
-                v.policy.as_ref().map(|policy| policy.name.as_str()),
-                v.verdict == Verdict::Accepted,
-            ),
-            Receipt::Relay(r) => (
-                r.sender
-                    .as_ref()
-                    .map(ToString::to_string)
-                    .unwrap_or_default(),
-                r.recipient.to_string(),
-                None,
-                None,
-                false,
-            ),
+        let (sender, recipient, tenant) = match receipt {
+            Receipt::Decided(verdict, ..) => {
+                let facts = &verdict.facts;
+                (&facts.sender, &facts.recipient, Some(facts.tenant.as_str()))
+            }
+            Receipt::Relay(relay) => (&relay.sender, &relay.recipient, None),
         };
-        let is = |wanted: &Option<String>, found: Option<&str>| {
-            wanted.as_deref().is_none_or(|wanted| Some(wanted) == found)
-        };
+        let sender = sender.as_ref().map(ToString::to_string);
         self.id.is_none_or(|id| id == receipt.id())
-            && is(&self.tenant, tenant)
-            && is(&self.policy, policy)
-            && self.accepted.is_none_or(|wanted| wanted == accepted)
-            && is_address(self.sender.as_deref(), &sender)
-            && is_address(self.recipient.as_deref(), &recipient)
+            && is(self.tenant.as_deref(), tenant)
+            && is_address(self.sender.as_deref(), &sender.unwrap_or_default())
+            && is_address(self.recipient.as_deref(), &recipient.to_string())
     }
+
+    fn admits_decision(&self, receipt: &Receipt) -> bool {
+        let (first, second) = match receipt {
+            Receipt::Decided(first, second, _) => (Some(first), second.as_ref()),
+            Receipt::Relay(_) => (None, None),
+        };
+        let policies = [first, second].map(|event| {
+            let policy = event.and_then(|event| event.policy.as_ref());
+            policy.map(|policy| policy.name.as_str())
+        });
+        let accepted = receipt
+            .last()
+            .map(|event| event.verdict == Verdict::Accepted);
+        policies
+            .iter()
+            .any(|policy| is(self.policy.as_deref(), *policy))
+            && self
+                .accepted
+                .is_none_or(|wanted| wanted == accepted.unwrap_or(false))
+    }
+}
+
+fn is(wanted: Option<&str>, found: Option<&str>) -> bool {
+    wanted.is_none_or(|wanted| Some(wanted) == found)
 }
 
 /// `user@domain` is an address, `domain` every address of it, `<>` the null sender.

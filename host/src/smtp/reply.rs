@@ -344,7 +344,7 @@ pub fn undelivered(error: &DeliveryError, receipt: Option<ReceiptId>) -> Reply {
             "4.3.0".into(),
             "Message not stored, please try again later".into(),
         ),
-        DeliveryError::Apart => (
+        DeliveryError::Apart | DeliveryError::OneTenant => (
             452,
             "4.5.3".into(),
             "Please send this recipient separately".into(),

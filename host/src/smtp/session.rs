@@ -3,7 +3,8 @@
 //! **Pure**: lines and answers in, replies and requests ([`Step`]) out.
 //! **Waiting is a state** that takes an answer and no input: `Deciding` while the
 //! policy is asked, `Offering` while the target is, `Content` and `Chunk` while content
-//! is read, `Delivering` until every target has it.
+//! is read, `Reviewing` while policies are asked about it, `Delivering` until every
+//! target has it.
 //! **No octet of a chunk is ever a command**: a chunk that is refused is read to its
 //! end and thrown away, and where its end is not known the session is closed.
 //! **Everything learnt in plaintext is forgotten at STARTTLS**, and a client that has
@@ -69,6 +70,8 @@ enum State {
     Chunks(Envelope, Box<Incoming>),
     /// The content was refused with a reply, and so are the chunks that follow.
     Spoiled(Spoiled),
+    /// Takes an answer, not input: policies are asked about the content.
+    Reviewing(Helo),
     /// Takes an answer, not input: the targets have the message.
     Delivering(Helo),
     /// After STARTTLS was granted.
@@ -106,6 +109,15 @@ pub enum Answer {
     Foreign(Reply),
 }
 
+/// What came of asking about the content.
+#[derive(Debug)]
+pub enum Review {
+    /// Whoever was asked accepts it.
+    Passed(Envelope, Content),
+    /// Somebody does not: none of these recipients gets it.
+    Refused(Vec<Permit>, Reply),
+}
+
 /// What the driver is to do next.
 #[derive(Debug)]
 pub enum Step {
@@ -133,6 +145,8 @@ pub enum Step {
     Skip(u64, Reply),
     /// Send this and read on; content for these recipients was refused with it.
     Refuse(Vec<Permit>, Reply),
+    /// Answer with [`Session::reviewed`].
+    Review(Envelope, Content),
     /// Answer with [`Session::delivered`].
     Deliver(Envelope, Content),
     /// Send this, shake hands, and answer with [`Session::secured`].

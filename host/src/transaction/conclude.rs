@@ -43,9 +43,7 @@ pub(super) async fn conclude(host: &Host, asked: Asked<'_>) -> Concluded {
     if let Some(policy) = selected.monitored
         && let Some(monitored) = monitor(host, asked, policy).await
     {
-        let (direction, in_force) = (asked.facts.direction, &concluded.0.verdict);
-        host.metrics
-            .monitored(series, &monitored, direction, in_force);
+        host.metrics.monitored(series, &monitored, &concluded.0);
         concluded.0.monitored = Some(Box::new(monitored));
     }
     concluded

@@ -9,7 +9,7 @@ use crate::address::Mailbox;
 use crate::decision::{Decision, Permit, Refusal, Resolved, TlsOffer, Verdict as Judged, judge};
 use crate::deliver::{DeliveryError, RelayError};
 use crate::engine::LogLevel;
-use crate::facts::{Connection, Facts, ReceiptId, unix_seconds};
+use crate::facts::{Connection, Facts, ReceiptId, Stage, unix_seconds};
 use crate::host::Host;
 use crate::receipt::{
     DefaultOf, Event, Outcome, OutcomeEvent, RelayCause, RelayEvent, VerdictEvent, timestamp,
@@ -104,9 +104,12 @@ impl Conclusion<'_> {
 pub(super) async fn verdict(host: &Host, mut event: VerdictEvent, reply: &Reply) {
     event.reply = reply.to_string();
     log(&event);
-    host.journal
-        .record(Event::Verdict(Box::new(event)), patience())
-        .await;
+    let event = Box::new(event);
+    let event = match event.facts.stage {
+        Stage::Recipient => Event::Verdict(event),
+        Stage::Content => Event::Content(event),
+    };
+    host.journal.record(event, patience()).await;
 }
 
 /// A policy may write 32 lines for each decision, as often as there is mail: warnings
@@ -179,6 +182,7 @@ pub(super) async fn undelivered(
 fn log_failure(permit: &Permit, error: &DeliveryError) {
     match error {
         DeliveryError::Apart
+        | DeliveryError::OneTenant
         | DeliveryError::Loop { .. }
         | DeliveryError::Relay {
             source: RelayError::Refused(_) | RelayError::Lacks(_),
@@ -213,7 +217,7 @@ pub(super) async fn outcome(
     let of_sender = permit.outbound().map(|(tenant, id)| OutcomeEvent {
         id,
         tenant: tenant.clone(),
-        detail: at_recipients_tenant(outcome).to_owned(),
+        detail: for_sender(outcome, &event.detail),
         ..event.clone()
     });
     for event in std::iter::once(event).chain(of_sender) {
@@ -222,20 +226,21 @@ pub(super) async fn outcome(
 }
 
 /// Where a tenant's mail goes in its own house is not for other tenants to read.
-fn at_recipients_tenant(outcome: Outcome) -> &'static str {
+fn for_sender(outcome: Outcome, detail: &str) -> String {
     match outcome {
-        Outcome::Delivered => "the recipient's tenant on this host has it",
+        _ if detail.is_empty() => String::new(),
+        Outcome::Abandoned => detail.to_owned(),
+        Outcome::Delivered => "the recipient's tenant on this host has it".into(),
         Outcome::Deferred | Outcome::Refused => {
-            "the recipient's tenant on this host did not take it"
+            "the recipient's tenant on this host did not take it".into()
         }
-        Outcome::Abandoned => "it did not come to the recipient's tenant on this host",
     }
 }
 
 /// Keeps that the sender's tenant let a recipient pass whom the recipient's tenant
 /// refused: the receipt of the sender's.
 pub(super) async fn not_taken(host: &Host, outbound: &Permit, kind: Outcome, reply: &Reply) {
-    let detail = at_recipients_tenant(kind).to_owned();
+    let detail = for_sender(kind, "refused");
     outcome(host, outbound, kind, Some(reply), detail, patience()).await;
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::conclude::{Asked, conclude};
+use super::content::Again;
 use super::evidence;
 use super::{Client, Transaction};
 use crate::address::Mailbox;
@@ -53,6 +54,7 @@ impl Transaction {
             now,
         };
         self.unanswered.clear();
+        self.asked.clear();
         let permitted = match route {
             Route::Denied(denial) => return self.deny(denial, asked).await,
             Route::Inbound(tenant) => self.permit(&tenant, Direction::Inbound, &asked).await,
@@ -141,6 +143,7 @@ impl Transaction {
         match judged {
             Ok(permit) => {
                 self.unanswered.push(event);
+                self.ask_again(tenant, facts);
                 Ok(permit)
             }
             Err(refusal) => {
@@ -148,6 +151,14 @@ impl Transaction {
                 evidence::verdict(host, event, &reply).await;
                 Err(reply)
             }
+        }
+    }
+
+    /// Remembers the question where the header From may matter to the answer.
+    fn ask_again(&mut self, tenant: &Tenant, facts: Arc<Facts>) {
+        let (direction, recipient) = (facts.direction, &facts.recipient);
+        if let Some(mode) = tenant.header_mode(direction, recipient, facts.now) {
+            self.asked.push(Again { facts, mode });
         }
     }
 

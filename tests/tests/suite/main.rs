@@ -9,6 +9,7 @@ mod dependencies;
 mod engine;
 mod faults;
 mod handshakes;
+mod header_from;
 mod hop_faults;
 mod hop_tls;
 mod limits;

@@ -79,15 +79,15 @@ fn what_is_counted_is_exactly_what_was_done() {
         ("received_bytes_total", message.len() as f64),
         ("relaying_refused_total", 1.0),
         (
-            "decisions_total{tenant=acme,policy=board,direction=inbound,decision=enforced,verdict=refused,cause=plaintext}",
+            "decisions_total{tenant=acme,policy=board,direction=inbound,stage=recipient,decision=enforced,verdict=refused,cause=plaintext}",
             1.0,
         ),
         (
-            "decisions_total{tenant=acme,policy=board,direction=inbound,decision=enforced,verdict=accepted,cause=none}",
+            "decisions_total{tenant=acme,policy=board,direction=inbound,stage=recipient,decision=enforced,verdict=accepted,cause=none}",
             1.0,
         ),
         (
-            "decisions_total{tenant=acme,policy=(none),direction=inbound,decision=default,verdict=accepted,cause=none}",
+            "decisions_total{tenant=acme,policy=(none),direction=inbound,stage=recipient,decision=default,verdict=accepted,cause=none}",
             2.0,
         ),
         ("decision_duration_seconds_count{kind=constant}", 4.0),

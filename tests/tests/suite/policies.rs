@@ -96,7 +96,7 @@ fn a_monitored_policy_changes_nothing() {
     let count = |name: &str| counts.get(name).copied();
     assert_eq!(
         count(
-            "monitored_decisions_total{tenant=acme,policy=trial,direction=inbound,decision=enforced,verdict=refused,cause=plaintext,in_force=accepted}"
+            "monitored_decisions_total{tenant=acme,policy=trial,direction=inbound,stage=recipient,decision=enforced,verdict=refused,cause=plaintext,in_force=accepted}"
         ),
         Some(1.0)
     );

@@ -56,7 +56,7 @@ pub(super) fn table(rows: &[Row]) -> String {
 fn cells(row: &Row) -> [String; 5] {
     let scene = row.scene.title.to_owned();
     match &row.receipt {
-        Receipt::Decided(v, _) => [scene, how(v), certificate(v), by(v), decision(v)],
+        Receipt::Decided(v, ..) => [scene, how(v), certificate(v), by(v), decision(v)],
         Receipt::Relay(r) => {
             let tls = r.connection.tls.as_ref();
             let how = tls.map_or("clear".into(), |tls| tls.version.to_string());
@@ -73,7 +73,7 @@ fn cells(row: &Row) -> [String; 5] {
 
 fn addresses(receipt: &Receipt) -> (String, &Mailbox) {
     let (sender, recipient) = match receipt {
-        Receipt::Decided(verdict, _) => (&verdict.facts.sender, &verdict.facts.recipient),
+        Receipt::Decided(verdict, ..) => (&verdict.facts.sender, &verdict.facts.recipient),
         Receipt::Relay(relay) => (&relay.sender, &relay.recipient),
     };
     (
@@ -84,7 +84,7 @@ fn addresses(receipt: &Receipt) -> (String, &Mailbox) {
 
 fn told(receipt: &Receipt) -> (&str, &str) {
     match receipt {
-        Receipt::Decided(verdict, _) => (&verdict.reply, &verdict.reason),
+        Receipt::Decided(verdict, ..) => (&verdict.reply, &verdict.reason),
         Receipt::Relay(relay) => (&relay.reply, ""),
     }
 }

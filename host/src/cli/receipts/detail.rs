@@ -16,7 +16,13 @@ use crate::unicode;
 pub(super) fn detail(receipt: &Receipt) -> String {
     let mut lines = Lines(String::new());
     match receipt {
-        Receipt::Decided(verdict, outcome) => decided(&mut lines, verdict, outcome.as_ref()),
+        Receipt::Decided(verdict, content, outcome) => {
+            let outcome = outcome.as_ref();
+            decided(&mut lines, verdict, outcome.filter(|_| content.is_none()));
+            if let Some(content) = content {
+                decided_again(&mut lines, content, outcome);
+            }
+        }
         Receipt::Relay(relay) => refused_relaying(&mut lines, relay),
     }
     lines.0
@@ -50,6 +56,23 @@ fn decided(lines: &mut Lines, verdict: &VerdictEvent, outcome: Option<&OutcomeEv
     lines.put("direction", facts.direction.as_str());
     seen(lines, verdict);
     lines.put_some("certificate", facts.certificate().map(|c| shown(c, facts)));
+    conclusion(lines, verdict, outcome);
+}
+
+/// The second decision, on the header From.
+fn decided_again(lines: &mut Lines, verdict: &VerdictEvent, outcome: Option<&OutcomeEvent>) {
+    let addresses = verdict.facts.header_from.iter().map(ToString::to_string);
+    let shown = addresses.collect::<Vec<_>>().join(", ");
+    let from = if shown.is_empty() {
+        "no address"
+    } else {
+        shown.as_str()
+    };
+    lines.put("header From", from);
+    conclusion(lines, verdict, outcome);
+}
+
+fn conclusion(lines: &mut Lines, verdict: &VerdictEvent, outcome: Option<&OutcomeEvent>) {
     lines.put(
         "policy",
         verdict.policy.as_ref().map_or("none matches".into(), used),

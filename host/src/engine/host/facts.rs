@@ -37,7 +37,7 @@ impl facts::HostMessage for Call {
     }
 
     fn stage(&mut self, _: Resource<Message>) -> Result<String> {
-        self.tell(|facts| convert::stage(facts.stage).to_owned())
+        self.tell(|facts| facts.stage.as_str().to_owned())
     }
 
     fn direction(&mut self, _: Resource<Message>) -> Result<String> {

@@ -26,7 +26,7 @@ use crate::listen::Limit;
 use crate::smtp::envelope::Envelope;
 use crate::smtp::line::{Front, front};
 use crate::smtp::reply::{self, Reply};
-use crate::smtp::session::{Session, Step};
+use crate::smtp::session::{Review, Session, Step};
 use crate::transaction::{Abandoned, Client, Transaction};
 
 /// Replies that wait for the last command of a group: beyond this they leave without
@@ -281,13 +281,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                 Ok(()) => Step::Reply(reply),
                 Err(reply) => self.session.close(reply),
             },
-            Step::Deliver(envelope, content) => {
+            Step::Review(envelope, content) => {
                 self.service.host.metrics.message(content.len());
+                let review = self.review(envelope, content).await;
+                self.session.reviewed(review)
+            }
+            Step::Deliver(envelope, content) => {
                 let reply = self.deliver(envelope, content).await;
                 self.session.delivered(reply)
             }
             Step::Reply(_) | Step::Begin(_) | Step::StartTls(_) | Step::Close(_) => step,
         })
+    }
+
+    async fn review(&mut self, envelope: Envelope, content: Content) -> Review {
+        let (host, client) = (&self.service.host, &self.client);
+        let (offer, span) = (self.service.listener.tls_offer(), self.transaction.span());
+        self.transaction
+            .review(host, client, envelope, content, offer)
+            .instrument(span)
+            .await
     }
 
     async fn deliver(&mut self, envelope: Envelope, content: Content) -> Reply {

@@ -4,7 +4,7 @@
 //! **No octet of a chunk is ever a command**: a chunk that is refused is read to its
 //! end and thrown away.
 
-use super::{CHUNKS_HAVE_BEGUN, Incoming, Session, Spoiled, State, Step};
+use super::{CHUNKS_HAVE_BEGUN, Incoming, Review, Session, Spoiled, State, Step};
 use crate::content::Content;
 use crate::decision::Permit;
 use crate::facts::Helo;
@@ -22,13 +22,30 @@ impl Session {
         let helo = envelope.mail.helo.clone();
         match content {
             Ok(content) => {
-                self.state = State::Delivering(helo);
-                Step::Deliver(envelope, content)
+                self.state = State::Reviewing(helo);
+                Step::Review(envelope, content)
             }
             Err(fault) => {
                 self.state = State::Greeted(helo);
                 let reply = self.content_refused(&envelope, fault);
                 Step::Refuse(envelope.permits, reply)
+            }
+        }
+    }
+
+    /// Takes the answer to [`Step::Review`]. What was refused is not delivered.
+    pub fn reviewed(&mut self, review: Review) -> Step {
+        let State::Reviewing(helo) = self.take() else {
+            return self.confused();
+        };
+        match review {
+            Review::Passed(envelope, content) => {
+                self.state = State::Delivering(helo);
+                Step::Deliver(envelope, content)
+            }
+            Review::Refused(permits, reply) => {
+                self.state = State::Greeted(helo);
+                Step::Refuse(permits, reply)
             }
         }
     }

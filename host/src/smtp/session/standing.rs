@@ -15,6 +15,7 @@ impl Session {
             | State::Content(_)
             | State::Chunk(..)
             | State::Chunks(..)
+            | State::Reviewing(_)
             | State::Delivering(_) => Standing::Engaged,
         }
     }

@@ -5,7 +5,7 @@
 //! handshake, `delivered` and `abandoned` recipients, `closed` the end. A first line
 //! `profile:` changes what the listener offers. Recipients called `refused` are
 //! refused by policy, those called `full` by the target, those called `foreign` by the
-//! host. Content is sent once the answer to DATA has come.
+//! host, and a message to one called `unwelcome` is by policy when it is there. Content is sent once the answer to DATA has come.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -238,6 +238,7 @@ impl Played {
                 }
                 Step::Decide(_, recipient) => self.session.decided(decide(&recipient)),
                 Step::Offer(_, permit) => self.session.offered(offer(&permit)),
+                Step::Review(envelope, content) => self.session.reviewed(review(envelope, content)),
                 Step::Deliver(envelope, content) => {
                     let octets = content.len();
                     let permits = shown(&envelope.permits);
@@ -295,6 +296,17 @@ fn decide(recipient: &Mailbox) -> Answer {
     }
 }
 
+fn review(envelope: Envelope, content: Content) -> Review {
+    let mut permits = envelope.permits.iter();
+    match permits.find(|permit| permit.recipient().local() == "unwelcome") {
+        Some(permit) => {
+            let reply = reply::refused(&Refusal::PlaintextOnly, None, permit.receipt());
+            Review::Refused(envelope.permits, reply)
+        }
+        None => Review::Passed(envelope, content),
+    }
+}
+
 fn offer(permit: &Permit) -> Reply {
     match permit.recipient().local() {
         "full" => Reply::new(451, "4.3.0", "Message not stored, please try again later"),
@@ -313,11 +325,12 @@ fn shown(permits: &[Permit]) -> String {
 #[test]
 fn an_answer_that_nothing_asked_for_closes() {
     let profile = Played::new("").session.profile;
-    let answers: [fn(&mut Session) -> Step; 5] = [
+    let answers: [fn(&mut Session) -> Step; 6] = [
         |session| session.chunk(Err(ContentFault::Nul)),
         |session| session.decided(Answer::Refused(Reply::new(250, "", ""))),
         |session| session.offered(Reply::new(250, "", "")),
         |session| session.received(Ok(crate::content::Content::default())),
+        |session| session.reviewed(Review::Refused(Vec::new(), Reply::new(250, "", ""))),
         |session| session.delivered(Reply::new(250, "", "")),
     ];
     for answer in answers {

@@ -1,0 +1,94 @@
+//! Deciding again when the content is there, for recipients whose tenants have policies
+//! on the header From.
+//!
+//! **It can only refuse more**: whoever was refused at RCPT TO is not asked about again.
+//! **Nothing is delivered after a refusal**: the end of data has one reply, so what one
+//! tenant refuses for one recipient is refused for all recipients of the message, who are
+//! then all of that tenant (`company`).
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::conclude::{Asked, conclude};
+use super::{Client, Transaction};
+use crate::content::Content;
+use crate::decision::TlsOffer;
+use crate::facts::{Facts, Stage, unix_seconds};
+use crate::host::Host;
+use crate::policy::Mode;
+use crate::smtp::envelope::Envelope;
+use crate::smtp::reply::{self, Reply};
+use crate::smtp::session::Review;
+
+/// What a tenant was asked about a recipient at RCPT TO, and is to be asked again.
+#[derive(Clone, Debug)]
+pub(super) struct Again {
+    pub(super) facts: Arc<Facts>,
+    /// Whether the answer counts, or is only recorded.
+    pub(super) mode: Mode,
+}
+
+impl Transaction {
+    /// Asks whoever wants to know the header From. The verdicts wait for the reply to the
+    /// end of data.
+    pub async fn review(
+        &mut self,
+        host: &Host,
+        client: &Client,
+        envelope: Envelope,
+        content: Content,
+        offer: TlsOffer,
+    ) -> Review {
+        let again = std::mem::take(&mut self.again);
+        if again.is_empty() {
+            return Review::Passed(envelope, content);
+        }
+        let header_from = content.header_from();
+        let mut refusal: Option<Reply> = None;
+        for asked in again {
+            let known = &asked.facts;
+            let now = SystemTime::now();
+            let Some(tenant) = self.snapshot.tenant(&known.tenant).cloned() else {
+                continue;
+            };
+            let facts = Arc::new(Facts {
+                now: unix_seconds(now),
+                stage: Stage::Content,
+                header_from: header_from.clone(),
+                trust: self.judgements.of(&tenant, &client.chain, now).await,
+                ..Facts::clone(known)
+            });
+            let question = Asked {
+                tenant: &tenant,
+                host_default: self.snapshot.default(),
+                facts: &facts,
+                offer,
+            };
+            let (event, judged, contact) = conclude(host, question).await;
+            let counts = asked.mode == Mode::Enforce && refusal.is_none();
+            if let Err(refused) = judged
+                && counts
+            {
+                refusal = Some(reply::refused(&refused, contact.as_deref(), event.id));
+            }
+            self.unanswered.push(event);
+        }
+        match refusal {
+            None => Review::Passed(envelope, content),
+            Some(reply) => {
+                self.answer(host, &reply).await;
+                self.turn_away(content, &envelope, &reply).await;
+                Review::Refused(envelope.permits, reply)
+            }
+        }
+    }
+
+    /// The client comes back with what was put off: then it is the turn of those who were
+    /// sent away now, who must not wait for a policy that fails again and again.
+    async fn turn_away(&mut self, content: Content, envelope: &Envelope, reply: &Reply) {
+        let put_off = reply.code() < 500;
+        if let Some(handover) = self.handover.take_if(|_| put_off) {
+            handover.put_off(content, &envelope.permits).await;
+        }
+    }
+}
