@@ -57,6 +57,8 @@ pub(crate) enum Part {
     Mail,
     /// Memory of an idle connection.
     Memory,
+    /// Time until a change is in force.
+    Changes,
 }
 
 #[derive(Args)]

@@ -3,7 +3,7 @@
 //! `bench/run` builds all of it optimised and runs it. Read in this order: `arguments`
 //! (what can be asked for), `site` (the host under test and
 //! how it is configured), `floor` (what it is measured against), `load` (the clients),
-//! `decisions`, `mail` and `memory` (the measurements), `table` (what is shown, and the
+//! `decisions`, `mail`, `memory` and `changes` (the measurements), `table` (what is shown, and the
 //! bounds that `--check` holds it to).
 //!
 //! **Servers are processes of their own on one core, clients are on another**: what is
@@ -13,6 +13,7 @@
 
 mod arguments;
 mod certificate;
+mod changes;
 mod decisions;
 mod floor;
 mod load;
@@ -69,6 +70,10 @@ fn compare(arguments: &ComparisonArguments) -> anyhow::Result<ExitCode> {
     if wanted(Part::Memory) {
         let idle = memory::measure(&programs, memory, rounds, quick)?;
         bounds.extend(table::memory(&idle));
+    }
+    if wanted(Part::Changes) {
+        let rounds = changes::measure(&programs, memory, rounds, quick)?;
+        bounds.extend(table::changes(&rounds));
     }
     let all_hold = table::bounds(&bounds);
     Ok(match arguments.check && !all_hold {

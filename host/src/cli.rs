@@ -3,10 +3,14 @@
 //! Exit codes: 0 done, 1 it could not be done (the reason is on standard error), 2
 //! the command line is wrong. [`explain`] has one more.
 
+mod apply;
+mod audit;
+mod backup;
 mod check;
 mod columns;
 mod demo;
 mod explain;
+mod export;
 mod receipts;
 mod reload;
 mod serve;
@@ -36,6 +40,16 @@ enum Command {
     Check(ConfigArguments),
     /// Have the running host load its configuration, tenants and certificates anew.
     Reload(ConfigArguments),
+    /// Have the running host make its store equal to a tree of files.
+    Apply(apply::ApplyArguments),
+    /// Write the tenants of the store as a tree of files.
+    Export(export::ExportArguments),
+    /// Copy the store into a file, while the host runs or not.
+    Backup(backup::BackupArguments),
+    /// Put a copy in the place of the store, while no host runs.
+    Restore(backup::BackupArguments),
+    /// Show every change of the store: when, by whom, and what.
+    Audit(audit::AuditArguments),
     /// Show receipts: what was decided, and why.
     Receipts(receipts::ReceiptsArguments),
     /// Show which policy applies to mail, and why no other does.
@@ -68,11 +82,19 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => finish(explain::run(&arguments)),
         Command::Serve(arguments) => finish(serve(&arguments.config)),
         Command::Reload(arguments) => finish(reload::reload(&arguments.config)),
-        Command::Check(arguments) => {
-            finish(run(check::check(&arguments.config), LogSettings::WARNINGS))
-        }
-        Command::Demo(arguments) => finish(run(demo::demo(&arguments), LogSettings::WARNINGS)),
+        Command::Apply(arguments) => finish(apply::apply(&arguments)),
+        Command::Check(arguments) => quietly(check::check(&arguments.config)),
+        Command::Export(arguments) => quietly(export::export(&arguments)),
+        Command::Backup(arguments) => quietly(backup::backup(&arguments)),
+        Command::Restore(arguments) => quietly(backup::restore(&arguments)),
+        Command::Audit(arguments) => quietly(audit::audit(&arguments)),
+        Command::Demo(arguments) => quietly(demo::demo(&arguments)),
     }
+}
+
+/// Runs what has no log of its own.
+fn quietly(command: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
+    finish(run(command, LogSettings::WARNINGS))
 }
 
 /// The configuration says how the log is written, so that its faults come before.

@@ -9,6 +9,7 @@
 //! read), `host` (portcullis.toml), `tenant_file`, `source_table`,
 //! `target_table`, `policy_table`.
 
+mod contents;
 mod document;
 mod fault;
 mod host;
@@ -19,6 +20,7 @@ mod network;
 mod observation;
 mod policy_table;
 mod process;
+mod quotas;
 mod read;
 mod reader;
 mod resolver;
@@ -26,7 +28,9 @@ mod settings;
 mod similar;
 mod source_table;
 mod target_table;
+mod tenant_document;
 mod tenant_file;
+mod tree;
 mod warnings;
 
 use std::collections::BTreeSet;
@@ -37,16 +41,19 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+pub use contents::Pem;
 pub use fault::{Fault, Located, Position};
 pub use read::{ReadError, read};
 pub use settings::Settings;
 pub use similar::similar;
+pub use tenant_document::{Object, TenantDocument};
+pub use tree::{FileContent, TreeError, TreeFile};
 pub use warnings::warnings;
 
 use crate::address::{Domain, Mailbox};
 use crate::decision::Resolved;
 use crate::deliver::{HopAddress, Protocol};
-use crate::digest::Fingerprint;
+use crate::digest::{Digest, Fingerprint};
 use crate::engine::EngineSettings;
 use crate::facts::TenantId;
 use crate::listen::Proxies;
@@ -79,6 +86,8 @@ pub struct Config {
     pub tls: TlsConfig,
     /// The directory in which each tenant has a maildir of its id.
     pub maildirs: PathBuf,
+    /// Where mail goes of tenants who do not say.
+    pub target: TargetConfig,
     /// Limits of sessions.
     pub limits: Limits,
     /// Limits of the engine.
@@ -95,8 +104,19 @@ pub struct Config {
     pub log: LogSettings,
     /// Whom the process belongs to once it listens.
     pub process: ProcessConfig,
-    /// By id.
+    /// Who has the last word on tenants.
+    pub authority: Authority,
+    /// Those of the files, by id; none where the store has the last word.
     pub tenants: Vec<TenantConfig>,
+}
+
+/// Who has the last word on tenants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Authority {
+    /// The files in this directory: the store is made equal to them.
+    Files(PathBuf),
+    /// The store, since there is no such directory.
+    Store,
 }
 
 /// Where and how the host listens.
@@ -201,6 +221,8 @@ pub struct TenantConfig {
     pub id: TenantId,
     /// Its file.
     pub file: Arc<Path>,
+    /// As the store keeps it.
+    pub document: Arc<TenantDocument>,
     /// At least one, and no other tenant's.
     pub domains: Vec<Domain>,
     /// A line for replies that refuse.
@@ -280,18 +302,18 @@ pub enum HopTlsConfig {
     Verified {
         /// Which the certificate must match.
         name: Domain,
-        /// PEM files of trust anchors; none for the public roots.
-        anchors: Vec<Located<PathBuf>>,
+        /// Trust anchors; none for the public roots.
+        anchors: Vec<Located<Pem>>,
     },
 }
 
 /// Whom a tenant trusts, as configured.
 #[derive(Clone, Debug)]
 pub struct TrustConfig {
-    /// PEM files of trust anchors.
-    pub anchors: Vec<Located<PathBuf>>,
-    /// PEM files of revocation lists.
-    pub crls: Vec<Located<PathBuf>>,
+    /// Trust anchors.
+    pub anchors: Vec<Located<Pem>>,
+    /// Revocation lists.
+    pub crls: Vec<Located<Pem>>,
     /// Public keys.
     pub pins: BTreeSet<Fingerprint>,
     /// What to make of self-signed certificates.
@@ -305,8 +327,24 @@ pub struct TrustConfig {
 pub struct ModuleConfig {
     /// What policies call it.
     pub name: Name,
-    /// The file.
-    pub path: Located<PathBuf>,
+    /// What it is.
+    pub content: ModuleContent,
+    /// Where it is named.
+    pub at: Position,
+}
+
+/// The bytes of a module.
+#[derive(Clone, Debug)]
+pub enum ModuleContent {
+    /// These.
+    Given {
+        /// The bytes.
+        bytes: Arc<[u8]>,
+        /// Their SHA-256.
+        digest: Digest,
+    },
+    /// Those that the store has by this digest.
+    Stored(Digest),
 }
 
 /// A policy, and what only its module can judge.
@@ -345,6 +383,39 @@ impl Config {
     /// Every fault of every file, by file and line.
     pub fn parse(file: &Path, text: &str) -> Result<Self, Vec<Fault>> {
         Self::examine_text(file, text).checked()
+    }
+
+    /// Reads `portcullis.toml` alone, for those who want to know where the host is.
+    ///
+    /// # Errors
+    /// What keeps it from being read; other faults do not matter here.
+    pub fn read_host(file: &Path) -> Result<Self, Vec<Fault>> {
+        let text = host::text_of(file).map_err(|fault| vec![fault])?;
+        let faults = document::Faults::default();
+        match host::read_alone(file, &text, &faults) {
+            Some(config) => Ok(config),
+            None => Err(faults.into_sorted()),
+        }
+    }
+
+    /// Reads the tenants of another tree of files: those in its directory `tenants`.
+    ///
+    /// # Errors
+    /// Every fault of every file, by file and line.
+    pub fn read_tree(&self, directory: &Path) -> Result<Vec<TenantConfig>, Vec<Fault>> {
+        let directory = directory.join("tenants");
+        let files = tenant_file::list(&directory).map_err(|error| {
+            let message = format!("the directory of tenants cannot be read: {error}");
+            vec![Position::file(&directory).fault(message)]
+        })?;
+        let faults = document::Faults::default();
+        let tenants = tenant_file::read_files(&files, Some(&self.target), &faults);
+        let faults = faults.into_sorted();
+        if faults.is_empty() {
+            Ok(tenants)
+        } else {
+            Err(faults)
+        }
     }
 
     /// Reads as much as can be read.

@@ -1,4 +1,4 @@
-//! The control socket: how `portcullis reload` asks the running host.
+//! The control socket: how `portcullis reload` and `apply` ask the running host.
 //!
 //! A socket in the data directory, so that whoever finds the host's data finds the
 //! host, and a socket and not a signal, so that whoever asks is told what became of it:
@@ -28,6 +28,15 @@ pub enum Question {
         /// From this file, which has to be the one that the host was started with.
         file: PathBuf,
     },
+    /// Make the store equal to a tree of files.
+    Apply {
+        /// The configuration, as for a reload.
+        file: PathBuf,
+        /// The tree.
+        directory: PathBuf,
+        /// Only say what would change.
+        dry_run: bool,
+    },
 }
 
 /// What became of it.
@@ -42,6 +51,14 @@ pub enum Answer {
         tenants: usize,
         /// Keys whose new value waits for a restart.
         waiting: Vec<String>,
+    },
+    /// The store is equal to the tree, and in force; or would be.
+    Applied {
+        /// A line for each change.
+        changes: Vec<String>,
+        /// Microseconds from the question until it was in force; none where it was not
+        /// to be.
+        micros: Option<u64>,
     },
     /// Nothing has changed, for these faults.
     Refused {

@@ -147,13 +147,13 @@ impl Engine {
                 }
             }
         };
-        Ok(Arc::new(Module {
-            tenant: tenant.clone(),
-            program,
-            share,
-            breaker: breaker::Breaker::default(),
-            monitor: breaker::Breaker::default(),
-        }))
+        Ok(self.module(tenant, program))
+    }
+
+    /// Admits a module that was compiled before; none where it has to be compiled.
+    pub async fn admit_known(&self, tenant: &TenantId, digest: Digest) -> Option<Arc<Module>> {
+        let program = self.find(digest).await?;
+        Some(self.module(tenant, program))
     }
 
     /// Asks a module about one recipient. Never fails: a failure is an outcome.
@@ -248,6 +248,18 @@ impl Engine {
         Ok(faults.map(|fault| SettingsFault::new("", fault)).collect())
     }
 
+    /// What the answer to a check of settings depends on beside module and settings.
+    pub fn judgement(&self) -> Digest {
+        let EngineSettings {
+            fuel,
+            deadline,
+            memory,
+            ..
+        } = &self.settings;
+        let version = env!("CARGO_PKG_VERSION");
+        Digest::of(format!("{version} {fuel} {deadline:?} {memory}").as_bytes())
+    }
+
     /// What is in use just now.
     pub fn usage(&self) -> Usage {
         let loaded = self.lock();
@@ -265,6 +277,16 @@ impl Engine {
     /// Whether an instance is free within this time.
     pub async fn is_answering(&self, patience: Duration) -> bool {
         self.shares.is_free(patience).await
+    }
+
+    fn module(&self, tenant: &TenantId, program: Arc<Program>) -> Arc<Module> {
+        Arc::new(Module {
+            tenant: tenant.clone(),
+            program,
+            share: self.shares.of(tenant),
+            breaker: breaker::Breaker::default(),
+            monitor: breaker::Breaker::default(),
+        })
     }
 
     /// What is loaded, or else in the cache.

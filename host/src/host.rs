@@ -14,6 +14,7 @@ use crate::facts::unix_seconds;
 use crate::metrics::Metrics;
 use crate::receipt::journal::Journal;
 use crate::reverse_name::ReverseNames;
+use crate::store::Store;
 use crate::tenant::Snapshot;
 use crate::tls::FailedHandshakes;
 
@@ -43,6 +44,8 @@ pub struct Host {
     pub failed_handshakes: FailedHandshakes,
     /// What it counts.
     pub metrics: Arc<Metrics>,
+    /// Keeps the tenants.
+    pub store: Store,
     /// The tenants as they are now. A transaction keeps the one it began with.
     pub snapshot: ArcSwap<Snapshot>,
 }

@@ -30,6 +30,8 @@ pub mod facts;
 
 pub mod transaction;
 
+pub mod store;
+
 pub mod tenant;
 
 pub mod lists;

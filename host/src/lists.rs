@@ -36,6 +36,12 @@ impl List {
         self.entries.get(key).map(String::as_str)
     }
 
+    /// Keys and values, in no useful order.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &str)> {
+        let entries = self.entries.iter();
+        entries.map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
     /// How many entries it has.
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -74,14 +80,10 @@ impl Lists {
     }
 }
 
-impl FromIterator<(String, List)> for Lists {
-    fn from_iter<I: IntoIterator<Item = (String, List)>>(lists: I) -> Self {
-        Self(
-            lists
-                .into_iter()
-                .map(|(name, list)| (name, Arc::new(list)))
-                .collect(),
-        )
+impl<L: Into<Arc<List>>> FromIterator<(String, L)> for Lists {
+    fn from_iter<I: IntoIterator<Item = (String, L)>>(lists: I) -> Self {
+        let shared = |(name, list): (String, L)| (name, list.into());
+        Self(lists.into_iter().map(shared).collect())
     }
 }
 

@@ -1,10 +1,12 @@
 //! A running host: put together from its configuration, started, stopped.
 
+mod apply;
 mod certificates;
 mod listeners;
 mod preparation;
 mod reload;
 mod settle;
+mod tenants;
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -19,6 +21,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+pub use apply::Applied;
 use certificates::{Sources, Watch};
 pub use listeners::{Listening, Sockets};
 use preparation::Preparation;
@@ -36,7 +39,8 @@ use crate::listen::{self, Admission, Bound, Bounds, Sessions, accept};
 use crate::metrics::{self, Endpoint, Metrics};
 use crate::receipt::journal::{Journal, JournalError, Writer};
 use crate::reverse_name::{ResolverError, ReverseNames};
-use crate::tenant::{self, Loaded};
+use crate::store::{Store, StoreError};
+use crate::tenant::{Loaded, Means};
 use crate::tls::{FailedHandshakes, Identity, TlsServer};
 
 /// How long sessions that are cut off may take for their last reply, and then the disk
@@ -58,6 +62,7 @@ pub struct Server {
     reloader: Arc<Reloader>,
     control: Control,
     watch: JoinHandle<()>,
+    store: Store,
     #[expect(dead_code, reason = "it is there to be held")]
     lock: File,
 }
@@ -79,6 +84,9 @@ pub enum StartError {
     /// The configuration or what it names has faults.
     #[error("{}", shown(.0))]
     Faults(Vec<Fault>),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The engine cannot be set up.
     #[error("the policy engine cannot start: {0}")]
     Engine(#[from] EngineError),
@@ -143,10 +151,19 @@ impl Server {
         let metrics = Arc::new(Metrics::default());
         let engine = Engine::new(config.engine.clone())?;
         let targets = Targets::default();
-        let Loaded { snapshot, refused } =
-            tenant::load(config, &engine, &metrics.decisions, &targets)
-                .await
-                .map_err(StartError::Faults)?;
+        let store = Store::open(&config.data_dir).await?;
+        let means = Means {
+            engine: &engine,
+            decisions: &metrics.decisions,
+            targets: &targets,
+            store: Some(&store),
+            before: None,
+        };
+        let ready = tenants::prepare(config, &store, means).await?;
+        tenants::record(&store, &ready).await?;
+        let Loaded {
+            snapshot, refused, ..
+        } = ready.loaded;
         for fault in &refused {
             tracing::error!(%fault, "a module is not loaded, and every policy that asks it fails");
         }
@@ -169,6 +186,7 @@ impl Server {
             reverse_names,
             failed_handshakes: FailedHandshakes::default(),
             metrics,
+            store,
             snapshot: ArcSwap::from_pointee(snapshot),
         });
         let sessions = Sessions {
@@ -225,6 +243,7 @@ impl Server {
             tracker,
             ..
         } = sessions;
+        let store = host.store.clone();
         let reloader = Reloader::new(&host, shutdown.clone(), slots, config, state);
         let reloader = Arc::new(reloader);
         Self {
@@ -232,6 +251,7 @@ impl Server {
                 .metrics
                 .map(|bound| bound.serve(host, shutdown.clone())),
             watch: tokio::spawn(Arc::clone(&reloader).watch_certificates()),
+            store,
             control: control.serve(Arc::clone(&reloader)),
             reloader,
             listening,
@@ -277,6 +297,8 @@ impl Server {
         self.control.stop().await;
         // It has ended, for it waits for nothing but the same.
         let _ = self.watch.await;
+        // What was committed is on disk already, if perhaps beside the file.
+        let _ = timeout(FAREWELL, self.store.close()).await;
         let written = tokio::task::spawn_blocking(move || self.receipts.finish());
         // Whoever hangs may still have a receipt to hand over, and then this does not end;
         // what was handed over is on disk well within that time all the same.
@@ -287,8 +309,11 @@ impl Server {
     }
 }
 
-/// The data directory, for this process alone.
-fn claim(path: &Path) -> Result<File, StartError> {
+/// The data directory, for this process alone, until what this gives is dropped.
+///
+/// # Errors
+/// When a host runs on it, or it cannot be made.
+pub fn claim(path: &Path) -> Result<File, StartError> {
     let fault = |source| StartError::DataDirectory {
         path: path.to_owned(),
         source,

@@ -11,7 +11,7 @@ mod sources;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-pub use load::{Loaded, faults, load};
+pub use load::{Loaded, Means, faults, load};
 pub use route::{Denial, Origin, Route};
 pub use sources::{Recognition, Sources};
 
@@ -27,7 +27,7 @@ use crate::name::Name;
 use crate::policy::{Consultation, Exempt, Mode, Policy, Question, Selected, select};
 use crate::tls::TrustStore;
 
-/// All tenants at one moment.
+/// All tenants at one moment, by id.
 #[derive(Debug)]
 pub struct Snapshot {
     tenants: Vec<Arc<Tenant>>,
@@ -63,6 +63,10 @@ pub struct Tenant {
     pub policies: Vec<Policy>,
     /// What its policies decided is counted here.
     pub series: TenantSeries,
+    /// Of what it was loaded: its document, and what of the host goes into it.
+    origin: Digest,
+    /// How many modules it should have.
+    named_modules: usize,
     /// Every module that was admitted; a policy whose module is not among them fails.
     modules: BTreeMap<Name, Arc<Module>>,
     /// Digests of the policies, which every receipt names.
@@ -71,7 +75,8 @@ pub struct Tenant {
 
 impl Snapshot {
     /// These tenants, no two of which have a domain in common; `default` is the host's.
-    pub fn new(tenants: Vec<Arc<Tenant>>, default: Resolved) -> Self {
+    pub fn new(mut tenants: Vec<Arc<Tenant>>, default: Resolved) -> Self {
+        tenants.sort_by(|one, other| one.id.cmp(&other.id));
         let by_domain = tenants
             .iter()
             .flat_map(|tenant| {
@@ -153,6 +158,11 @@ impl Tenant {
     pub fn revision(&self, policy: &Policy) -> Digest {
         let known = self.revisions.get(&policy.name).copied();
         known.unwrap_or_else(|| policy.digest())
+    }
+
+    /// Whether all of its modules were admitted.
+    fn is_whole(&self) -> bool {
+        self.modules.len() == self.named_modules
     }
 
     /// The module that a policy of this tenant asks; none where it was refused.

@@ -73,6 +73,13 @@ impl Site {
         Self::default().listener("smtp", "starttls", "")
     }
 
+    /// The same without files of tenants: the store has the last word on them.
+    pub fn without_files() -> Self {
+        let site = Self::new();
+        fs::remove_dir(site.path("tenants")).expect("it is empty");
+        site
+    }
+
     /// Adds a listener on a port of the kernel's choice; `more` are further keys of it.
     pub fn listener(self, name: &str, tls: &str, more: &str) -> Self {
         self.listener_at("127.0.0.1:0", name, tls, more)
@@ -175,12 +182,16 @@ impl Site {
 
     /// Runs a subcommand with `--config` and gives what it said, however it ended.
     pub fn run(&self, subcommand: &str) -> tool::Ran {
-        let config = self.write();
+        self.run_with(subcommand, &[])
+    }
+
+    /// The same with further arguments.
+    pub fn run_with(&self, subcommand: &str, arguments: &[&str]) -> tool::Ran {
+        let config = self.write().display().to_string();
         let program = portcullis().display().to_string();
-        tool::run(
-            &program,
-            &[subcommand, "--config", &config.display().to_string()],
-        )
+        let mut all = vec![subcommand, "--config", &config];
+        all.extend(arguments);
+        tool::run(&program, &all)
     }
 
     /// The messages in a tenant's maildir, oldest first.

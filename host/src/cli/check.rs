@@ -1,11 +1,13 @@
 //! `portcullis check`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::config::{Config, Examined, Fault};
+use crate::config::{Authority, Config, Examined, Fault, TenantConfig};
+use crate::control::Answer;
 use crate::engine::Engine;
 use crate::privileges;
 use crate::server::StartError;
+use crate::store::Store;
 use crate::tenant;
 use crate::tls::Identity;
 
@@ -13,10 +15,10 @@ use crate::tls::Identity;
 /// configuration has faults: the operator sees all of them in one run.
 pub(super) async fn check(path: &Path) -> anyhow::Result<()> {
     let Examined { config, mut faults } = Config::examine(path);
-    let Some(config) = config else {
+    let Some(mut config) = config else {
         return Err(all(&faults));
     };
-    let (listeners, tenants) = (config.listeners.len(), config.tenants.len());
+    let listeners = config.listeners.len();
     faults.extend(certificate_faults(&config));
     faults.extend(resolver_fault(&config));
     faults.extend(
@@ -24,8 +26,17 @@ pub(super) async fn check(path: &Path) -> anyhow::Result<()> {
             .err()
             .unwrap_or_default(),
     );
+    let tenants = match stored_tenants(&config).await? {
+        Ok(tenants) => tenants,
+        Err(found) => {
+            faults.extend(found);
+            Tenants::default()
+        }
+    };
+    config.tenants.extend(tenants.stored);
+    let count = config.tenants.len();
     let warnings = crate::config::warnings(&config);
-    faults.extend(tenant_faults(config).await?);
+    faults.extend(tenant_faults(config, tenants.store.as_ref()).await?);
     if !faults.is_empty() {
         faults.sort();
         return Err(all(&faults));
@@ -36,18 +47,53 @@ pub(super) async fn check(path: &Path) -> anyhow::Result<()> {
     println!(
         "ok: {}, {}",
         counted(listeners, "listener"),
-        counted(tenants, "tenant")
+        counted(count, "tenant")
     );
     Ok(())
 }
 
+/// Tenants that are not in files.
+#[derive(Default)]
+struct Tenants {
+    stored: Vec<TenantConfig>,
+    store: Option<Store>,
+}
+
+/// Those of the store, where there are no files and a host has run; or their faults.
+async fn stored_tenants(config: &Config) -> anyhow::Result<Result<Tenants, Vec<Fault>>> {
+    if config.authority != Authority::Store || !Store::path(&config.data_dir).exists() {
+        return Ok(Ok(Tenants::default()));
+    }
+    let store = Store::read(&config.data_dir).await?;
+    let versions = store.versions().await?;
+    let kept = store.documents(versions.keys(), |_| None).await?;
+    let documents: Vec<_> = kept.into_iter().map(|kept| kept.document).collect();
+    let tenants = config.read_stored(&documents);
+    Ok(tenants.map(|stored| Tenants {
+        stored,
+        store: Some(store),
+    }))
+}
+
+/// The configuration with the tenants of the store, where these have the last word.
+pub(super) fn whole(path: &Path) -> anyhow::Result<Config> {
+    let mut config = config(path)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let tenants = runtime.block_on(stored_tenants(&config))?;
+    let tenants = tenants.map_err(|faults| all(&faults))?;
+    config.tenants.extend(tenants.stored);
+    Ok(config)
+}
+
 /// Modules are compiled in a scratch cache, so that checking needs no right to write
 /// where the host keeps its data.
-async fn tenant_faults(mut config: Config) -> anyhow::Result<Vec<Fault>> {
+async fn tenant_faults(mut config: Config, store: Option<&Store>) -> anyhow::Result<Vec<Fault>> {
     let scratch = tempfile::tempdir()?;
     config.engine.cache = scratch.path().join("modules");
     let engine = Engine::new(config.engine.clone())?;
-    Ok(tenant::faults(&config, &engine).await)
+    Ok(tenant::faults(&config, &engine, store).await)
 }
 
 fn certificate_faults(config: &Config) -> impl Iterator<Item = Fault> {
@@ -66,6 +112,28 @@ fn resolver_fault(config: &Config) -> Option<Fault> {
 /// The configuration, or all of its faults.
 pub(super) fn config(path: &Path) -> anyhow::Result<Config> {
     Config::read(path).map_err(|faults| all(&faults))
+}
+
+/// The data directory that a configuration names. Its tenants may have faults: what is
+/// kept there is wanted most when something is wrong.
+pub(super) fn data_dir(path: &Path) -> anyhow::Result<PathBuf> {
+    let host = Config::read_host(path).map_err(|faults| all(&faults))?;
+    Ok(host.data_dir)
+}
+
+/// What the host says when it has not done what it was asked for.
+pub(super) fn refused(answer: Answer) -> anyhow::Error {
+    match answer {
+        Answer::Refused { faults } => {
+            for fault in &faults {
+                eprintln!("{fault}");
+            }
+            let faults = counted(faults.len(), "fault");
+            anyhow::anyhow!("{faults}; nothing was changed")
+        }
+        Answer::Failed { reason } => anyhow::anyhow!("{reason}; nothing was changed"),
+        other => anyhow::anyhow!("the host answered something else: {other:?}"),
+    }
 }
 
 /// Faults a line each, as `check` shows them.

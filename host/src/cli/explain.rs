@@ -1,6 +1,6 @@
 //! `portcullis explain`: which policy applies to mail, and why no other does.
 //!
-//! It selects among the policies of the configuration on disk and asks no module.
+//! It selects among the policies on disk, of files or of the store, and asks no module.
 //!
 //! Exit codes beside those of every subcommand: 3 when a receipt was explained, and what
 //! decided it has changed since.
@@ -102,7 +102,7 @@ struct Report {
 
 /// Explains, and says by the exit code whether a receipt would be decided by the same.
 pub(super) fn run(arguments: &ExplainArguments) -> anyhow::Result<ExitCode> {
-    let config = check::config(&arguments.config)?;
+    let config = check::whole(&arguments.config)?;
     let report = match arguments.id {
         Some(id) => of_receipt(&config, id)?,
         None => of_facts(&config, arguments)?,

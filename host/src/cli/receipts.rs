@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use serde_json::json;
 
-use crate::config::{Config, Examined};
 use crate::decision::{Resolved, Verdict};
 use crate::facts::{Origin, ReceiptId};
 use crate::receipt::read::{Filter, Receipt, read};
@@ -93,15 +92,7 @@ pub(super) fn receipts(arguments: &ReceiptsArguments) -> anyhow::Result<()> {
 fn data_directory(arguments: &ReceiptsArguments) -> anyhow::Result<PathBuf> {
     match &arguments.data_dir {
         Some(directory) => Ok(directory.clone()),
-        // Receipts are wanted most when something is wrong: a fault in a tenant's file
-        // must not keep them away.
-        None => match Config::examine(&arguments.config) {
-            Examined {
-                config: Some(config),
-                ..
-            } => Ok(config.data_dir),
-            Examined { faults, .. } => Err(super::check::all(&faults)),
-        },
+        None => super::check::data_dir(&arguments.config),
     }
 }
 

@@ -26,13 +26,6 @@ pub(super) fn reload(path: &Path) -> anyhow::Result<()> {
             println!("reloaded {}: {tenants}", file.display());
             Ok(())
         }
-        Answer::Refused { faults } => {
-            for fault in &faults {
-                eprintln!("{fault}");
-            }
-            let faults = counted(faults.len(), "fault");
-            anyhow::bail!("{faults}; nothing was changed")
-        }
-        Answer::Failed { reason } => anyhow::bail!("{reason}; nothing was changed"),
+        other => Err(check::refused(other)),
     }
 }

@@ -25,6 +25,8 @@ pub(super) async fn serve(config: Config) -> anyhow::Result<()> {
         started = start(&config) => started?,
         () = stop.requested() => return Ok(()),
     };
+    // What is in force of it has its own copy, and tenants' modules are large.
+    drop(config);
     announce(server.listening(), server.metrics())?;
     supervisor::ready();
     // Also while the host is stopping, which may take longer than the manager's patience.

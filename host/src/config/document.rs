@@ -1,4 +1,5 @@
-//! One TOML file: its text, what was parsed of it, and the way from an offset to a line.
+//! One TOML document: its text, what was parsed of it, and the way from an offset to a
+//! line. One of the store has no lines: what is wrong with it is named by its key.
 //!
 //! A file with errors of syntax is read as far as it can be understood, so that all its
 //! faults are reported at once; what is merely *missing* in it is not reported, since
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
+use super::contents::{Contents, Stored};
 use super::fault::{Fault, Position};
 
 /// Faults found so far, in any file.
@@ -37,6 +39,7 @@ pub(super) struct Document<'a> {
     pub(super) root: DeTable<'a>,
     /// Stands in for tables that are not there.
     pub(super) empty: DeTable<'a>,
+    pub(super) contents: Contents,
     lines: Lines,
     /// Lines with errors of syntax: what was understood of them is not judged.
     broken: Vec<usize>,
@@ -45,11 +48,21 @@ pub(super) struct Document<'a> {
 impl<'a> Document<'a> {
     /// Parses as much as can be parsed, and reports the rest.
     pub(super) fn parse(file: &Path, text: &'a str, faults: &Faults) -> Self {
+        Self::parse_with(file, text, Contents::of_file(file), faults)
+    }
+
+    /// A document of the store, under the name that it has in faults.
+    pub(super) fn stored(name: &Path, text: &'a str, contents: Stored, faults: &Faults) -> Self {
+        Self::parse_with(name, text, Contents::Store(contents), faults)
+    }
+
+    fn parse_with(file: &Path, text: &'a str, contents: Contents, faults: &Faults) -> Self {
         let (root, errors) = DeTable::parse_recoverable(text);
         let mut document = Self {
             file: file.into(),
             root: root.into_inner(),
             empty: DeTable::new(),
+            contents,
             lines: Lines::of(text),
             broken: Vec::new(),
         };
@@ -84,16 +97,16 @@ impl<'a> Document<'a> {
         self.lines.line(span.start)
     }
 
-    /// A path as this file means it.
-    pub(super) fn resolve(&self, path: &str) -> PathBuf {
-        beside(&self.file, path)
+    /// This line as it is shown.
+    pub(super) fn shown(&self, line: Option<usize>) -> Option<usize> {
+        line.filter(|_| matches!(self.contents, Contents::Files { .. }))
     }
 
     fn syntax_fault(&self, line: usize, message: &str) -> Fault {
         Fault {
             at: Position {
                 file: Arc::clone(&self.file),
-                line: Some(line),
+                line: self.shown(Some(line)),
                 key: String::new(),
             },
             message: format!("not TOML: {}", message.replace('\n', ", ")),

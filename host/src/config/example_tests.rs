@@ -2,6 +2,7 @@
 //! the defaults of the code.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::keys::{self, NUMBERS, SCHEMAS};
 use super::tests::Files;
@@ -44,7 +45,14 @@ fn read(host: &str, tenant: &str) -> Result<String, String> {
     files.write("tenants/ca-crl.pem", "");
     files.write("tenants/partner_list.wasm", "");
     files.write("tenants/suppliers.txt", "supplier.example\n");
-    let config = files.read()?;
+    let mut config = files.read()?;
+    for tenant in &mut config.tenants {
+        // That a key is there is all that shows in these.
+        let document = Arc::make_mut(&mut tenant.document);
+        document.own.clear();
+        document.operator.clear();
+        document.policies.clear();
+    }
     let home = files.path("").display().to_string();
     Ok(format!("{config:?}").replace(&home, ""))
 }
@@ -72,7 +80,7 @@ fn the_defaults_that_they_show_are_those_of_the_code() {
         read(&with(HOST, is_default), &with(TENANT, is_default)).expect("no fault"),
         read(HOST, TENANT).expect("no fault")
     );
-    let shown = with(HOST, |_| true);
+    let shown = format!("{}\n{}", with(HOST, |_| true), with(TENANT, |_| true));
     for number in NUMBERS {
         let line = format!("{} = {}", number.key, number.default);
         let is_shown = |found: &str| found.trim_end_matches(EXAMPLE) == line;

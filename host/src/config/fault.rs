@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::facts::TenantId;
+
 /// Where something is written.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
@@ -42,6 +44,11 @@ impl Position {
             line: None,
             key: String::new(),
         }
+    }
+
+    /// A tenant of the store as a whole.
+    pub fn tenant(id: &TenantId) -> Self {
+        Self::file(Path::new(&format!("tenant {id}")))
     }
 
     /// A fault that is found here.

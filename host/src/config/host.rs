@@ -11,8 +11,8 @@ use super::keys::{self, Number};
 use super::network::proxies;
 use super::reader::{Table, Value};
 use super::{
-    CertificateFiles, Config, Listener, ListenerTls, TlsConfig, limits, observation, process,
-    resolver, target_table, tenant_file,
+    Authority, CertificateFiles, Config, Listener, ListenerTls, TargetConfig, TenantConfig,
+    TlsConfig, limits, observation, process, resolver, target_table, tenant_file,
 };
 use crate::address::{Domain, Mailbox};
 use crate::decision::{Requirements, Resolved};
@@ -47,6 +47,23 @@ pub(super) fn text_of(file: &Path) -> Result<String, Fault> {
 
 /// The whole configuration; `None` only with a fault.
 pub(super) fn read(file: &Path, text: &str, faults: &Faults) -> Option<Config> {
+    read_with(file, text, faults, tenant_file::read_all)
+}
+
+/// The same without tenants.
+pub(super) fn read_alone(file: &Path, text: &str, faults: &Faults) -> Option<Config> {
+    read_with(file, text, faults, |_, _, _| (Authority::Store, Vec::new()))
+}
+
+/// Reads the tenants, given the host's table and the target of those who name none.
+type ReadTenants = fn(&Table<'_>, Option<&TargetConfig>, &Faults) -> (Authority, Vec<TenantConfig>);
+
+fn read_with(
+    file: &Path,
+    text: &str,
+    faults: &Faults,
+    read_tenants: ReadTenants,
+) -> Option<Config> {
     let document = Document::parse(file, text, faults);
     let table = Table::root(&document, &keys::HOST, faults);
     let listeners = listeners(&table);
@@ -71,7 +88,7 @@ pub(super) fn read(file: &Path, text: &str, faults: &Faults) -> Option<Config> {
     let reverse_names = resolver::reverse_names(&table.section("dns", &keys::DNS));
     let log = observation::log(&table.section("log", &keys::LOG));
     let process = process::process(&table.section("process", &keys::PROCESS));
-    let tenants = tenant_file::read_all(&table, target.as_ref(), faults);
+    let (authority, tenants) = read_tenants(&table, target.as_ref(), faults);
     Some(Config {
         file: file.into(),
         postmaster: postmaster(&table, hostname.as_ref()?)?,
@@ -88,6 +105,8 @@ pub(super) fn read(file: &Path, text: &str, faults: &Faults) -> Option<Config> {
         reverse_names,
         log,
         process,
+        target: target.unwrap_or_default(),
+        authority,
         tenants,
     })
 }

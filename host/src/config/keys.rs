@@ -147,7 +147,16 @@ pub(super) const TENANT: Schema = Schema {
     name: "tenants/ID.toml",
     keys: &[
         "domains", "contact", "defaults", "exempt", "sources", "targets", "trust", "lists",
-        "module", "policy",
+        "module", "policy", "quotas",
+    ],
+};
+pub(super) const QUOTAS: Schema = Schema {
+    name: "[quotas]",
+    keys: &[
+        MODULES.key,
+        MODULE_REVISIONS.key,
+        LIST_ENTRIES.key,
+        POLICIES.key,
     ],
 };
 pub(super) const SOURCES: Schema = Schema {
@@ -317,12 +326,21 @@ pub(super) const COMPILE_MEMORY: Number = number("compile_memory", 1 << 30, 512 
 /// long for a name that does not come.
 pub(super) const DNS_TIMEOUT: Number = number("timeout_ms", 3000, 100, 30_000);
 
+/// A tenant has a handful; each is compiled and held in memory.
+pub(super) const MODULES: Number = number("modules", 100, 0, 10_000);
+/// Enough to go back by some weeks of work on a module.
+pub(super) const MODULE_REVISIONS: Number = number("module_revisions", 20, 1, 1_000);
+/// Ten lists of the largest size: a hundred megabytes or so.
+pub(super) const LIST_ENTRIES: Number = number("list_entries", 1_000_000, 0, 100_000_000);
+/// All of them are looked at for each recipient.
+pub(super) const POLICIES: Number = number("policies", 1_000, 0, 100_000);
+
 /// What hosted gateways keep, and at most ten years.
 pub(super) const KEEP_DAYS: Number = number("keep_days", 90, 1, 3650);
 
 /// All tables, in the order of the documentation.
 #[cfg(test)]
-pub(super) const SCHEMAS: [&Schema; 26] = [
+pub(super) const SCHEMAS: [&Schema; 27] = [
     &HOST,
     &LISTENER,
     &TLS,
@@ -341,6 +359,7 @@ pub(super) const SCHEMAS: [&Schema; 26] = [
     &EXEMPT,
     &SOURCES,
     &SOURCE_CERTIFICATE,
+    &QUOTAS,
     &TARGETS,
     &INBOUND,
     &OUTBOUND,
@@ -353,7 +372,7 @@ pub(super) const SCHEMAS: [&Schema; 26] = [
 
 /// All numbers.
 #[cfg(test)]
-pub(super) const NUMBERS: [&Number; 29] = [
+pub(super) const NUMBERS: [&Number; 33] = [
     &GREETING_DELAY,
     &MESSAGE_SIZE,
     &CONTENT_MEMORY,
@@ -381,6 +400,10 @@ pub(super) const NUMBERS: [&Number; 29] = [
     &MODULE_SIZE,
     &COMPILE_TIME,
     &COMPILE_MEMORY,
+    &MODULES,
+    &MODULE_REVISIONS,
+    &LIST_ENTRIES,
+    &POLICIES,
     &KEEP_DAYS,
     &DNS_TIMEOUT,
 ];

@@ -30,6 +30,10 @@ pub(super) struct ListTable {
     /// Path of the key that holds the entries; empty in a file of its own.
     key: String,
     entries: BTreeMap<String, Entry>,
+    /// As the store keeps it, in place of the entries.
+    stored: Option<Arc<List>>,
+    /// Whether lines are the operator's own.
+    has_lines: bool,
 }
 
 struct Entry {
@@ -50,17 +54,27 @@ impl ListTable {
         &self.written
     }
 
+    /// How many entries it has.
+    pub(super) fn len(&self) -> usize {
+        let stored = self.stored.as_ref();
+        stored.map_or(self.entries.len(), |stored| stored.len())
+    }
+
     /// The list with its name; none if that is not one.
-    pub(super) fn into_list(self) -> Option<(String, List)> {
+    pub(super) fn into_list(self) -> Option<(String, Arc<List>)> {
+        let name = self.name?.to_string();
+        if let Some(stored) = self.stored {
+            return Some((name, stored));
+        }
         let entries = self.entries.into_iter();
         let list = List::new(entries.map(|(key, entry)| (key, entry.value)).collect());
-        Some((self.name?.to_string(), list))
+        Some((name, Arc::new(list)))
     }
 
     fn at(&self, line: usize) -> Position {
         Position {
             file: Arc::clone(&self.file),
-            line: Some(line),
+            line: self.has_lines.then_some(line),
             key: self.key.clone(),
         }
     }
@@ -121,12 +135,17 @@ fn read(name: &str, value: &Value<'_>, faults: &Faults) -> Option<ListTable> {
         file: table.at().file,
         key: joined(&table.at().key, "entries"),
         entries: BTreeMap::new(),
+        stored: None,
+        has_lines: table.stored().is_none(),
     };
     match (table.get("entries"), table.get("file")) {
         (Some(entries), None) => fill_from_table(&mut list, &entries, faults),
         (None, Some(file)) => fill_from_file(&mut list, &file, faults),
         (Some(_), Some(file)) => file.fault("a list has either entries or a file: remove one"),
-        (None, None) => table.missing("a list needs entries or a file"),
+        (None, None) => match table.stored().and_then(|stored| stored.list(name)) {
+            Some(stored) => list.stored = Some(stored),
+            None => table.missing("a list needs entries or a file"),
+        },
     }
     Some(list)
 }
@@ -153,22 +172,19 @@ fn fill_from_table(list: &mut ListTable, entries: &Value<'_>, faults: &Faults) {
 }
 
 fn fill_from_file(list: &mut ListTable, file: &Value<'_>, faults: &Faults) {
-    let Some(path) = file.path(MAX_FILE) else {
+    let (Some(path), Some(bytes)) = (file.text(), file.file(MAX_FILE)) else {
         return;
     };
-    let bytes = match super::read::read(&path.value, MAX_FILE) {
-        Ok(bytes) => bytes,
-        Err(error) => return file.fault(error),
-    };
-    let Ok(text) = String::from_utf8(bytes) else {
-        let shown = path.value.display().to_string();
+    let path = file.resolve(path);
+    let Ok(text) = str::from_utf8(&bytes) else {
+        let shown = path.display().to_string();
         return file.fault(format_args!(
             "{shown:?} is not UTF-8: save it in that encoding"
         ));
     };
-    list.file = path.value.into();
+    list.file = path.into();
     list.key = String::new();
-    list.fill(lines(&text), faults);
+    list.fill(lines(text), faults);
 }
 
 /// One entry a line: a key, or key and value with a tab or `=>` between; lines that
@@ -199,10 +215,14 @@ pub(super) fn check_groups(lists: &[ListTable], policies: &[PolicyConfig], fault
             .any(|who| matches!(who, Who::List(name) if name.as_str() == list.written))
     };
     for list in lists.iter().filter(|list| is_group(list)) {
-        let mut found: Vec<(usize, String)> = list
+        let stored = list.stored.iter().flat_map(|stored| stored.entries());
+        let keys = list
             .entries
             .iter()
-            .filter_map(|(key, entry)| Some((entry.line, is_group_key(key).err()?)))
+            .map(|(key, entry)| (entry.line, key.as_str()))
+            .chain(stored.map(|(key, _)| (0, key)));
+        let mut found: Vec<(usize, String)> = keys
+            .filter_map(|(line, key)| Some((line, is_group_key(key).err()?)))
             .collect();
         found.sort();
         list.report(&found, faults);

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::contents::{Contents, Pem, Stored};
 use super::document::{Document, Faults};
 use super::fault::{Located, Position};
 use super::keys::{Number, Schema};
@@ -49,7 +50,7 @@ impl Context<'_> {
     fn at(self, path: &str, line: Option<usize>) -> Position {
         Position {
             file: Arc::clone(&self.document.file),
-            line,
+            line: self.document.shown(line),
             key: path.to_owned(),
         }
     }
@@ -118,6 +119,16 @@ impl<'a> Table<'a> {
             Some(value) => value.fault(message),
             None => self.context.report(&self.at(), message),
         }
+    }
+
+    /// What it names.
+    pub(super) fn contents(&self) -> &'a Contents {
+        &self.context.document.contents
+    }
+
+    /// What the store keeps of this document apart from it; none for a file.
+    pub(super) fn stored(&self) -> Option<&'a Stored> {
+        self.context.document.contents.stored()
     }
 
     /// Every key and value, in no useful order.
@@ -306,9 +317,30 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// Whether it is in the store, and not in a file.
+    pub(super) fn is_stored(&self) -> bool {
+        self.context.document.contents.stored().is_some()
+    }
+
+    /// What this names, or is.
+    pub(super) fn pem(&self, limit: u64) -> Option<Located<Pem>> {
+        let found = self.context.document.contents.pem(self.text()?, limit);
+        Some(self.located(self.found(found)?))
+    }
+
+    /// The bytes of the file that this names.
+    pub(super) fn file(&self, limit: u64) -> Option<Arc<[u8]>> {
+        let found = self.context.document.contents.file(self.text()?, limit);
+        self.found(found)
+    }
+
+    fn found<T>(&self, found: Result<T, String>) -> Option<T> {
+        found.map_err(|message| self.fault(message)).ok()
+    }
+
     /// A path that is part of this value, relative to the file.
     pub(super) fn resolve(&self, path: &str) -> PathBuf {
-        self.context.document.resolve(path)
+        self.context.document.contents.resolve(path)
     }
 
     /// A path that may not be there yet.
@@ -318,7 +350,7 @@ impl<'a> Value<'a> {
             self.fault(format_args!("{text:?} is not a path"));
             return None;
         }
-        Some(self.located(self.context.document.resolve(text)))
+        Some(self.located(self.resolve(text)))
     }
 
     pub(super) fn table(&self, schema: &'static Schema) -> Option<Table<'a>> {

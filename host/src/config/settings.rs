@@ -117,13 +117,13 @@ fn number(value: &Value<'_>, number: Option<Number>, text: &impl Display) -> Opt
     number.map(Json::Number)
 }
 
-fn whole(integer: &DeInteger<'_>) -> Option<Number> {
+pub(super) fn whole(integer: &DeInteger<'_>) -> Option<Number> {
     i64::from_str_radix(integer.as_str(), integer.radix())
         .ok()
         .map(Number::from)
 }
 
 /// JSON has neither infinity nor NaN.
-fn finite(float: &DeFloat<'_>) -> Option<Number> {
+pub(super) fn finite(float: &DeFloat<'_>) -> Option<Number> {
     float.as_str().parse().ok().and_then(Number::from_f64)
 }

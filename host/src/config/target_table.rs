@@ -2,12 +2,11 @@
 //! `[targets.outbound]` for what it sends to others.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::path::PathBuf;
 use std::time::Duration;
 
-use super::fault::Located;
 use super::keys::{self, Number};
 use super::reader::{Table, Value, shown};
+use super::tenant_file::pem_texts;
 use super::{HopTlsConfig, NextHopConfig, TargetConfig};
 use crate::address::Domain;
 use crate::deliver::{HopAddress, Protocol};
@@ -159,7 +158,12 @@ fn address(value: &Value<'_>, protocol: Protocol) -> Option<HopAddress> {
             value.fault(format_args!("{:?} is not a path", shown(path)));
             return None;
         }
-        return Some(HopAddress::Unix(value.resolve(path)));
+        let path = value.resolve(path);
+        if value.is_stored() && path.is_relative() {
+            value.fault("give the whole path, from \"/\" on");
+            return None;
+        }
+        return Some(HopAddress::Unix(path));
     }
     let parsed = tcp(text);
     if parsed.is_none() {
@@ -201,7 +205,7 @@ fn tls(table: &Table<'_>, address: Option<&HopAddress>) -> Option<HopTlsConfig> 
         value.fault("a socket of this machine has no TLS: leave it out");
         return None;
     }
-    let anchors = anchors(table);
+    let anchors = pem_texts(table, "anchors");
     if chosen == Tls::Verified {
         let name = name(table, address)?;
         return Some(HopTlsConfig::Verified { name, anchors });
@@ -213,14 +217,6 @@ fn tls(table: &Table<'_>, address: Option<&HopAddress>) -> Option<HopTlsConfig> 
         Tls::None => HopTlsConfig::None,
         Tls::Opportunistic | Tls::Verified => HopTlsConfig::Opportunistic,
     })
-}
-
-fn anchors(table: &Table<'_>) -> Vec<Located<PathBuf>> {
-    let elements = table.elements("anchors");
-    elements
-        .iter()
-        .filter_map(|element| element.path(super::MAX_PEM))
-        .collect()
 }
 
 /// The name that the certificate must match: the one in the address, unless set.

@@ -3,20 +3,25 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::contents::Pem;
 use super::document::{Document, Faults, beside};
 use super::fault::{Located, Position};
 use super::host::{DEFAULTS, Domains, text_of};
 use super::list_table::{self, ListTable};
 use super::policy_table::{self, Surroundings};
 use super::reader::{Table, Value, shown};
+use super::tenant_document::TenantDocument;
 use super::{
-    ModuleConfig, TargetConfig, TenantConfig, TrustConfig, keys, source_table, target_table,
+    Authority, ModuleConfig, ModuleContent, TargetConfig, TenantConfig, TrustConfig, keys, quotas,
+    source_table, target_table,
 };
 use crate::address::{Domain, Mailbox};
 use crate::decision::{Requirements, Resolved};
-use crate::digest::Fingerprint;
+use crate::digest::{Digest, Fingerprint};
 use crate::facts::TenantId;
+use crate::lists::Lists;
 use crate::name::Name;
 use crate::policy::{Exempt, OnFailure};
 use crate::tls::SelfSigned;
@@ -43,26 +48,37 @@ pub(super) fn read_all(
     host: &Table<'_>,
     target: Option<&TargetConfig>,
     faults: &Faults,
+) -> (Authority, Vec<TenantConfig>) {
+    let (authority, files) = files(host);
+    (authority, read_files(&files, target, faults))
+}
+
+/// The tenants in these files.
+pub(super) fn read_files(
+    files: &[PathBuf],
+    target: Option<&TargetConfig>,
+    faults: &Faults,
 ) -> Vec<TenantConfig> {
     let mut domains = Domains::new();
-    files(host)
+    files
         .iter()
         .filter_map(|file| read(file, &mut domains, target, faults))
         .collect()
 }
 
-/// The directory's files by name. One that is not configured need not exist.
-fn files(host: &Table<'_>) -> Vec<PathBuf> {
+/// The directory's files by name. Where none is configured and none is there, the store
+/// has the last word.
+fn files(host: &Table<'_>) -> (Authority, Vec<PathBuf>) {
     let configured = host.get("tenants");
     let directory = match &configured {
         Some(value) => value.directory().map(|path| path.value),
         None => Some(beside(&host.at().file, "tenants")),
     };
     let Some(directory) = directory else {
-        return Vec::new();
+        return (Authority::Store, Vec::new());
     };
     let error = match list(&directory) {
-        Ok(files) => return files,
+        Ok(files) => return (Authority::Files(directory), files),
         Err(error) => error,
     };
     let message = format!(
@@ -74,11 +90,11 @@ fn files(host: &Table<'_>) -> Vec<PathBuf> {
         None if error.kind() == io::ErrorKind::NotFound => {}
         None => host.missing(message),
     }
-    Vec::new()
+    (Authority::Store, Vec::new())
 }
 
 /// Files named `*.toml`; hidden ones are an editor's.
-fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
+pub(super) fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in directory.read_dir()? {
         let path = entry?.path();
@@ -121,7 +137,7 @@ fn read(
     tenant(&table, id.ok(), domains, target, faults)
 }
 
-fn tenant(
+pub(super) fn tenant(
     table: &Table<'_>,
     id: Option<TenantId>,
     taken: &mut Domains,
@@ -148,16 +164,23 @@ fn tenant(
     let inbound = targets
         .inbound
         .and_then(|own| own.or_else(|| target.cloned()));
+    quotas::check(table, &lists, &modules, policies.len());
+    let lists: Lists = lists.into_iter().filter_map(ListTable::into_list).collect();
+    let exempt = exempt(table, &domains);
+    let sources = source_table::read(table);
+    let id = id?;
+    let document = TenantDocument::of(table, id.clone(), &domains, lists.clone(), &modules);
     Some(TenantConfig {
         file: table.at().file,
+        document: Arc::new(document),
         default: default(&defaults),
         trust: trust(table),
-        lists: lists.into_iter().filter_map(ListTable::into_list).collect(),
-        id: id?,
-        exempt: exempt(table, &domains),
+        lists,
+        id,
+        exempt,
         domains,
         contact,
-        sources: source_table::read(table),
+        sources,
         inbound: inbound.unwrap_or_default(),
         outbound: targets.outbound,
         modules,
@@ -246,19 +269,19 @@ pub(super) fn contact(value: &Value<'_>) -> Option<String> {
 fn trust(table: &Table<'_>) -> TrustConfig {
     let section = table.section("trust", &keys::TRUST);
     TrustConfig {
-        anchors: pem_files(&section, "anchors"),
-        crls: pem_files(&section, "crls"),
+        anchors: pem_texts(&section, "anchors"),
+        crls: pem_texts(&section, "crls"),
         pins: pins(&section, "pins"),
         self_signed: section.choice("self_signed", &SELF_SIGNED, SelfSigned::default()),
         public_roots: section.boolean("public_roots", true),
     }
 }
 
-fn pem_files(table: &Table<'_>, key: &str) -> Vec<Located<PathBuf>> {
+pub(super) fn pem_texts(table: &Table<'_>, key: &str) -> Vec<Located<Pem>> {
     let elements = table.elements(key);
     elements
         .iter()
-        .filter_map(|element| element.path(super::MAX_PEM))
+        .filter_map(|element| element.pem(super::MAX_PEM))
         .collect()
 }
 
@@ -271,20 +294,30 @@ fn modules(table: &Table<'_>) -> Vec<ModuleConfig> {
     let mut modules: Vec<ModuleConfig> = Vec::new();
     for section in table.sections("module", &keys::MODULE) {
         let name: Option<Name> = section.required("name").and_then(|name| name.parsed());
-        // Whether it is too large is the engine's to say, when it is admitted.
-        let path = section
-            .required("path")
-            .and_then(|path| path.path(u64::MAX));
-        let (Some(name), Some(path)) = (name, path) else {
+        let content = module_content(&section, name.as_ref());
+        let (Some(name), Some((content, at))) = (name, content) else {
             continue;
         };
         match modules.iter().find(|module| module.name == name) {
             Some(twin) => {
-                let message = format!("{} names a module already, at {}", twin.name, twin.path.at);
+                let message = format!("{} names a module already, at {}", twin.name, twin.at);
                 section.report("name", message);
             }
-            None => modules.push(ModuleConfig { name, path }),
+            None => modules.push(ModuleConfig { name, content, at }),
         }
     }
     modules
+}
+
+/// `None` has been reported.
+fn module_content(table: &Table<'_>, name: Option<&Name>) -> Option<(ModuleContent, Position)> {
+    let stored = table.stored().and_then(|stored| stored.modules.get(name?));
+    if let Some(digest) = stored {
+        return Some((ModuleContent::Stored(*digest), table.at()));
+    }
+    let path = table.required("path")?;
+    // Whether it is too large is the engine's to say, when it is admitted.
+    let bytes = path.file(keys::MODULE_SIZE.max)?;
+    let digest = Digest::of(&bytes);
+    Some((ModuleContent::Given { bytes, digest }, path.at()))
 }

@@ -14,13 +14,13 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{Answer, Question};
-use crate::server::{ReloadError, Reloader};
+use crate::server::{Applied, ReloadError, Reloader};
 
 /// An administrator and a service manager, and one each who have lost patience.
 const CONNECTIONS: usize = 4;
 
-/// A question is one word.
-const QUESTION: u64 = 1024;
+/// A question is a word and two paths of at most 4,096 bytes, which JSON may double.
+const QUESTION: u64 = 20_000;
 
 /// Whoever asks has the question ready, and reads the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -137,6 +137,14 @@ async fn answer(mut client: UnixStream, reloader: &Reloader) -> io::Result<()> {
             Some(reason) => Answer::Failed { reason },
             None => reload(reloader).await,
         },
+        Some(Question::Apply {
+            file,
+            directory,
+            dry_run,
+        }) => match other_file(reloader, &file) {
+            Some(reason) => Answer::Failed { reason },
+            None => apply(reloader, &directory, dry_run).await,
+        },
         None => Answer::Failed {
             reason: "not a question that this version of the host knows".to_owned(),
         },
@@ -183,11 +191,27 @@ async fn reload(reloader: &Reloader) -> Answer {
             tenants: done.tenants,
             waiting: done.waiting.into_iter().map(str::to_owned).collect(),
         },
-        Err(ReloadError::Faults(faults)) => Answer::Refused {
+        Err(error) => failed(&error),
+    }
+}
+
+async fn apply(reloader: &Reloader, directory: &Path, dry_run: bool) -> Answer {
+    match reloader.apply(directory, dry_run).await {
+        Ok(Applied { changes, took }) => Answer::Applied {
+            changes,
+            micros: took.map(|took| u64::try_from(took.as_micros()).unwrap_or(u64::MAX)),
+        },
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &ReloadError) -> Answer {
+    match error {
+        ReloadError::Faults(faults) => Answer::Refused {
             faults: faults.iter().map(ToString::to_string).collect(),
         },
-        Err(error @ ReloadError::Stopping) => Answer::Failed {
-            reason: error.to_string(),
+        other => Answer::Failed {
+            reason: other.to_string(),
         },
     }
 }

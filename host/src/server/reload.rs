@@ -6,6 +6,7 @@
 //! tenants it began with, a session the listener it began with, and a handshake its
 //! certificate. **One at a time**: a second reload begins when the first has ended.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -16,11 +17,13 @@ use super::certificates::{Sources, Watch};
 use super::listeners;
 use super::preparation::Preparation;
 use super::settle::{Settled, settle};
+use super::tenants::{self, Ready, TenantsError};
 use crate::config::{Config, Fault};
 use crate::host::{Host, Shutdown};
 use crate::smtp::listener::Listener;
+use crate::store::StoreError;
 use crate::supervisor;
-use crate::tenant::{self, Loaded, Snapshot};
+use crate::tenant::{Loaded, Means, Snapshot};
 use crate::tls::{Identity, TlsServer};
 
 /// How often the files of certificates are looked at. A look costs a microsecond for
@@ -31,12 +34,12 @@ const LOOK: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub struct Reloader {
     /// The host ends when its sessions have, not when nobody can reload it any more.
-    host: Weak<Host>,
+    pub(super) host: Weak<Host>,
     shutdown: Shutdown,
     listeners: Vec<Arc<ArcSwap<Listener>>>,
     /// In force. Whoever replaces it holds the state.
     config: ArcSwap<Config>,
-    state: Mutex<State>,
+    pub(super) state: Mutex<State>,
 }
 
 /// What has to be known of what is in force when something is loaded anew.
@@ -48,7 +51,6 @@ pub(super) struct State {
     /// Modules that tenants go without.
     pub(super) refused: Vec<Fault>,
     /// Of the tenants in force.
-    #[expect(dead_code, reason = "it is there to be held")]
     pub(super) preparation: Preparation,
 }
 
@@ -67,6 +69,14 @@ pub enum ReloadError {
     /// The configuration, or what it names, has faults.
     #[error("{} faults", .0.len())]
     Faults(Vec<Fault>),
+    /// The store cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Files have the last word on tenants, not whoever applies others.
+    #[error(
+        "the files in {0:?} have the last word on tenants: edit those and reload, or take the key \"tenants\" and the directory away"
+    )]
+    Files(PathBuf),
     /// It is too late.
     #[error("the host is stopping")]
     Stopping,
@@ -84,7 +94,7 @@ impl Reloader {
             host: Arc::downgrade(host),
             shutdown,
             listeners,
-            config: ArcSwap::from_pointee(config),
+            config: ArcSwap::from_pointee(without_tenants(config)),
             state: Mutex::new(state),
         }
     }
@@ -132,7 +142,11 @@ impl Reloader {
         let (stamp, identities) = in_background(move || (sources.stamp(), sources.load())).await?;
         let identities = identities.map_err(|unusable| unusable.faults);
         let tenants = load_tenants(&config, &host, &state.refused).await;
-        let (Loaded { snapshot, refused }, identities) = both(tenants, identities)?;
+        let (ready, identities) = both(tenants, identities)?;
+        tenants::record(&host.store, &ready).await?;
+        let Loaded {
+            snapshot, refused, ..
+        } = ready.loaded;
         let state = State {
             certificates: Watch::new(stamp),
             tls: state.tls.clone(),
@@ -153,7 +167,7 @@ impl Reloader {
         let tenants = next.snapshot.tenants().len();
         *state = next.state;
         crate::log::set_level(next.config.log.level);
-        self.config.store(Arc::new(next.config));
+        self.config.store(Arc::new(without_tenants(next.config)));
         self.use_identities(next.identities, host, state);
         self.replace_listeners(state);
         host.snapshot.store(Arc::new(next.snapshot));
@@ -254,8 +268,16 @@ struct Next {
     waiting: Vec<&'static str>,
 }
 
+/// The tenants are in the snapshot, and modules are large.
+fn without_tenants(config: Config) -> Config {
+    Config {
+        tenants: Vec::new(),
+        ..config
+    }
+}
+
 /// Reading files blocks, and sessions share these threads.
-async fn in_background<T: Send + 'static>(
+pub(super) async fn in_background<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, ReloadError> {
     // It does not panic; what does not come back is ended with the host.
@@ -268,37 +290,48 @@ async fn load_tenants(
     config: &Config,
     host: &Host,
     before: &[Fault],
-) -> Result<Loaded, Vec<Fault>> {
-    let decisions = &host.metrics.decisions;
-    let loaded = tenant::load(config, &host.engine, decisions, &host.targets).await?;
-    let news = news(&loaded.refused, before);
+) -> Result<Ready, TenantsError> {
+    let snapshot = host.snapshot.load_full();
+    let ready = tenants::prepare(config, &host.store, means(host, &snapshot)).await?;
+    let news = news(&ready.loaded.refused, before);
     if news.is_empty() {
-        Ok(loaded)
+        Ok(ready)
     } else {
-        Err(news)
+        Err(TenantsError::Faults(news))
+    }
+}
+
+pub(super) fn means<'a>(host: &'a Host, before: &'a Snapshot) -> Means<'a> {
+    Means {
+        engine: &host.engine,
+        decisions: &host.metrics.decisions,
+        targets: &host.targets,
+        store: Some(&host.store),
+        before: Some(before),
     }
 }
 
 /// Both, or the faults of both.
 fn both<A, B>(
-    one: Result<A, Vec<Fault>>,
+    one: Result<A, TenantsError>,
     other: Result<B, Vec<Fault>>,
 ) -> Result<(A, B), ReloadError> {
     match (one, other) {
         (Ok(one), Ok(other)) => Ok((one, other)),
-        (one, other) => {
-            let faults = [one.err(), other.err()].into_iter().flatten();
-            let mut faults: Vec<Fault> = faults.flatten().collect();
+        (Err(TenantsError::Store(error)), _) => Err(error.into()),
+        (Err(TenantsError::Faults(mut faults)), other) => {
+            faults.extend(other.err().unwrap_or_default());
             faults.sort();
             Err(ReloadError::Faults(faults))
         }
+        (Ok(_), Err(faults)) => Err(ReloadError::Faults(faults)),
     }
 }
 
 /// Modules that are refused now and were not before. A tenant whose module the host
 /// has refused since its start does not keep everybody else from reloading; a module
 /// that is in force is not given up for one that is refused.
-fn news(now: &[Fault], before: &[Fault]) -> Vec<Fault> {
+pub(super) fn news(now: &[Fault], before: &[Fault]) -> Vec<Fault> {
     let known = |fault: &&Fault| {
         let same = |other: &Fault| other.at.file == fault.at.file && other.message == fault.message;
         before.iter().any(same)
@@ -307,13 +340,15 @@ fn news(now: &[Fault], before: &[Fault]) -> Vec<Fault> {
 }
 
 fn refuse(host: Option<&Host>, error: &ReloadError) {
-    let ReloadError::Faults(faults) = error else {
-        return;
+    let faults = match error {
+        ReloadError::Faults(faults) => faults.iter().map(ToString::to_string).collect(),
+        ReloadError::Store(error) => vec![error.to_string()],
+        ReloadError::Files(_) | ReloadError::Stopping => return,
     };
     if let Some(host) = host {
         host.metrics.reloaded("configuration", false);
     }
-    for fault in faults {
+    for fault in &faults {
         tracing::error!(%fault, "a fault of the new configuration");
     }
     tracing::error!(

@@ -8,15 +8,15 @@
 //! policies that name it fail as they have chosen to. What was admitted yesterday may be
 //! refused after an upgrade of the host, which must not take everybody's mail with it.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls_pki_types::CertificateDer;
 
 use super::{Snapshot, Tenant};
 use crate::config::{
-    self, Config, Fault, HopTlsConfig, Located, ModuleConfig, PolicyConfig, ReadError,
+    self, Config, Fault, HopTlsConfig, Located, ModuleConfig, ModuleContent, Pem, PolicyConfig,
     TargetConfig, TenantConfig,
 };
 use crate::deliver::{HopTls, NextHop, Target, TargetSettings, Targets};
@@ -26,6 +26,7 @@ use crate::facts::TenantId;
 use crate::metrics::decisions::Decisions;
 use crate::name::Name;
 use crate::policy::Choice;
+use crate::store::{Checked, Store, StoreError};
 use crate::tls::pem::{self, PemError};
 use crate::tls::{PublicRoots, TrustError, TrustSettings, TrustStore};
 
@@ -36,24 +37,43 @@ pub struct Loaded {
     pub snapshot: Snapshot,
     /// Modules that were refused and left out, by file and line.
     pub refused: Vec<Fault>,
+    /// Settings that were found to fit, and were not known to.
+    pub checked: Checked,
 }
 
-/// Loads all tenants. What their policies decide is counted in `decisions`, where counts
-/// of policies that were there before go on.
+/// What tenants are loaded with.
+#[derive(Clone, Copy)]
+pub struct Means<'a> {
+    /// Admits modules.
+    pub engine: &'a Engine,
+    /// Counts what policies decide; counts of policies that were there before go on.
+    pub decisions: &'a Decisions,
+    /// Where mail goes; those that were there before go on.
+    pub targets: &'a Targets,
+    /// Has the modules of tenants that were read from it.
+    pub store: Option<&'a Store>,
+    /// What is in force: tenants that have not changed are taken from it as they are.
+    pub before: Option<&'a Snapshot>,
+}
+
+/// Loads these tenants, which are all there are.
 ///
 /// # Errors
 /// Every fault, by file and line, unless all of them are modules that were refused.
 pub async fn load(
     config: &Config,
-    engine: &Engine,
-    decisions: &Decisions,
-    targets: &Targets,
+    tenants: &[TenantConfig],
+    means: Means<'_>,
 ) -> Result<Loaded, Vec<Fault>> {
-    let loader = load_all(config, engine, decisions, targets).await;
+    let loader = load_all(config, tenants, means).await;
     if loader.faults.is_empty() {
         Ok(Loaded {
             snapshot: Snapshot::new(loader.tenants, config.default.clone()),
             refused: sorted(loader.refused),
+            checked: Checked {
+                engine: means.engine.judgement(),
+                pairs: loader.found_to_fit,
+            },
         })
     } else {
         Err(loader.all_faults())
@@ -62,35 +82,42 @@ pub async fn load(
 
 /// What only loading shows to be wrong, also with what could be read of a
 /// configuration that has other faults.
-pub async fn faults(config: &Config, engine: &Engine) -> Vec<Fault> {
-    let (decisions, targets) = (Decisions::default(), Targets::default());
-    load_all(config, engine, &decisions, &targets)
-        .await
-        .all_faults()
+pub async fn faults(config: &Config, engine: &Engine, store: Option<&Store>) -> Vec<Fault> {
+    let means = Means {
+        engine,
+        decisions: &Decisions::default(),
+        targets: &Targets::default(),
+        store,
+        before: None,
+    };
+    load_all(config, &config.tenants, means).await.all_faults()
 }
 
 async fn load_all<'a>(
     config: &'a Config,
-    engine: &'a Engine,
-    decisions: &'a Decisions,
-    targets: &'a Targets,
+    tenants: &[TenantConfig],
+    means: Means<'a>,
 ) -> Loader<'a> {
     let mut loader = Loader {
         config,
-        engine,
-        decisions,
-        targets,
-        module_size: config.engine.module_size as u64,
+        means,
+        surroundings: Digest::of(&[]),
         public_roots: None,
         checked: HashMap::new(),
+        known_to_fit: HashMap::new(),
+        found_to_fit: Vec::new(),
         tenants: Vec::new(),
         faults: Vec::new(),
         refused: Vec::new(),
     };
     loader.public_roots = loader.public_roots(config).await;
-    for tenant in &config.tenants {
-        let tenant = loader.tenant(tenant).await;
-        loader.tenants.extend(tenant.map(Arc::new));
+    loader.surroundings = loader.surroundings();
+    for tenant in tenants {
+        let loaded = match loader.kept(tenant) {
+            Some(kept) => Some(kept),
+            None => loader.tenant(tenant).await.map(Arc::new),
+        };
+        loader.tenants.extend(loaded);
     }
     loader
 }
@@ -104,15 +131,17 @@ fn sorted(mut faults: Vec<Fault>) -> Vec<Fault> {
 
 struct Loader<'a> {
     config: &'a Config,
-    engine: &'a Engine,
-    decisions: &'a Decisions,
-    targets: &'a Targets,
-    /// Largest module in bytes.
-    module_size: u64,
+    means: Means<'a>,
+    /// Digest of what of the host goes into every tenant.
+    surroundings: Digest,
     public_roots: Option<Arc<PublicRoots>>,
     /// What modules said of settings, by the digests of both: each check starts a
     /// process, and many policies have the same settings.
     checked: HashMap<(Digest, Digest), Vec<SettingsFault>>,
+    /// Settings of which the store knows that they fit, by module.
+    known_to_fit: HashMap<Digest, HashSet<Digest>>,
+    /// Modules and settings of which it does not know yet.
+    found_to_fit: Vec<(Digest, Digest)>,
     /// Those that could be loaded.
     tenants: Vec<Arc<Tenant>>,
     /// What stands in the way of a snapshot.
@@ -139,6 +168,36 @@ impl Loader<'_> {
         }
     }
 
+    /// What of the host goes into every tenant beside the tenant's own document.
+    fn surroundings(&self) -> Digest {
+        let Config {
+            hostname,
+            maildirs,
+            target,
+            engine,
+            ..
+        } = self.config;
+        let roots = self.public_roots.as_ref().map(|roots| roots.digest());
+        let all = format!("{hostname} {maildirs:?} {target:?} {engine:?} {roots:?}");
+        Digest::of(all.as_bytes())
+    }
+
+    /// What tells a loaded tenant from one that has to be loaded anew.
+    fn origin(&self, config: &TenantConfig) -> Digest {
+        let own = config.document.digest();
+        Digest::of(&[self.surroundings.as_bytes().as_slice(), own.as_bytes()].concat())
+    }
+
+    /// The tenant as it is in force, if nothing of it has changed. One whose module was
+    /// refused is loaded anew, since that may have had another cause than the module.
+    fn kept(&self, config: &TenantConfig) -> Option<Arc<Tenant>> {
+        let tenants = self.means.before?.tenants();
+        let place = tenants.binary_search_by(|tenant| tenant.id.cmp(&config.id));
+        let kept = &tenants[place.ok()?];
+        let same = kept.is_whole() && kept.origin == self.origin(config);
+        same.then(|| Arc::clone(kept))
+    }
+
     /// `None` has been reported.
     async fn tenant(&mut self, config: &TenantConfig) -> Option<Tenant> {
         let trust = self.trust(config).await;
@@ -148,6 +207,7 @@ impl Loader<'_> {
             None => None,
         };
         let mut modules = self.modules(config).await;
+        let origin = self.origin(config);
         for policy in &config.policies {
             self.check_settings(policy, &mut modules).await;
         }
@@ -167,7 +227,9 @@ impl Loader<'_> {
                 .iter()
                 .map(|read| read.policy.clone())
                 .collect(),
-            series: self.decisions.tenant(
+            origin,
+            named_modules: config.modules.len(),
+            series: self.means.decisions.tenant(
                 &config.id,
                 config.policies.iter().map(|read| &read.policy.name),
             ),
@@ -219,7 +281,7 @@ impl Loader<'_> {
             }),
         };
         let hostname = self.config.hostname.as_str();
-        Some(self.targets.get(settings, hostname))
+        Some(self.means.targets.get(settings, hostname))
     }
 
     /// `None` has been reported.
@@ -228,8 +290,8 @@ impl Loader<'_> {
             HopTlsConfig::None => Some(HopTls::None),
             HopTlsConfig::Opportunistic => Some(HopTls::Opportunistic),
             HopTlsConfig::Verified { name, anchors } => {
-                let files = anchors.clone();
-                match in_background(move || read_anchors(&files)).await {
+                let texts = anchors.clone();
+                match in_background(move || read_anchors(&texts)).await {
                     Ok(anchors) => Some(HopTls::Verified {
                         name: name.clone(),
                         anchors,
@@ -256,19 +318,52 @@ impl Loader<'_> {
 
     /// `None` has been reported.
     async fn module(&mut self, tenant: &TenantId, named: &ModuleConfig) -> Option<Arc<Module>> {
-        let at = &named.path.at;
-        let (path, limit) = (named.path.value.clone(), self.module_size);
-        match in_background(move || config::read(&path, limit)).await {
-            Ok(bytes) => match self.engine.admit(tenant, &bytes).await {
-                Ok(module) => return Some(module),
-                Err(error) => self.refused.push(at.fault(error)),
+        let admitted = match &named.content {
+            ModuleContent::Given { bytes, .. } => self.given(tenant, bytes).await,
+            ModuleContent::Stored(digest) => match self.stored(tenant, *digest).await {
+                Ok(admitted) => admitted,
+                Err(error) => {
+                    self.faults.push(named.at.fault(error));
+                    return None;
+                }
             },
-            Err(error @ ReadError::TooLarge { .. }) => self.refused.push(at.fault(format_args!(
-                "{error}: build it with optimisation, and strip it"
-            ))),
-            Err(error) => self.faults.push(at.fault(error)),
+        };
+        match admitted {
+            Ok(module) => Some(module),
+            Err(error) => {
+                self.refused.push(named.at.fault(error));
+                None
+            }
         }
-        None
+    }
+
+    /// A module of a file.
+    async fn given(&self, tenant: &TenantId, bytes: &[u8]) -> Result<Arc<Module>, AdmissionError> {
+        let (size, limit) = (bytes.len(), self.config.engine.module_size);
+        if size > limit {
+            return Err(AdmissionError::Refused(format!(
+                "this module has {size} bytes, over the limit of {limit}: build it with optimisation, and strip it"
+            )));
+        }
+        self.means.engine.admit(tenant, bytes).await
+    }
+
+    /// A module of the store. Its bytes are wanted only where it is not compiled yet.
+    async fn stored(
+        &self,
+        tenant: &TenantId,
+        digest: Digest,
+    ) -> Result<Result<Arc<Module>, AdmissionError>, StoreError> {
+        let engine = self.means.engine;
+        if let Some(known) = engine.admit_known(tenant, digest).await {
+            return Ok(Ok(known));
+        }
+        let Some(store) = self.means.store else {
+            let why = "it is kept in a store, and none is open";
+            return Ok(Err(AdmissionError::Internal(why.into())));
+        };
+        let bytes = store.module(digest).await?;
+        Ok(engine.admit(tenant, &bytes).await)
     }
 
     /// Nothing to check without settings, or without the module, which was reported. A
@@ -306,9 +401,28 @@ impl Loader<'_> {
         if let Some(known) = self.checked.get(&key) {
             return Ok(known.clone());
         }
-        let found = self.engine.check_settings(module, settings).await?;
+        if self.is_known_to_fit(key).await {
+            return Ok(Vec::new());
+        }
+        let found = self.means.engine.check_settings(module, settings).await?;
+        if found.is_empty() {
+            self.found_to_fit.push(key);
+        }
         self.checked.insert(key, found.clone());
         Ok(found)
+    }
+
+    /// What cannot be read is not known.
+    async fn is_known_to_fit(&mut self, (module, settings): (Digest, Digest)) -> bool {
+        let Some(store) = self.means.store else {
+            return false;
+        };
+        if !self.known_to_fit.contains_key(&module) {
+            let engine = self.means.engine.judgement();
+            let known = store.checked(module, engine).await.unwrap_or_default();
+            self.known_to_fit.insert(module, known);
+        }
+        self.known_to_fit[&module].contains(&settings)
     }
 }
 
@@ -332,10 +446,10 @@ fn read_roots(named: &Located<PathBuf>) -> Result<Arc<PublicRoots>, Vec<Fault>> 
         .map_err(|errors| errors.iter().map(|e| named.at.fault(e)).collect())
 }
 
-/// The certificates of all files, each of which can be a trust anchor.
-fn read_anchors(files: &[Located<PathBuf>]) -> Result<Vec<CertificateDer<'static>>, Vec<Fault>> {
+/// The certificates of all texts, each of which can be a trust anchor.
+fn read_anchors(texts: &[Located<Pem>]) -> Result<Vec<CertificateDer<'static>>, Vec<Fault>> {
     let mut faults = Vec::new();
-    let read = read_all(files, pem::certificates, &mut faults);
+    let read = read_all(texts, pem::certificates_in, &mut faults);
     for (certificate, file) in &read {
         if let Err(error) = webpki::anchor_from_trusted_cert(certificate) {
             faults.push(
@@ -359,8 +473,8 @@ fn build_trust(
     public_roots: Option<Arc<PublicRoots>>,
 ) -> Result<TrustStore, Vec<Fault>> {
     let mut faults = Vec::new();
-    let anchors = read_all(&config.anchors, pem::certificates, &mut faults);
-    let lists = read_all(&config.crls, pem::revocation_lists, &mut faults);
+    let anchors = read_all(&config.anchors, pem::certificates_in, &mut faults);
+    let lists = read_all(&config.crls, pem::revocation_lists_in, &mut faults);
     let (anchors, anchor_files) = unzip(anchors);
     let (revocation_lists, list_files) = unzip(lists);
     let store = TrustStore::new(TrustSettings {
@@ -383,34 +497,34 @@ fn build_trust(
     }
 }
 
-type Read<'a, T> = Vec<(T, &'a Located<PathBuf>)>;
+type Read<'a, T> = Vec<(T, &'a Located<Pem>)>;
 
-/// What the files hold, each part with its file.
+/// What the texts hold, each part with its text.
 fn read_all<'a, T>(
-    files: &'a [Located<PathBuf>],
-    read: impl Fn(&std::path::Path) -> Result<Vec<T>, PemError>,
+    texts: &'a [Located<Pem>],
+    read: impl Fn(&Path, &[u8]) -> Result<Vec<T>, PemError>,
     faults: &mut Vec<Fault>,
 ) -> Read<'a, T> {
     let mut all = Vec::new();
-    for file in files {
-        match read(&file.value) {
-            Ok(parts) => all.extend(parts.into_iter().map(|part| (part, file))),
-            Err(error) => faults.push(file.at.fault(error)),
+    for text in texts {
+        match read(&text.value.name, text.value.text.as_bytes()) {
+            Ok(parts) => all.extend(parts.into_iter().map(|part| (part, text))),
+            Err(error) => faults.push(text.at.fault(error)),
         }
     }
     all
 }
 
-fn unzip<T>(read: Read<'_, T>) -> (Vec<T>, Vec<&Located<PathBuf>>) {
+fn unzip<T>(read: Read<'_, T>) -> (Vec<T>, Vec<&Located<Pem>>) {
     read.into_iter().unzip()
 }
 
 /// Errors count from one, over all files.
 fn file_of<'a>(
     error: &TrustError,
-    anchors: &[&'a Located<PathBuf>],
-    lists: &[&'a Located<PathBuf>],
-) -> Option<&'a Located<PathBuf>> {
+    anchors: &[&'a Located<Pem>],
+    lists: &[&'a Located<Pem>],
+) -> Option<&'a Located<Pem>> {
     let (files, position) = match error {
         TrustError::Anchor { position, .. } => (anchors, position),
         TrustError::RevocationList { position, .. } => (lists, position),

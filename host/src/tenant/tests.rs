@@ -52,8 +52,19 @@ impl Bench {
     }
 
     async fn load_what_can_be(&self) -> Result<Loaded, String> {
+        self.load_after(None).await
+    }
+
+    async fn load_after(&self, before: Option<&Snapshot>) -> Result<Loaded, String> {
         let config = self.config().expect("no fault before loading");
-        load(&config, &self.engine, &self.decisions, &self.targets)
+        let means = Means {
+            engine: &self.engine,
+            decisions: &self.decisions,
+            targets: &self.targets,
+            store: None,
+            before,
+        };
+        load(&config, &config.tenants, means)
             .await
             .map_err(|faults| self.shown(&faults))
     }
@@ -101,6 +112,44 @@ async fn a_recipient_has_the_owner_of_its_domain() {
     assert_eq!(snapshot.default(), &Resolved::Opportunistic);
     let enforced = snapshot.tenants()[1].default.clone();
     assert_eq!(enforced, Some(Resolved::Enforced(Default::default())));
+}
+
+/// As they are, with all that they have counted and whom they have quarantined.
+#[tokio::test]
+async fn tenants_that_do_not_change_are_kept() {
+    let bench = Bench::new();
+    bench.write("tenants/a.toml", "domains = [\"a.example\"]");
+    bench.write("tenants/a-b.toml", "domains = [\"b.example\"]");
+    let mut before = bench.load().await.expect("no fault");
+    for (file, text, kept) in [
+        (
+            "tenants/a.toml",
+            "# nothing new\ndomains = [\"A.example\"]",
+            [true, true],
+        ),
+        (
+            "tenants/a.toml",
+            "domains = [\"a.example\"]\ncontact = \"x\"",
+            [false, true],
+        ),
+        (
+            "portcullis.toml",
+            "[delivery]\nkind = \"discard\"",
+            [false, false],
+        ),
+        (
+            "portcullis.toml",
+            "hostname = \"other.example\"",
+            [false, false],
+        ),
+    ] {
+        bench.write(file, text);
+        let after = bench.load_after(Some(&before)).await.expect("no fault");
+        let pairs = before.tenants().iter().zip(after.snapshot.tenants());
+        let found: Vec<bool> = pairs.map(|(one, other)| Arc::ptr_eq(one, other)).collect();
+        assert_eq!(found, kept, "{file}: {text}");
+        before = after.snapshot;
+    }
 }
 
 #[tokio::test]
@@ -189,7 +238,7 @@ async fn a_module_that_is_refused_is_left_out_and_reported_at_its_path() {
     };
     assert_eq!(
         large,
-        "tenants/a.toml:4: module[0].path: \"tenants/large.wasm\" has 65537 bytes, over the limit of 65536: build it with optimisation, and strip it"
+        "tenants/a.toml:4: module[0].path: this module has 65537 bytes, over the limit of 65536: build it with optimisation, and strip it"
     );
     assert!(small.starts_with("tenants/a.toml:7: module[1].path: "));
     let [a, b] = loaded.snapshot.tenants() else {
@@ -199,7 +248,7 @@ async fn a_module_that_is_refused_is_left_out_and_reported_at_its_path() {
         unreachable!("the policy asks a module");
     };
     assert!(a.module(consultation).is_none() && b.policies.is_empty());
-    let checked = faults(&bench.config().expect("sound"), &bench.engine).await;
+    let checked = faults(&bench.config().expect("sound"), &bench.engine, None).await;
     assert_eq!(bench.shown(&checked), refused, "`check` reports them too");
 }
 
@@ -214,7 +263,7 @@ async fn what_could_be_read_of_a_faulty_configuration_is_loaded_for_its_faults()
     let examined = Config::examine(&bench.directory.path().join("portcullis.toml"));
     assert_eq!(examined.faults.len(), 1);
     let config = examined.config.expect("most of it");
-    let found = faults(&config, &bench.engine).await;
+    let found = faults(&config, &bench.engine, None).await;
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(found[0].at.key, "trust.anchors[0]");
 }

@@ -59,18 +59,28 @@ impl PemError {
 ///
 /// When the file cannot be read, is not PEM or has no certificate.
 pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, PemError> {
-    sections(path, "certificate", "CERTIFICATE")
+    certificates_in(path, &read(path)?)
 }
 
-/// All certificate revocation lists of a file, in its order; at least one.
+/// All certificates of this text, in its order; at least one.
 ///
 /// # Errors
 ///
-/// When the file cannot be read, is not PEM or has no revocation list.
-pub fn revocation_lists(
-    path: &Path,
+/// When it is not PEM or has no certificate; by this name.
+pub fn certificates_in(name: &Path, text: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemError> {
+    sections(name, text, "certificate", "CERTIFICATE")
+}
+
+/// All certificate revocation lists of this text, in its order; at least one.
+///
+/// # Errors
+///
+/// When it is not PEM or has no revocation list; by this name.
+pub fn revocation_lists_in(
+    name: &Path,
+    text: &[u8],
 ) -> Result<Vec<CertificateRevocationListDer<'static>>, PemError> {
-    sections(path, "certificate revocation list", "X509 CRL")
+    sections(name, text, "certificate revocation list", "X509 CRL")
 }
 
 /// The first private key of a file: PKCS #8, PKCS #1 or SEC1, unencrypted.
@@ -92,11 +102,11 @@ pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, PemError> {
 
 fn sections<T: PemObject>(
     path: &Path,
+    text: &[u8],
     kind: &'static str,
     label: &'static str,
 ) -> Result<Vec<T>, PemError> {
-    let text = read(path)?;
-    let found: Vec<T> = T::pem_slice_iter(&text)
+    let found: Vec<T> = T::pem_slice_iter(text)
         .collect::<Result<_, _>>()
         .map_err(|reason| unsound(path, &reason))?;
     if found.is_empty() {

@@ -26,5 +26,6 @@ mod readme;
 mod reload;
 mod replies;
 mod service;
+mod store;
 mod tenants;
 mod wire;

@@ -1,0 +1,149 @@
+//! How long it takes until a change of the store is in force, with a thousand tenants;
+//! and how long a start takes when nothing has changed.
+//!
+//! What is told of a change is the host's own word, from the question until transactions
+//! begin under it. The whole tree of files is read for each, as an operator applies it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use tempfile::TempDir;
+
+use crate::server::Server;
+use crate::site::{PARTNERS, Programs, partner};
+
+/// Tenants, each with a module of its own and so many policies. The first has a list
+/// of 100,000 entries besides.
+const TENANTS: usize = 1000;
+const POLICIES: usize = 20;
+
+/// One round.
+pub(crate) struct Round {
+    /// A policy of the tenant with the list is another.
+    pub(crate) policy: Duration,
+    /// A tenant has a new module, which is compiled.
+    pub(crate) module: Duration,
+    /// From the start of the program until it listens.
+    pub(crate) start: Duration,
+}
+
+/// Measures some rounds.
+pub(crate) fn measure(
+    programs: &Programs,
+    memory: &Path,
+    rounds: usize,
+    quick: bool,
+) -> anyhow::Result<Vec<Round>> {
+    let tenants = if quick { TENANTS / 10 } else { TENANTS };
+    let site = Site::make(programs, memory, tenants)?;
+    let mut server = site.start()?;
+    site.apply()?;
+    let mut all = Vec::new();
+    for round in 1..=rounds {
+        site.write_tenant(0, round)?;
+        let policy = site.apply()?;
+        site.write_module(1, round)?;
+        let module = site.apply()?;
+        drop(server);
+        let began = Instant::now();
+        server = site.start()?;
+        all.push(Round {
+            policy,
+            module,
+            start: began.elapsed(),
+        });
+    }
+    Ok(all)
+}
+
+struct Site<'a> {
+    programs: &'a Programs,
+    directory: TempDir,
+    module: Vec<u8>,
+}
+
+impl<'a> Site<'a> {
+    fn make(programs: &'a Programs, memory: &Path, tenants: usize) -> anyhow::Result<Self> {
+        let directory = tempfile::Builder::new()
+            .prefix("portcullis-bench-")
+            .tempdir_in(memory)?;
+        let site = Self {
+            programs,
+            directory,
+            module: fs::read(&programs.module).context("the module")?,
+        };
+        fs::create_dir_all(site.path("tree/tenants"))?;
+        let config = "hostname = \"mx.bench.example\"\ndata_dir = \"data\"\n\
+                      [[listener]]\nname = \"smtp\"\naddress = \"127.0.0.1:0\"\n\
+                      [delivery]\nkind = \"discard\"\n[log]\nlevel = \"error\"\n";
+        fs::write(site.path("portcullis.toml"), config)?;
+        let list: String = (0..PARTNERS).map(|number| partner(number) + "\n").collect();
+        fs::write(site.path("tree/tenants/partners.txt"), list)?;
+        for tenant in 0..tenants {
+            site.write_tenant(tenant, 0)?;
+            site.write_module(tenant, 0)?;
+        }
+        Ok(site)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn start(&self) -> anyhow::Result<Server> {
+        let config = self.path("portcullis.toml").display().to_string();
+        Server::start(&self.programs.host, &["serve", "--config", &config])
+    }
+
+    fn write_tenant(&self, tenant: usize, version: usize) -> anyhow::Result<()> {
+        let mut text = format!(
+            "domains = [\"t{tenant}.example\"]\n\
+             [[module]]\nname = \"own\"\npath = \"{tenant}.wasm\"\n\
+             [[policy]]\nname = \"module\"\noption = \"module\"\nmodule = \"own\"\n\
+             settings = {{ list = \"partners\" }}\n"
+        );
+        for policy in 1..POLICIES {
+            text += &format!(
+                "[[policy]]\nname = \"p{policy}\"\nfrom = \"p{policy}.example\"\n\
+                 narrative = \"version {version}\"\noption = \"enforced\"\n"
+            );
+        }
+        text += match tenant {
+            0 => "[lists.partners]\nfile = \"partners.txt\"\n",
+            _ => "[lists.partners]\nentries = [\"partner.example\"]\n",
+        };
+        let path = self.path(&format!("tree/tenants/t{tenant}.toml"));
+        Ok(fs::write(path, text)?)
+    }
+
+    /// The stock policy with a section behind it that means nothing: a module of its own.
+    fn write_module(&self, tenant: usize, version: usize) -> anyhow::Result<()> {
+        let mark = format!("mark-{tenant:05}-{version:05}");
+        let length = u8::try_from(mark.len()).context("a short mark")?;
+        let mut module = self.module.clone();
+        // A custom section: its id, its size, its name with its length.
+        module.extend_from_slice(&[0, length + 1, length]);
+        module.extend_from_slice(mark.as_bytes());
+        let path = self.path(&format!("tree/tenants/{tenant}.wasm"));
+        Ok(fs::write(path, module)?)
+    }
+
+    /// How long it took until it was in force.
+    fn apply(&self) -> anyhow::Result<Duration> {
+        let applied = Command::new(&self.programs.host)
+            .args(["apply", "--config"])
+            .arg(self.path("portcullis.toml"))
+            .arg(self.path("tree"))
+            .output()?;
+        let said = String::from_utf8_lossy(&applied.stdout).into_owned();
+        let error = String::from_utf8_lossy(&applied.stderr).into_owned();
+        ensure!(applied.status.success(), "portcullis apply: {error}");
+        let took = said.trim_end().rsplit_once("in force after ");
+        let took = took.and_then(|(_, took)| took.strip_suffix(" ms")?.parse::<f64>().ok());
+        let took = took.with_context(|| format!("how long it took, in {said:?}"))?;
+        Ok(Duration::from_secs_f64(took / 1000.0))
+    }
+}

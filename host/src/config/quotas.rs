@@ -1,0 +1,69 @@
+//! `[quotas]`: how much a tenant may keep. Operators write it, for a tenant that changes
+//! the rest by itself; so whatever is over a quota is a fault wherever it comes from.
+
+use super::ModuleConfig;
+use super::keys;
+use super::list_table::ListTable;
+use super::reader::Table;
+
+/// Reports what is over its quota, where it is written.
+pub(super) fn check(
+    tenant: &Table<'_>,
+    lists: &[ListTable],
+    modules: &[ModuleConfig],
+    policies: usize,
+) {
+    let quotas = tenant.section("quotas", &keys::QUOTAS);
+    // The store holds it to this one, which has them all.
+    quotas.number(&keys::MODULE_REVISIONS);
+    let entries = lists.iter().map(ListTable::len).sum();
+    for (key, quota, found, what) in [
+        ("module", &keys::MODULES, modules.len(), "modules"),
+        ("policy", &keys::POLICIES, policies, "policies"),
+        ("lists", &keys::LIST_ENTRIES, entries, "entries of lists"),
+    ] {
+        let limit = quotas.number(quota);
+        if found as u64 > limit {
+            let name = quota.key;
+            let message =
+                format!("{found} {what} are over the tenant's quota of {limit} (quotas.{name})");
+            tenant.report(key, message);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{faults_of, sound};
+
+    #[test]
+    fn what_is_over_a_quota_is_a_fault() {
+        let policy = |name| format!("[[policy]]\nname = \"{name}\"\noption = \"default\"\n");
+        let lists = "[lists.a]\nentries = [\"a.example\", \"b.example\"]\n\
+                     [lists.b]\nentries = { \"c.example\" = \"\" }\n";
+        let all = format!("{}{}{lists}", policy("one"), policy("two"));
+        for (quotas, expected) in [
+            (
+                "policies = 1",
+                "policy: 2 policies are over the tenant's quota of 1 (quotas.policies)",
+            ),
+            (
+                "list_entries = 2",
+                "lists: 3 entries of lists are over the tenant's quota of 2 (quotas.list_entries)",
+            ),
+            (
+                "modules = 100000",
+                "quotas.modules: 100000 is not within 0 to 10000",
+            ),
+        ] {
+            let found = faults_of(&format!("[quotas]\n{quotas}\n{all}"));
+            assert!(
+                found.ends_with(expected) && found.lines().count() == 1,
+                "{found}"
+            );
+        }
+        sound(&format!(
+            "[quotas]\npolicies = 2\nlist_entries = 3\nmodules = 0\n{all}"
+        ));
+    }
+}

@@ -1,0 +1,159 @@
+//! What is wrong with a store, and what to do about it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sqlx::migrate::MigrateError;
+
+use super::migrations::KNOWN;
+use crate::address::Domain;
+use crate::facts::TenantId;
+
+/// Longest part of a damaged value that is shown, in characters.
+const SHOWN: usize = 60;
+
+/// Why a store cannot be used, or a change not be made. Then nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// There is no file.
+    #[error("store {path}: there is none yet: it is made when a host starts on this data directory", path = .0.display())]
+    Missing(PathBuf),
+    /// Another program writes.
+    #[error("store {path}: another program has it locked: end that one, and try again", path = .0.display())]
+    Locked(PathBuf),
+    /// No room.
+    #[error("store {path}: the disk is full: make room, and try again", path = .0.display())]
+    Full(PathBuf),
+    /// No right to write.
+    #[error("store {path}: it cannot be written: give the file to the host's user, on a disk that is mounted for writing", path = .0.display())]
+    ReadOnly(PathBuf),
+    /// Not a database, or no longer.
+    #[error("store {path}: it is damaged ({detail}): bring a backup back with \"portcullis restore\"", path = .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is seen of it.
+        detail: String,
+    },
+    /// Of a newer host.
+    #[error("store {path}: a newer version of Portcullis made it (schema {found}, this one knows {KNOWN}): install that version, or bring an older backup back with \"portcullis restore\"", path = .path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema.
+        found: i64,
+    },
+    /// Of an older host.
+    #[error("store {path}: an older version of Portcullis made it: start a host of this version on it first", path = .0.display())]
+    Older(PathBuf),
+    /// Somebody else was first.
+    #[error("tenant {0} was changed meanwhile: look at it again")]
+    Stale(TenantId),
+    /// A domain belongs to one tenant.
+    #[error("domain {domain} belongs to tenant {other}")]
+    Domain {
+        /// Which.
+        domain: Domain,
+        /// Whose it is; for operators only.
+        other: TenantId,
+    },
+    /// The system does not let us.
+    #[error("store {path}: {source}", path = .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Anything else.
+    #[error("store {path}: {source}", path = .path.display())]
+    Sql {
+        /// The file.
+        path: PathBuf,
+        /// What the database says.
+        source: sqlx::Error,
+    },
+}
+
+/// The same, before it is said of which file.
+#[derive(Debug)]
+pub(super) enum Failure {
+    Missing,
+    Older,
+    Damaged(String),
+    Newer(i64),
+    Stale(TenantId),
+    Domain { domain: Domain, other: TenantId },
+    Io(io::Error),
+    Sql(sqlx::Error),
+}
+
+impl Failure {
+    /// A value that no host has written so.
+    pub(super) fn damaged(what: &str, value: &str) -> Self {
+        let shown: String = value.chars().take(SHOWN).collect();
+        Self::Damaged(format!("{shown:?} is not {what}"))
+    }
+
+    /// Of this file.
+    pub(super) fn at(self, path: &Path) -> StoreError {
+        let path = path.to_owned();
+        match self {
+            Self::Missing => StoreError::Missing(path),
+            Self::Older => StoreError::Older(path),
+            Self::Damaged(detail) => StoreError::Damaged { path, detail },
+            Self::Newer(found) => StoreError::Newer { path, found },
+            Self::Stale(tenant) => StoreError::Stale(tenant),
+            Self::Domain { domain, other } => StoreError::Domain { domain, other },
+            Self::Io(source) => StoreError::Io { path, source },
+            Self::Sql(source) => of_sqlite(source, path),
+        }
+    }
+}
+
+/// By the primary result code, which is the low byte of SQLite's extended ones
+/// (<https://www.sqlite.org/rescode.html>).
+fn of_sqlite(source: sqlx::Error, path: PathBuf) -> StoreError {
+    let of_database = source.as_database_error();
+    let code = of_database.and_then(|error| error.code()?.parse::<u32>().ok());
+    match code.map(|code| code & 0xff) {
+        // SQLITE_BUSY, SQLITE_LOCKED
+        Some(5 | 6) => StoreError::Locked(path),
+        // SQLITE_READONLY
+        Some(8) => StoreError::ReadOnly(path),
+        // SQLITE_FULL
+        Some(13) => StoreError::Full(path),
+        // SQLITE_CORRUPT, SQLITE_NOTADB
+        Some(11 | 26) => StoreError::Damaged {
+            path,
+            detail: of_database
+                .map(|error| error.message().to_owned())
+                .unwrap_or_default(),
+        },
+        _ => StoreError::Sql { path, source },
+    }
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<MigrateError> for Failure {
+    fn from(error: MigrateError) -> Self {
+        match error {
+            MigrateError::VersionMissing(found) => Self::Newer(found),
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+                Self::Sql(error)
+            }
+            other => Self::Damaged(other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! What the store keeps, one step for each version that changed it.
+//!
+//! **A step is never edited once it was released**: the next one changes what it made.
+
+use sqlx::SqlSafeStr;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+
+/// Every step, the oldest first.
+const STEPS: [(i64, &str, &str); 1] = [(1, "tenants", include_str!("migrations/0001_tenants.sql"))];
+
+/// The version of the schema that this host knows.
+pub(super) const KNOWN: i64 = STEPS[STEPS.len() - 1].0;
+
+/// Brings a database to that version.
+pub(super) fn migrator() -> Migrator {
+    let steps = STEPS.map(|(version, name, sql)| {
+        Migration::new(
+            version,
+            name.into(),
+            MigrationType::Simple,
+            sql.into_sql_str(),
+            false,
+        )
+    });
+    Migrator::with_migrations(steps.into())
+}

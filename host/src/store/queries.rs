@@ -1,0 +1,362 @@
+//! Every statement of SQL, one function each, the same for every database.
+//!
+//! This file is compiled once for each of them, with its own `Db`, so that there is one
+//! text of each query and no layer in between.
+
+use sqlx::query::Query;
+use sqlx::{Database, query_as, query_scalar};
+
+use super::{Connection, Db};
+use crate::facts::TenantId;
+use crate::store::audit::Row;
+
+type Result<T> = std::result::Result<T, sqlx::Error>;
+type Arguments = <Db as Database>::Arguments;
+
+/// Every tenant: id, revision, digest.
+pub(super) async fn tenants(c: &mut Connection) -> Result<Vec<(String, i64, String)>> {
+    let sql = "SELECT id, revision, digest FROM tenants ORDER BY id";
+    query_as::<Db, _>(sql).fetch_all(c).await
+}
+
+/// A tenant's own row: the operator's part, its own, the revision.
+pub(super) async fn tenant(c: &mut Connection, id: &str) -> Result<Option<(String, String, i64)>> {
+    let sql = "SELECT operator, own, revision FROM tenants WHERE id = $1";
+    query_as::<Db, _>(sql).bind(id).fetch_optional(c).await
+}
+
+pub(super) async fn domains(c: &mut Connection, tenant: &str) -> Result<Vec<String>> {
+    let sql = "SELECT domain FROM domains WHERE tenant = $1 ORDER BY place";
+    query_scalar::<Db, _>(sql).bind(tenant).fetch_all(c).await
+}
+
+/// Name and digest of each list.
+pub(super) async fn lists(c: &mut Connection, tenant: &str) -> Result<Vec<(String, String)>> {
+    let sql = "SELECT name, content FROM lists WHERE tenant = $1 ORDER BY name";
+    query_as::<Db, _>(sql).bind(tenant).fetch_all(c).await
+}
+
+pub(super) async fn list_content(c: &mut Connection, digest: &str) -> Result<Option<String>> {
+    let sql = "SELECT content FROM list_contents WHERE digest = $1";
+    query_scalar::<Db, _>(sql)
+        .bind(digest)
+        .fetch_optional(c)
+        .await
+}
+
+/// Name and digest of the active revision of each module.
+pub(super) async fn modules(c: &mut Connection, tenant: &str) -> Result<Vec<(String, String)>> {
+    let sql = "SELECT m.name, r.content FROM modules m JOIN module_revisions r \
+               ON r.tenant = m.tenant AND r.name = m.name AND r.number = m.active \
+               WHERE m.tenant = $1 ORDER BY m.place";
+    query_as::<Db, _>(sql).bind(tenant).fetch_all(c).await
+}
+
+pub(super) async fn module_content(c: &mut Connection, digest: &str) -> Result<Option<Vec<u8>>> {
+    let sql = "SELECT content FROM module_contents WHERE digest = $1";
+    query_scalar::<Db, _>(sql)
+        .bind(digest)
+        .fetch_optional(c)
+        .await
+}
+
+/// The documents, in the order of creation.
+pub(super) async fn policies(c: &mut Connection, tenant: &str) -> Result<Vec<String>> {
+    let sql = "SELECT document FROM policies WHERE tenant = $1 ORDER BY place";
+    query_scalar::<Db, _>(sql).bind(tenant).fetch_all(c).await
+}
+
+/// The owner of a domain.
+pub(super) async fn owner(c: &mut Connection, domain: &str) -> Result<Option<String>> {
+    let sql = "SELECT tenant FROM domains WHERE domain = $1";
+    query_scalar::<Db, _>(sql)
+        .bind(domain)
+        .fetch_optional(c)
+        .await
+}
+
+pub(super) async fn insert_tenant(
+    c: &mut Connection,
+    id: &str,
+    [operator, own, digest]: [&str; 3],
+) -> Result<()> {
+    let sql = "INSERT INTO tenants (id, operator, own, digest, revision) \
+               VALUES ($1, $2, $3, $4, 1)";
+    run(
+        c,
+        statement(sql)
+            .bind(id)
+            .bind(operator)
+            .bind(own)
+            .bind(digest),
+    )
+    .await?;
+    Ok(())
+}
+
+/// Whether it still had this revision.
+pub(super) async fn update_tenant(
+    c: &mut Connection,
+    id: &str,
+    revision: i64,
+    [operator, own, digest]: [&str; 3],
+) -> Result<bool> {
+    let sql = "UPDATE tenants SET operator = $3, own = $4, digest = $5, revision = revision + 1 \
+               WHERE id = $1 AND revision = $2";
+    let bound = statement(sql).bind(id).bind(revision);
+    run(c, bound.bind(operator).bind(own).bind(digest)).await
+}
+
+/// Whether it still had this revision. What belongs to it goes with it.
+pub(super) async fn delete_tenant(c: &mut Connection, id: &str, revision: i64) -> Result<bool> {
+    let sql = "DELETE FROM tenants WHERE id = $1 AND revision = $2";
+    run(c, statement(sql).bind(id).bind(revision)).await
+}
+
+pub(super) async fn delete_domains(c: &mut Connection, tenant: &str) -> Result<()> {
+    let sql = "DELETE FROM domains WHERE tenant = $1";
+    run(c, statement(sql).bind(tenant)).await.map(drop)
+}
+
+pub(super) async fn insert_domain(
+    c: &mut Connection,
+    tenant: &str,
+    place: i64,
+    domain: &str,
+) -> Result<()> {
+    let sql = "INSERT INTO domains (domain, tenant, place) VALUES ($1, $2, $3)";
+    run(c, statement(sql).bind(domain).bind(tenant).bind(place)).await?;
+    Ok(())
+}
+
+pub(super) async fn put_list_content(
+    c: &mut Connection,
+    digest: &str,
+    entries: i64,
+    content: &str,
+) -> Result<()> {
+    let sql = "INSERT INTO list_contents (digest, entries, content) VALUES ($1, $2, $3) \
+               ON CONFLICT (digest) DO NOTHING";
+    run(c, statement(sql).bind(digest).bind(entries).bind(content)).await?;
+    Ok(())
+}
+
+pub(super) async fn put_list(
+    c: &mut Connection,
+    tenant: &str,
+    name: &str,
+    digest: &str,
+) -> Result<()> {
+    let sql = "INSERT INTO lists (tenant, name, content, revision) VALUES ($1, $2, $3, 1) \
+               ON CONFLICT (tenant, name) DO UPDATE \
+               SET content = excluded.content, revision = lists.revision + 1";
+    run(c, statement(sql).bind(tenant).bind(name).bind(digest)).await?;
+    Ok(())
+}
+
+pub(super) async fn delete_list(c: &mut Connection, tenant: &str, name: &str) -> Result<()> {
+    let sql = "DELETE FROM lists WHERE tenant = $1 AND name = $2";
+    run(c, statement(sql).bind(tenant).bind(name))
+        .await
+        .map(drop)
+}
+
+pub(super) async fn put_module_content(
+    c: &mut Connection,
+    digest: &str,
+    content: &[u8],
+) -> Result<()> {
+    let sql = "INSERT INTO module_contents (digest, size, content) VALUES ($1, $2, $3) \
+               ON CONFLICT (digest) DO NOTHING";
+    // No module has 2^63 bytes.
+    let size = i64::try_from(content.len()).unwrap_or(i64::MAX);
+    run(c, statement(sql).bind(digest).bind(size).bind(content)).await?;
+    Ok(())
+}
+
+/// The number of the newest revision; none where there is no such module.
+pub(super) async fn newest_revision(
+    c: &mut Connection,
+    tenant: &str,
+    name: &str,
+) -> Result<Option<i64>> {
+    let sql = "SELECT MAX(number) FROM module_revisions WHERE tenant = $1 AND name = $2";
+    query_scalar::<Db, _>(sql)
+        .bind(tenant)
+        .bind(name)
+        .fetch_one(c)
+        .await
+}
+
+/// The module, with this number for its active revision, which has to come next.
+pub(super) async fn put_module(
+    c: &mut Connection,
+    tenant: &str,
+    name: &str,
+    active: i64,
+) -> Result<()> {
+    let sql = "INSERT INTO modules (tenant, name, place, active, revision) \
+               VALUES ($1, $2, 0, $3, 1) ON CONFLICT (tenant, name) DO UPDATE \
+               SET active = excluded.active, revision = modules.revision + 1";
+    run(c, statement(sql).bind(tenant).bind(name).bind(active)).await?;
+    Ok(())
+}
+
+pub(super) async fn insert_module_revision(
+    c: &mut Connection,
+    [tenant, name, who]: [&str; 3],
+    number: i64,
+    digest: &str,
+    made: i64,
+) -> Result<()> {
+    let sql = "INSERT INTO module_revisions (tenant, name, number, content, made, who) \
+               VALUES ($1, $2, $3, $4, $5, $6)";
+    let bound = statement(sql).bind(tenant).bind(name).bind(number);
+    run(c, bound.bind(digest).bind(made).bind(who)).await?;
+    Ok(())
+}
+
+/// Removes the oldest revisions beyond so many, but never the active one.
+pub(super) async fn prune_revisions(
+    c: &mut Connection,
+    tenant: &str,
+    name: &str,
+    newest: i64,
+    keep: i64,
+) -> Result<()> {
+    let sql = "DELETE FROM module_revisions WHERE tenant = $1 AND name = $2 AND number <= $3 \
+               AND number NOT IN (SELECT active FROM modules WHERE tenant = $1 AND name = $2)";
+    let bound = statement(sql).bind(tenant).bind(name);
+    run(c, bound.bind(newest.saturating_sub(keep)))
+        .await
+        .map(drop)
+}
+
+pub(super) async fn place_module(
+    c: &mut Connection,
+    tenant: &str,
+    name: &str,
+    place: i64,
+) -> Result<()> {
+    let sql = "UPDATE modules SET place = $3 WHERE tenant = $1 AND name = $2";
+    run(c, statement(sql).bind(tenant).bind(name).bind(place)).await?;
+    Ok(())
+}
+
+pub(super) async fn delete_module(c: &mut Connection, tenant: &str, name: &str) -> Result<()> {
+    let sql = "DELETE FROM modules WHERE tenant = $1 AND name = $2";
+    run(c, statement(sql).bind(tenant).bind(name))
+        .await
+        .map(drop)
+}
+
+/// An edit keeps the id.
+pub(super) async fn put_policy(
+    c: &mut Connection,
+    [tenant, name, id]: [&str; 3],
+    document: &str,
+) -> Result<()> {
+    let sql = "INSERT INTO policies (tenant, name, id, place, document, revision) \
+               VALUES ($1, $2, $3, 0, $4, 1) ON CONFLICT (tenant, name) DO UPDATE \
+               SET document = excluded.document, revision = policies.revision + 1";
+    let bound = statement(sql).bind(tenant).bind(name).bind(id);
+    run(c, bound.bind(document)).await?;
+    Ok(())
+}
+
+pub(super) async fn place_policy(
+    c: &mut Connection,
+    tenant: &str,
+    name: &str,
+    place: i64,
+) -> Result<()> {
+    let sql = "UPDATE policies SET place = $3 WHERE tenant = $1 AND name = $2";
+    run(c, statement(sql).bind(tenant).bind(name).bind(place)).await?;
+    Ok(())
+}
+
+pub(super) async fn delete_policy(c: &mut Connection, tenant: &str, name: &str) -> Result<()> {
+    let sql = "DELETE FROM policies WHERE tenant = $1 AND name = $2";
+    run(c, statement(sql).bind(tenant).bind(name))
+        .await
+        .map(drop)
+}
+
+/// Digests of settings that this module was found to take.
+pub(super) async fn checked(c: &mut Connection, module: &str, engine: &str) -> Result<Vec<String>> {
+    let sql = "SELECT settings FROM checked_settings WHERE module = $1 AND engine = $2";
+    query_scalar::<Db, _>(sql)
+        .bind(module)
+        .bind(engine)
+        .fetch_all(c)
+        .await
+}
+
+pub(super) async fn put_checked(
+    c: &mut Connection,
+    [module, settings, engine]: [&str; 3],
+) -> Result<()> {
+    let sql = "INSERT INTO checked_settings (module, settings, engine) VALUES ($1, $2, $3) \
+               ON CONFLICT (module, settings, engine) DO NOTHING";
+    run(c, statement(sql).bind(module).bind(settings).bind(engine))
+        .await
+        .map(drop)
+}
+
+/// Forgets what other engines have found.
+pub(super) async fn forget_checked(c: &mut Connection, engine: &str) -> Result<()> {
+    let sql = "DELETE FROM checked_settings WHERE engine <> $1";
+    run(c, statement(sql).bind(engine)).await.map(drop)
+}
+
+/// Removes contents that nothing refers to any more.
+pub(super) async fn sweep(c: &mut Connection) -> Result<()> {
+    let lists = "DELETE FROM list_contents WHERE NOT EXISTS \
+                 (SELECT 1 FROM lists WHERE lists.content = list_contents.digest)";
+    run(c, statement(lists)).await?;
+    let modules = "DELETE FROM module_contents WHERE NOT EXISTS \
+                   (SELECT 1 FROM module_revisions r WHERE r.content = module_contents.digest)";
+    run(c, statement(modules)).await.map(drop)
+}
+
+/// Adds to the audit.
+pub(super) async fn insert_audit(
+    c: &mut Connection,
+    made: i64,
+    [who, tenant, what]: [&str; 3],
+    [was, became]: [Option<&str>; 2],
+) -> Result<()> {
+    let sql = "INSERT INTO audit (number, made, who, tenant, what, was, became) \
+               SELECT COALESCE(MAX(number), 0) + 1, $1, $2, $3, $4, $5, $6 FROM audit";
+    let bound = statement(sql).bind(made).bind(who).bind(tenant);
+    run(c, bound.bind(what).bind(was).bind(became)).await?;
+    Ok(())
+}
+
+fn statement<'q>(sql: &'static str) -> Query<'q, Db, Arguments> {
+    sqlx::query::<Db>(sql)
+}
+
+/// Whether a row was written.
+async fn run(c: &mut Connection, query: Query<'_, Db, Arguments>) -> Result<bool> {
+    Ok(query.execute(c).await?.rows_affected() > 0)
+}
+
+/// The audit, of one tenant or of all.
+pub(in crate::store) async fn audit(
+    c: &mut Connection,
+    tenant: Option<&TenantId>,
+) -> Result<Vec<Row>> {
+    let all = "SELECT number, made, who, tenant, what, was, became FROM audit ORDER BY number";
+    let one = "SELECT number, made, who, tenant, what, was, became FROM audit \
+               WHERE tenant = $1 ORDER BY number";
+    match tenant {
+        None => query_as::<Db, _>(all).fetch_all(c).await,
+        Some(tenant) => {
+            query_as::<Db, _>(one)
+                .bind(tenant.as_str())
+                .fetch_all(c)
+                .await
+        }
+    }
+}

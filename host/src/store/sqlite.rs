@@ -1,0 +1,51 @@
+//! The queries, for SQLite.
+
+#[cfg(test)]
+#[path = "exercise.rs"]
+pub(super) mod exercise;
+#[path = "queries.rs"]
+pub(super) mod queries;
+#[path = "tenants.rs"]
+pub(super) mod tenants;
+
+pub(super) type Db = sqlx::Sqlite;
+pub(super) type Connection = sqlx::SqliteConnection;
+
+/// Takes the right to write at once: a transaction that reads first and cannot write
+/// then would have to be done again.
+pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
+
+/// Fails where nothing can be written, and writes nothing. (SQLite begins a transaction
+/// on a file that it can only read as one that only reads.)
+pub(super) async fn probe(c: &mut Connection) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM tenants WHERE id = ''")
+        .execute(c)
+        .await?;
+    Ok(())
+}
+
+/// Writes a copy of the whole into a file, which is empty or not there.
+pub(super) async fn copy_into(c: &mut Connection, file: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("VACUUM INTO $1").bind(file).execute(c).await?;
+    Ok(())
+}
+
+/// What is wrong with the file, if anything is.
+pub(super) async fn damage(c: &mut Connection) -> Result<Option<String>, sqlx::Error> {
+    let check = "PRAGMA integrity_check(1)";
+    let found: String = sqlx::query_scalar(check).fetch_one(&mut *c).await?;
+    if found != "ok" {
+        return Ok(Some(found));
+    }
+    let check = "SELECT \"table\" FROM pragma_foreign_key_check LIMIT 1";
+    let found: Option<String> = sqlx::query_scalar(check).fetch_optional(c).await?;
+    Ok(found.map(|table| format!("a row of {table} refers to nothing")))
+}
+
+/// Brings all that was committed into the one file.
+pub(super) async fn checkpoint(c: &mut Connection) -> Result<(), sqlx::Error> {
+    sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+        .execute(c)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,462 @@
+//! The queries, on every database; and the file of SQLite, in every bad state.
+
+use std::fs;
+use std::sync::Arc;
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::*;
+use crate::config::{Config, TenantDocument};
+
+/// Documents of tenants in files of a directory of their own.
+pub(super) struct Site(TempDir);
+
+impl Site {
+    pub(super) fn new() -> Self {
+        let site = Self(TempDir::new().expect("a directory"));
+        fs::create_dir(site.0.path().join("tenants")).expect("it is new");
+        fs::write(site.0.path().join("portcullis.toml"), "").expect("written");
+        site
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(super) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> &Self {
+        fs::write(self.0.path().join("tenants").join(name), content).expect("written");
+        self
+    }
+
+    pub(super) fn documents(&self) -> Vec<Arc<TenantDocument>> {
+        let config = Config::read(&self.0.path().join("portcullis.toml")).expect("no fault");
+        let tenants = config.tenants.iter();
+        tenants.map(|tenant| Arc::clone(&tenant.document)).collect()
+    }
+}
+
+const ACME: &str = r#"
+domains = ["acme.example", "Bücher.example"]
+contact = "see https://acme.example/tls"
+[lists.partners]
+entries = { "p.example" = "within", "q.example" = "" }
+[[module]]
+name = "m"
+path = "m.wasm"
+[[policy]]
+name = "asks"
+option = "module"
+module = "m"
+settings = { list = "partners", since = 2026-01-01T00:00:00Z }
+[[policy]]
+name = "all"
+option = "enforced"
+"#;
+
+/// Nothing was checked.
+fn nothing() -> Checked {
+    Checked {
+        engine: Digest::of(b"engine"),
+        pairs: Vec::new(),
+    }
+}
+
+async fn store(site: &Site) -> Store {
+    Store::open(site.path()).await.expect("a store")
+}
+
+/// Makes the store equal to the files; the lines of what changed.
+async fn apply(store: &Store, site: &Site) -> Vec<String> {
+    let edits = store.plan(&site.documents()).await.expect("a plan");
+    store
+        .carry_out(&edits, &nothing(), "test")
+        .await
+        .expect("carried out");
+    edits.iter().flat_map(Edit::lines).collect()
+}
+
+async fn digests(store: &Store) -> Vec<Digest> {
+    let versions = store.versions().await.expect("versions");
+    let kept = store
+        .documents(versions.keys(), |_| None)
+        .await
+        .expect("documents");
+    let found: Vec<Digest> = kept.iter().map(|kept| kept.document.digest()).collect();
+    let noted: Vec<Digest> = versions.values().map(|version| version.digest).collect();
+    assert_eq!(found, noted, "what is noted of a document is true");
+    found
+}
+
+#[tokio::test]
+async fn what_is_put_in_comes_out() {
+    let site = Site::new();
+    site.write("acme.toml", ACME).write("m.wasm", "one");
+    let store = store(&site).await;
+    assert_eq!(apply(&store, &site).await, ["+ tenant acme"]);
+    let documents = site.documents();
+    assert_eq!(digests(&store).await, [documents[0].digest()]);
+    assert_eq!(apply(&store, &site).await, [""; 0], "that is no change");
+    let module = documents[0].modules[0].digest();
+    assert_eq!(&*store.module(module).await.expect("the bytes"), b"one");
+    store.close().await;
+    let again = self::store(&site).await;
+    assert_eq!(digests(&again).await, [documents[0].digest()]);
+}
+
+#[tokio::test]
+async fn sqlite_does_what_every_database_does() {
+    let site = Site::new();
+    let store = store(&site).await;
+    let mut connection = store.pool.acquire().await.expect("a connection");
+    sqlite::exercise::exercise(&mut connection).await;
+}
+
+#[tokio::test]
+async fn every_change_is_named_and_in_the_audit() {
+    let site = Site::new();
+    site.write("acme.toml", ACME).write("m.wasm", "one");
+    site.write("bank.toml", "domains = [\"bank.example\"]");
+    let store = store(&site).await;
+    apply(&store, &site).await;
+    let edited = ACME
+        .replace("option = \"enforced\"", "option = \"opportunistic\"")
+        .replace("\"q.example\" = \"\"", "\"r.example\" = \"\"")
+        .replace("see https", "ask https");
+    site.write("acme.toml", edited).write("m.wasm", "two");
+    fs::remove_file(site.path().join("tenants/bank.toml")).expect("removed");
+    let one = Digest::of(b"one").to_string();
+    let two = Digest::of(b"two").to_string();
+    assert_eq!(
+        apply(&store, &site).await,
+        [
+            "~ tenant acme: contact: \"see https://acme.example/tls\" → \"ask https://acme.example/tls\"".to_owned(),
+            "~ tenant acme: list partners: 1 entries new or changed, 1 removed".to_owned(),
+            format!("~ tenant acme: module m: digest {} → {}", shown(&one), shown(&two)),
+            "~ tenant acme: policy all: option \"enforced\" → \"opportunistic\"".to_owned(),
+            "- tenant bank".to_owned(),
+        ]
+    );
+    let acme = AuditFilter {
+        tenant: "acme".parse().ok(),
+    };
+    let records = store.audit(&acme).await.expect("the audit");
+    let last = records.last().expect("there are some");
+    assert_eq!(last.what, "policy all");
+    assert_eq!(last.who, "test");
+    assert_eq!(
+        last.was,
+        Some(json!({ "name": "all", "option": "enforced" }))
+    );
+    assert_eq!(
+        last.became,
+        Some(json!({ "name": "all", "option": "opportunistic" }))
+    );
+    let all = store
+        .audit(&AuditFilter::default())
+        .await
+        .expect("the audit");
+    let numbers: Vec<i64> = all.iter().map(|record| record.number).collect();
+    assert_eq!(numbers, (1..=all.len() as i64).collect::<Vec<_>>());
+    let gone = all.last().expect("there are some");
+    assert_eq!((gone.tenant.as_str(), gone.became.as_ref()), ("bank", None));
+}
+
+fn shown(digest: &str) -> String {
+    let quoted = format!("{digest:?}");
+    format!("{}…", &quoted[..60])
+}
+
+/// The order of policies decides ties, so it is kept, and a change of it is one.
+#[tokio::test]
+async fn the_order_of_policies_is_part_of_a_tenant() {
+    let policy = |name| format!("[[policy]]\nname = \"{name}\"\noption = \"default\"\n");
+    let (one, two) = (policy("one"), policy("two"));
+    let site = Site::new();
+    let store = store(&site).await;
+    for (text, changes) in [(one.clone() + &two, "+ tenant a"), (two + &one, "order")] {
+        site.write("a.toml", format!("domains = [\"a.example\"]\n{text}"));
+        let found = apply(&store, &site).await;
+        assert!(found.len() == 1 && found[0].contains(changes), "{found:?}");
+        assert_eq!(digests(&store).await, [site.documents()[0].digest()]);
+    }
+}
+
+#[tokio::test]
+async fn a_domain_passes_from_one_tenant_to_another_in_one_step() {
+    let site = Site::new();
+    let store = store(&site).await;
+    for (a, b) in [("x", "y"), ("y", "x"), ("x", "y")] {
+        site.write("a.toml", format!("domains = [\"{a}.example\"]"));
+        site.write("b.toml", format!("domains = [\"{b}.example\"]"));
+        apply(&store, &site).await;
+        let expected: Vec<_> = site.documents().iter().map(|d| d.digest()).collect();
+        assert_eq!(digests(&store).await, expected);
+    }
+}
+
+/// Whoever plans on what somebody else has changed meanwhile changes nothing.
+#[tokio::test]
+async fn a_stale_plan_changes_nothing() {
+    let site = Site::new();
+    let store = store(&site).await;
+    site.write("a.toml", "domains = [\"a.example\"]");
+    let stale = store.plan(&site.documents()).await.expect("a plan");
+    apply(&store, &site).await;
+    for text in ["contact = \"one\"", "contact = \"two\""] {
+        let refused = store.carry_out(&stale, &nothing(), "late").await;
+        assert!(matches!(refused, Err(StoreError::Stale(_))), "{refused:?}");
+        site.write("a.toml", format!("domains = [\"a.example\"]\n{text}"));
+        let stale = store.plan(&site.documents()).await.expect("a plan");
+        apply(&store, &site).await;
+        let refused = store.carry_out(&stale, &nothing(), "late").await;
+        assert!(matches!(refused, Err(StoreError::Stale(_))), "{refused:?}");
+    }
+    fs::remove_file(site.path().join("tenants/a.toml")).expect("removed");
+    let stale = store.plan(&site.documents()).await.expect("a plan");
+    apply(&store, &site).await;
+    assert!(store.carry_out(&stale, &nothing(), "late").await.is_err());
+    let audit = store
+        .audit(&AuditFilter::default())
+        .await
+        .expect("the audit");
+    assert!(audit.iter().all(|record| record.who == "test"), "{audit:?}");
+}
+
+/// By another tenant, in whatever way its name is written.
+#[tokio::test]
+async fn a_domain_that_is_taken_is_refused() {
+    let (one, other) = (Site::new(), Site::new());
+    one.write("a.toml", "domains = [\"Bücher.example\"]");
+    let store = store(&one).await;
+    apply(&store, &one).await;
+    other.write("b.toml", "domains = [\"XN--BCHER-KVA.Example\"]");
+    let document = other.documents().into_iter().next();
+    let edits: Vec<Edit> = Edit::new(None, document).into_iter().collect();
+    let refused = store
+        .carry_out(&edits, &nothing(), "test")
+        .await
+        .expect_err("it is a's");
+    assert_eq!(
+        refused.to_string(),
+        "domain xn--bcher-kva.example belongs to tenant a"
+    );
+    assert_eq!(digests(&store).await, [one.documents()[0].digest()]);
+}
+
+#[tokio::test]
+async fn revisions_of_a_module_go_beyond_the_quota() {
+    let site = Site::new();
+    let store = store(&site).await;
+    let text = "domains = [\"a.example\"]\n[quotas]\nmodule_revisions = 2\n\
+                [[module]]\nname = \"m\"\npath = \"m.wasm\"\n";
+    site.write("a.toml", text);
+    for bytes in ["one", "two", "three"] {
+        site.write("m.wasm", bytes);
+        apply(&store, &site).await;
+    }
+    for (bytes, there) in [("one", false), ("two", true), ("three", true)] {
+        let found = store.module(Digest::of(bytes.as_bytes())).await;
+        assert_eq!(found.is_ok(), there, "{bytes}");
+    }
+}
+
+/// What was checked is known as long as the module is there and the engine the same.
+#[tokio::test]
+async fn settings_that_were_checked_are_known() {
+    let site = Site::new();
+    let store = store(&site).await;
+    let module = "[[module]]\nname = \"m\"\npath = \"m.wasm\"\n";
+    site.write("m.wasm", "bytes");
+    site.write("a.toml", format!("domains = [\"a.example\"]\n{module}"));
+    let (module, settings) = (Digest::of(b"bytes"), Digest::of(b"{}"));
+    let [one, other] = [b"one".as_slice(), b"other"].map(Digest::of);
+    let edits = store.plan(&site.documents()).await.expect("a plan");
+    let checked = |engine| Checked {
+        engine,
+        pairs: vec![(module, settings)],
+    };
+    let done = store.carry_out(&edits, &checked(one), "test").await;
+    done.expect("carried out");
+    let known = |engine| store.checked(module, engine);
+    assert!(known(one).await.expect("read").contains(&settings));
+    assert!(known(other).await.expect("read").is_empty());
+    let done = store.carry_out(&[], &checked(other), "test").await;
+    done.expect("noted");
+    assert!(known(one).await.expect("read").is_empty());
+    fs::remove_file(site.path().join("tenants/a.toml")).expect("removed");
+    apply(&store, &site).await;
+    assert!(known(other).await.expect("read").is_empty());
+}
+
+/// What is not named any more takes no room, and what another tenant has is kept.
+#[tokio::test]
+async fn contents_go_with_the_last_who_has_them() {
+    let site = Site::new();
+    let store = store(&site).await;
+    let module = "[[module]]\nname = \"m\"\npath = \"m.wasm\"\n";
+    site.write("m.wasm", "bytes");
+    site.write("a.toml", format!("domains = [\"a.example\"]\n{module}"));
+    site.write("b.toml", format!("domains = [\"b.example\"]\n{module}"));
+    apply(&store, &site).await;
+    let digest = Digest::of(b"bytes");
+    for (id, there) in [("a", true), ("b", false)] {
+        fs::remove_file(site.path().join(format!("tenants/{id}.toml"))).expect("removed");
+        apply(&store, &site).await;
+        assert_eq!(store.module(digest).await.is_ok(), there);
+    }
+}
+
+#[tokio::test]
+async fn a_backup_is_restored_and_what_it_replaces_is_kept() {
+    let site = Site::new();
+    site.write("a.toml", "domains = [\"a.example\"]");
+    let store = store(&site).await;
+    apply(&store, &site).await;
+    let then = digests(&store).await;
+    let copy = site.path().join("copy.db");
+    store.backup(&copy).await.expect("a copy");
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &copy.metadata().expect("it is there").permissions(),
+    );
+    assert_eq!(mode & 0o777, 0o600);
+    assert!(store.backup(&copy).await.is_err(), "it is there already");
+    site.write("a.toml", "domains = [\"b.example\"]");
+    apply(&store, &site).await;
+    let now = digests(&store).await;
+    store.close().await;
+    let kept = Store::restore(&copy, site.path()).await.expect("restored");
+    let kept = kept.expect("something was there before");
+    assert_eq!(digests(&self::store(&site).await).await, then);
+    // And back again.
+    Store::restore(&kept, site.path()).await.expect("restored");
+    assert_eq!(digests(&self::store(&site).await).await, now);
+    let left: Vec<_> = fs::read_dir(site.path())
+        .expect("a directory")
+        .flatten()
+        .collect();
+    let hidden = left
+        .iter()
+        .filter(|e| e.file_name().as_encoded_bytes().starts_with(b"."));
+    assert_eq!(hidden.count(), 0, "nothing is left behind: {left:?}");
+}
+
+#[tokio::test]
+async fn what_is_no_sound_store_is_not_restored() {
+    let site = Site::new();
+    let store = store(&site).await;
+    let copy = site.path().join("copy.db");
+    store.backup(&copy).await.expect("a copy");
+    store.close().await;
+    let sound = fs::read(&copy).expect("it is there");
+    let mut damaged = sound.clone();
+    let middle = damaged.len() / 2;
+    damaged[middle..].fill(0x5a);
+    let (text, cut) = (
+        b"not a database, whatever its name is".to_vec(),
+        sound[..8192].to_vec(),
+    );
+    for (bytes, what) in [(damaged, "damaged"), (text, "text"), (cut, "cut short")] {
+        fs::write(&copy, bytes).expect("written");
+        let refused = Store::restore(&copy, site.path()).await.expect_err(what);
+        assert!(
+            refused.to_string().contains("it is damaged"),
+            "{what}: {refused}"
+        );
+    }
+    let refused = Store::restore(&site.path().join("none"), site.path()).await;
+    assert!(
+        refused.is_err_and(|error| error.to_string().contains("No such file")
+            || error.to_string().contains("not found"))
+    );
+    assert!(
+        Store::open(site.path()).await.is_ok(),
+        "what was there is there"
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_a_store_says_why() {
+    let site = Site::new();
+    let path = Store::path(site.path());
+    let missing = Store::read(site.path()).await.expect_err("no host has run");
+    assert!(
+        missing.to_string().contains("there is none yet"),
+        "{missing}"
+    );
+    fs::write(
+        &path,
+        "this is no database, and long enough to be looked at. ".repeat(99),
+    )
+    .expect("written");
+    let damaged = Store::open(site.path()).await.expect_err("it is text");
+    assert!(damaged.to_string().contains("restore"), "{damaged}");
+    fs::remove_file(&path).expect("removed");
+    fs::create_dir(&path).expect("it is new");
+    assert!(Store::open(site.path()).await.is_err());
+}
+
+#[tokio::test]
+async fn a_newer_store_is_left_alone() {
+    let site = Site::new();
+    let store = store(&site).await;
+    sqlx::query("UPDATE _sqlx_migrations SET version = 99")
+        .execute(&store.pool)
+        .await
+        .expect("it is ours");
+    store.close().await;
+    for opened in [
+        Store::open(site.path()).await,
+        Store::read(site.path()).await,
+    ] {
+        let newer = opened.expect_err("it is newer").to_string();
+        assert!(newer.contains("schema 99, this one knows 1"), "{newer}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_somebody_else_has_locked_says_so() {
+    let site = Site::new();
+    let one = store(&site).await;
+    site.write("a.toml", "domains = [\"a.example\"]");
+    let edits = one.plan(&site.documents()).await.expect("a plan");
+    let other = store(&site).await;
+    let held = other
+        .pool
+        .begin_with(sqlite::BEGIN)
+        .await
+        .expect("the lock");
+    let locked = one
+        .carry_out(&edits, &nothing(), "test")
+        .await
+        .expect_err("it is locked");
+    assert!(matches!(locked, StoreError::Locked(_)), "{locked}");
+    held.rollback().await.expect("given back");
+    one.carry_out(&edits, &nothing(), "test")
+        .await
+        .expect("it is free again");
+}
+
+#[tokio::test]
+async fn nobody_else_may_read_it() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let site = Site::new();
+    let path = Store::path(site.path());
+    for _ in 0..2 {
+        let store = store(&site).await;
+        apply(&store, &site).await;
+        for entry in fs::read_dir(site.path()).expect("a directory").flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let mode = entry.metadata().expect("it is there").permissions().mode() & 0o777;
+            assert!(
+                !name.starts_with("portcullis.db") || mode == 0o600,
+                "{name} {mode:o}"
+            );
+        }
+        store.close().await;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("ours");
+    }
+}
+
+mod round_trip;
