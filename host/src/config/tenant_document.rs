@@ -166,7 +166,9 @@ impl Config {
         let (faults, mut domains) = (Faults::default(), Domains::new());
         let tenants = documents
             .iter()
-            .filter_map(|document| self.read_one(document, &mut domains, &faults))
+            .filter_map(|document| {
+                self.read_table(document, &document.table(), &mut domains, &faults)
+            })
             .collect();
         let faults = faults.into_sorted();
         if faults.is_empty() {
@@ -176,15 +178,16 @@ impl Config {
         }
     }
 
-    fn read_one(
+    fn read_table(
         &self,
         kept: &TenantDocument,
+        table: &Object,
         domains: &mut Domains,
         faults: &Faults,
     ) -> Option<TenantConfig> {
         let name = format!("tenant {}", kept.id);
         let name = Path::new(&name);
-        let text = match toml::to_string(&kept.table()) {
+        let text = match toml::to_string(table) {
             Ok(text) => text,
             Err(error) => {
                 faults.push(Position::file(name).fault(format_args!("not as TOML: {error}")));
@@ -271,5 +274,75 @@ fn json_of(value: &DeValue<'_>) -> Json {
             .iter()
             .map(|(key, value)| (key.get_ref().to_string(), json_of(value.get_ref())))
             .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Files, sound};
+    use super::*;
+
+    /// The faults of a document of the store with this key.
+    fn faults_of(key: &str, value: Json) -> String {
+        let config = sound("[lists.l]\nentries = [\"a.example\"]\n");
+        let document = &config.tenants[0].document;
+        let mut table = document.table();
+        table.insert(key.to_owned(), value);
+        let faults = Faults::default();
+        config.read_table(document, &table, &mut Domains::new(), &faults);
+        let faults = faults.into_sorted();
+        let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        lines.join("\n")
+    }
+
+    #[test]
+    fn a_document_of_the_store_opens_no_file() {
+        let no_file = "what is kept in the store names no files: give the text itself";
+        for (key, value, expected) in [
+            (
+                "trust",
+                json!({ "anchors": ["/etc/hostname"] }),
+                format!("tenant a: trust.anchors[0]: {no_file}"),
+            ),
+            (
+                "lists",
+                json!({ "other": { "file": "/etc/hostname" }, "l": {} }),
+                format!("tenant a: lists.other.file: {no_file}"),
+            ),
+            (
+                "module",
+                json!([{ "name": "m", "path": "/etc/hostname" }]),
+                format!("tenant a: module[0].path: {no_file}"),
+            ),
+            (
+                "targets",
+                json!({ "inbound": { "kind": "lmtp", "address": "unix:run/lmtp" } }),
+                "tenant a: targets.inbound.address: give the whole path, from \"/\" on".to_owned(),
+            ),
+            (
+                "policy",
+                json!([{ "name": "p", "option": "module" }]),
+                "tenant a: policy[0]: \"module\" is missing".to_owned(),
+            ),
+        ] {
+            assert_eq!(faults_of(key, value), expected, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_text_may_stand_where_a_file_is_named() {
+        let files = Files::new();
+        let pem = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+        files.write("tenants/ca.pem", pem);
+        let tenant = |domain: &str, anchor: &str| {
+            format!("domains = [\"{domain}\"]\n[trust]\nanchors = [{anchor:?}]\n")
+        };
+        files.write("tenants/a.toml", tenant("a.example", "ca.pem"));
+        files.write("tenants/b.toml", tenant("b.example", pem));
+        let config = files.read().expect("no fault");
+        let [named, given] = [0, 1].map(|tenant| &config.tenants[tenant]);
+        assert_eq!(named.document.own, given.document.own);
+        let text = |tenant: &TenantConfig| tenant.trust.anchors[0].value.text.clone();
+        assert_eq!(text(named), text(given));
     }
 }
