@@ -5,7 +5,7 @@ use crate::address::Mailbox;
 use crate::decision::{Decision, Refusal, Verdict};
 use crate::digest::Digest;
 use crate::engine::Usage;
-use crate::facts::{Direction, TenantId, sample};
+use crate::facts::{Direction, Stage, TenantId, sample};
 use crate::name::Name;
 use crate::receipt::journal::State;
 use crate::receipt::{FailureRecord, Monitored, PolicyUsed};
@@ -135,6 +135,41 @@ fn page(metrics: &Arc<Metrics>) -> String {
 fn line<'a>(page: &'a str, begin: &str) -> Option<&'a str> {
     let after = |line: &'a str| line.strip_prefix(begin)?.strip_prefix(' ');
     page.lines().find_map(after)
+}
+
+#[test]
+fn decisions_are_counted_by_direction_and_stage() {
+    let metrics = Arc::new(Metrics::default());
+    let series = metrics.decisions.tenant(&tenant("acme"), [].iter());
+    for (at, (direction, stage)) in [
+        (Direction::Inbound, Stage::Recipient),
+        (Direction::Inbound, Stage::Content),
+        (Direction::Outbound, Stage::Recipient),
+        (Direction::Outbound, Stage::Content),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut event = event(None, Decision::Default, Verdict::Accepted);
+        let facts = Arc::make_mut(&mut event.facts);
+        (facts.direction, facts.stage) = (direction, stage);
+        for _ in 0..=at {
+            metrics.decided(&series, &event, Duration::ZERO);
+        }
+    }
+    let page = page(&metrics);
+    for (direction, stage, expected) in [
+        ("inbound", "recipient", "1"),
+        ("inbound", "content", "2"),
+        ("outbound", "recipient", "3"),
+        ("outbound", "content", "4"),
+    ] {
+        let sample = format!(
+            "portcullis_decisions_total{{tenant=\"acme\",policy=\"(none)\",direction=\"{direction}\",\
+             stage=\"{stage}\",decision=\"default\",verdict=\"accepted\",cause=\"none\"}}"
+        );
+        assert_eq!(line(&page, &sample), Some(expected), "{direction} {stage}");
+    }
 }
 
 #[test]

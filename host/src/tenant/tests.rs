@@ -180,6 +180,69 @@ async fn a_tenant_selects_by_its_own_domains_and_lists() {
     }
 }
 
+/// Policies, direction, recipient, and what is done about the header From.
+#[tokio::test]
+async fn what_policies_on_the_header_do() {
+    use Direction::{Inbound, Outbound};
+    let header = "based_on = \"header\"";
+    let watch = "based_on = \"both\"\nmode = \"monitor\"";
+    for (keys, direction, recipient, expected) in [
+        (&[header][..], Inbound, "x@a.example", Some(Mode::Enforce)),
+        (&[watch], Inbound, "x@a.example", Some(Mode::Monitor)),
+        (
+            &[watch, header],
+            Inbound,
+            "x@a.example",
+            Some(Mode::Enforce),
+        ),
+        (&["based_on = \"envelope\""], Inbound, "x@a.example", None),
+        (&[header], Outbound, "x@b.example", None),
+        (
+            &["direction = \"both\"\nbased_on = \"both\""],
+            Outbound,
+            "x@b.example",
+            Some(Mode::Enforce),
+        ),
+        (
+            &["enabled = false\nbased_on = \"header\""],
+            Inbound,
+            "x@a.example",
+            None,
+        ),
+        // Until 2001, at the second at which it is over, and from a year on that is to come.
+        (
+            &["valid_until = 2001-09-09T01:46:40Z\nbased_on = \"header\""],
+            Inbound,
+            "x@a.example",
+            None,
+        ),
+        (
+            &["valid_until = 2001-09-09T01:46:41Z\nbased_on = \"header\""],
+            Inbound,
+            "x@a.example",
+            Some(Mode::Enforce),
+        ),
+        (
+            &["valid_from = 2040-01-01T00:00:00Z\nbased_on = \"header\""],
+            Inbound,
+            "x@a.example",
+            Some(Mode::Enforce),
+        ),
+        (&[header], Inbound, "postmaster@a.example", None),
+    ] {
+        let bench = Bench::new();
+        let mut text = "domains = [\"a.example\"]\n".to_owned();
+        for (at, keys) in keys.iter().enumerate() {
+            text += &format!("[[policy]]\nname = \"p{at}\"\noption = \"default\"\n{keys}\n");
+        }
+        bench.write("tenants/a.toml", &text);
+        let snapshot = bench.load().await.expect("no fault");
+        let tenant = &snapshot.tenants()[0];
+        let found = tenant.header_mode(direction, &mailbox(recipient), 1_000_000_000);
+        assert_eq!(found, expected, "{keys:?} {recipient}");
+    }
+}
+
 #[tokio::test]
 async fn trust_that_cannot_be_used_is_reported_where_it_is_named() {
     let bench = Bench::new();

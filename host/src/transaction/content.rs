@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use super::conclude::{Asked, conclude};
 use super::{Client, Transaction};
 use crate::content::Content;
-use crate::decision::TlsOffer;
+use crate::decision::{Permit, Refusal, TlsOffer};
 use crate::facts::{Facts, Stage, unix_seconds};
 use crate::host::Host;
 use crate::policy::Mode;
@@ -26,6 +26,17 @@ pub(super) struct Again {
     pub(super) facts: Arc<Facts>,
     /// Whether the answer counts, or is only recorded.
     pub(super) mode: Mode,
+}
+
+impl Again {
+    /// Why the message is refused. Where policies only watch the header, what is decided
+    /// again changes nothing: not even what an envelope policy makes of it this time.
+    fn refusal(&self, judged: Result<Permit, Refusal>) -> Option<Refusal> {
+        match self.mode {
+            Mode::Enforce => judged.err(),
+            Mode::Monitor => None,
+        }
+    }
 }
 
 impl Transaction {
@@ -65,9 +76,8 @@ impl Transaction {
                 offer,
             };
             let (event, judged, contact) = conclude(host, question).await;
-            let counts = asked.mode == Mode::Enforce && refusal.is_none();
-            if let Err(refused) = judged
-                && counts
+            if let Some(refused) = asked.refusal(judged)
+                && refusal.is_none()
             {
                 refusal = Some(reply::refused(&refused, contact.as_deref(), event.id));
             }
@@ -89,6 +99,27 @@ impl Transaction {
         let put_off = reply.code() < 500;
         if let Some(handover) = self.handover.take_if(|_| put_off) {
             handover.put_off(content, &envelope.permits).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::sample;
+
+    #[test]
+    fn what_is_only_watched_refuses_nothing() {
+        let facts = Arc::new(sample::clear(&"x@acme.example".parse().expect("a mailbox")));
+        for (mode, expected) in [
+            (Mode::Enforce, Some(Refusal::Plaintext)),
+            (Mode::Monitor, None),
+        ] {
+            let again = Again {
+                facts: Arc::clone(&facts),
+                mode,
+            };
+            assert_eq!(again.refusal(Err(Refusal::Plaintext)), expected, "{mode:?}");
         }
     }
 }
