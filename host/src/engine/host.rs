@@ -29,6 +29,8 @@ pub(super) struct Call {
     pub(super) log: Log,
     /// Ticks it may still run.
     pub(super) ticks: u32,
+    /// Ticks that its start may still take, while it is instantiated.
+    pub(super) starting: Option<u32>,
 }
 
 /// What is asked about; none when a module is asked about itself.
@@ -46,6 +48,7 @@ impl Call {
             budget,
             log: Log::default(),
             ticks,
+            starting: None,
         }
     }
 

@@ -46,6 +46,10 @@ impl Log {
 /// What is kept of a text: its beginning, at most [`BYTES`], escapes counted. What is
 /// kept of that is the same.
 pub(super) fn kept(text: &str) -> String {
+    // The usual one, at every decision.
+    if text.len() <= BYTES && text.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+        return text.to_owned();
+    }
     let mut kept = String::with_capacity(text.len().min(BYTES));
     for c in text.chars() {
         let before = kept.len();

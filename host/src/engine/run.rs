@@ -4,9 +4,13 @@
 //! Fuel bounds instructions, ticks bound the time that a guest runs, a timeout the time
 //! that its caller waits, [`Budget`] bounds the rest; all are set before instantiation, which runs code of the guest too.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use wasmtime::component::{Component, HasSelf, Linker};
+use tokio::time::sleep_until;
+use wasmtime::component::{Component, HasSelf, Instance, Linker};
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
 
 use super::bindings::exports::portcullis::policy::secure_receipt;
@@ -21,6 +25,11 @@ use crate::digest::Digest;
 
 /// The period of the ticker: a run that lasts longer yields its thread this often.
 pub(super) const TICK: Duration = Duration::from_millis(10);
+
+/// What the start of a module may take, in ticks. It is code of the guest that runs
+/// before it can let others go first, and a busy host may take its thread away for a
+/// tick or two.
+const START: u32 = 3;
 
 /// The whole time of a run in multiples of its running time: on a host where a guest
 /// gets less than a tenth of a core, clients should hear 451 and come back.
@@ -64,7 +73,7 @@ impl Linked {
     pub(super) async fn decide(&self, settings: &str, question: Question, limits: Limits) -> Ran {
         let started = Instant::now();
         let mut store = self.store(Some(question), limits);
-        let result = in_time(limits, self.ask(&mut store, settings, limits)).await;
+        let result = in_time(started, limits, self.ask(&mut store, settings, limits)).await;
         let left = store.get_fuel().unwrap_or(limits.fuel);
         let (log, log_dropped) = store.into_data().log.finish();
         Ran {
@@ -79,7 +88,7 @@ impl Linked {
     /// Asks what the module says of itself.
     pub(super) async fn describe(&self, limits: Limits) -> Result<Manifest, Failure> {
         let mut store = self.store(None, limits);
-        let policy = self.instance(&mut store, limits).await?;
+        let policy = self.policy(&mut store, limits)?;
         let about = policy.portcullis_policy_about();
         let described = about.call_describe(&mut store).await;
         let manifest = described.map_err(|error| explained(error, limits, &store))?;
@@ -92,14 +101,18 @@ impl Linked {
         settings: &str,
         limits: Limits,
     ) -> Result<Vec<String>, Failure> {
+        let started = Instant::now();
         let mut store = self.store(None, limits);
         let checked = async {
-            let policy = self.instance(&mut store, limits).await?;
+            let policy = self.policy(&mut store, limits)?;
             let about = policy.portcullis_policy_about();
             let checked = about.call_check_settings(&mut store, settings).await;
             checked.map_err(|error| explained(error, limits, &store))
         };
-        Ok(in_time(limits, checked).await?.err().unwrap_or_default())
+        Ok(in_time(started, limits, checked)
+            .await?
+            .err()
+            .unwrap_or_default())
     }
 
     async fn ask(
@@ -108,7 +121,7 @@ impl Linked {
         settings: &str,
         limits: Limits,
     ) -> Result<Answer, Failure> {
-        let policy = self.decider(store, limits).await?;
+        let policy = self.decider(store, limits)?;
         Self::answer(&policy, store, settings, limits).await
     }
 
@@ -129,21 +142,34 @@ impl Linked {
     }
 
     /// An instance, of which only what decides is looked up.
-    pub(super) async fn decider(
+    pub(super) fn decider(
         &self,
         store: &mut Store<Call>,
         limits: Limits,
     ) -> Result<secure_receipt::Guest, Failure> {
-        let instance = self.policy.instance_pre();
-        let instance = instance.instantiate_async(&mut *store).await;
-        instance
-            .and_then(|instance| self.secure_receipt.load(&mut *store, &instance))
-            .map_err(|error| not_instantiated(error, limits))
+        let instance = self.instance(store, limits)?;
+        let decider = self.secure_receipt.load(&mut *store, &instance);
+        decider.map_err(|error| host_failure(&error))
     }
 
-    async fn instance(&self, store: &mut Store<Call>, limits: Limits) -> Result<Policy, Failure> {
-        let instance = self.policy.instantiate_async(&mut *store).await;
+    /// Holds the thread, since a stack of its own costs more than making an instance:
+    /// what runs of the guest is its start, which modules in Rust do not have.
+    fn instance(&self, store: &mut Store<Call>, limits: Limits) -> Result<Instance, Failure> {
+        store.data_mut().starting = Some(START);
+        let instance = self.policy.instance_pre().instantiate(&mut *store);
+        store.data_mut().starting = None;
+        let limits = Limits {
+            deadline: TICK * START,
+            ..limits
+        };
         instance.map_err(|error| not_instantiated(error, limits))
+    }
+
+    /// An instance with all that it exports.
+    fn policy(&self, store: &mut Store<Call>, limits: Limits) -> Result<Policy, Failure> {
+        let instance = self.instance(store, limits)?;
+        let policy = Policy::new(&mut *store, &instance);
+        policy.map_err(|error| host_failure(&error))
     }
 
     pub(super) fn call(question: Option<Question>, limits: Limits) -> Call {
@@ -165,9 +191,14 @@ impl Linked {
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|mut context| {
             let call = context.data_mut();
-            match call.ticks.checked_sub(1) {
-                Some(left) => call.ticks = left,
+            let holds_its_thread = call.starting.is_some();
+            let ticks = call.starting.as_mut().unwrap_or(&mut call.ticks);
+            match ticks.checked_sub(1) {
+                Some(left) => *ticks = left,
                 None => return Ok(UpdateDeadline::Interrupt),
+            }
+            if holds_its_thread {
+                return Ok(UpdateDeadline::Continue(1));
             }
             let others_first = Box::pin(tokio::task::yield_now());
             Ok(UpdateDeadline::YieldCustom(1, others_first))
@@ -229,12 +260,23 @@ fn host_failure(error: &wasmtime::Error) -> Failure {
 }
 
 /// Bounds the time from question to answer, of which a busy host may give a guest
-/// little: its ticks count only while it runs.
+/// little: its ticks count only while it runs. Nearly every run ends before it yields
+/// for the first time, and needs no timer.
 async fn in_time<T>(
+    started: Instant,
     limits: Limits,
     run: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
     let limit = limits.deadline.saturating_mul(PATIENCE);
-    let done = tokio::time::timeout(limit, run).await;
-    done.unwrap_or(Err(Failure::Overdue { limit }))
+    let mut run = pin!(run);
+    let mut late = None;
+    poll_fn(|context| {
+        if let Poll::Ready(done) = run.as_mut().poll(context) {
+            return Poll::Ready(done);
+        }
+        let late = late.get_or_insert_with(|| Box::pin(sleep_until((started + limit).into())));
+        let overdue = late.as_mut().poll(context);
+        overdue.map(|()| Err(Failure::Overdue { limit }))
+    })
+    .await
 }

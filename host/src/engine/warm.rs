@@ -27,10 +27,10 @@ impl Warm {
     ///
     /// # Errors
     /// What keeps the module from being instantiated.
-    pub async fn new(engine: &Engine, module: &Module) -> Result<Self, Failure> {
+    pub fn new(engine: &Engine, module: &Module) -> Result<Self, Failure> {
         let (linked, limits) = (&module.program.linked, engine.limits());
         let mut store = linked.store(None, limits);
-        let policy = linked.decider(&mut store, limits).await?;
+        let policy = linked.decider(&mut store, limits)?;
         Ok(Self {
             store,
             policy,

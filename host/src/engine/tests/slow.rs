@@ -2,8 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::guest::{Bench, facts, guest, lists};
-use crate::engine::{EngineSettings, Failure, Question};
+use wasmtime::component::Component;
+
+use super::guest::{Bench, facts, guest, guest_with, lists};
+use crate::engine::run::Linked;
+use crate::engine::{EngineSettings, Failure, Question, componentise, scan};
 
 /// Given fuel without end, time alone bounds it, looked at once per bulk operation.
 const SLOW: &str =
@@ -66,6 +69,22 @@ async fn a_slow_guest_yields() {
         }
     }
     assert_eq!(finished, ["fast", "slow"]);
+}
+
+/// Admission would not let it in: it holds the thread until it is made.
+#[test]
+fn a_slow_start_is_ended_before_others_notice() {
+    let bench = Bench::with(|settings| slow(settings, 5_000));
+    let bytes = guest_with(&format!("(func $start {SLOW}) (start $start)"), "");
+    let scanned = scan::scan(&bytes).expect("a module");
+    let component = componentise::componentise(scanned).expect("a component");
+    let component = Component::new(&bench.engine.wasm, component).expect("it compiles");
+    let linked = Linked::new(&component).expect("a policy");
+    let limits = bench.engine.limits();
+    let mut store = linked.store(None, limits);
+    let limit = Duration::from_millis(30);
+    let failure = linked.decider(&mut store, limits).err();
+    assert_eq!(failure, Some(Failure::Deadline { limit }));
 }
 
 /// Another task takes the thread for longer than the guest is waited for.
