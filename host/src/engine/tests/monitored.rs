@@ -36,6 +36,7 @@ async fn it_waits_for_no_instance() {
         failure.expect_err("no instance"),
         Failure::Unavailable { waited }
     );
+    assert_eq!(bench.engine.usage().waits, 0);
     drop(turn);
     monitor(&bench, &module).await.result.expect("an answer");
 }

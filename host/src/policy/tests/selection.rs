@@ -80,6 +80,14 @@ fn a_bidirectional_policy_stands_by_its_better_way() {
     let policies = [both, domain];
     let found = house.selected(&policies, "a@b.example", "c@acme.example", "192.0.2.1");
     assert_eq!(found.as_deref(), Some("both"), "an address before a domain");
+
+    // Mail of one's own, which both ways are about.
+    let mut both = policy("both", 0, "internal", "acme.example", &[]);
+    both.bidirectional = true;
+    let domain = policy("domain", 1, "acme.example", "everyone", &[]);
+    let policies = [both, domain];
+    let found = house.selected(&policies, "a@acme.example", "c@acme.example", "192.0.2.1");
+    assert_eq!(found.as_deref(), Some("both"), "the better of the two ways");
 }
 
 #[test]
