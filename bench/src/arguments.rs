@@ -31,7 +31,7 @@ pub(crate) struct ComparisonArguments {
     /// Exit with 1 if a bound is missed.
     #[arg(long)]
     pub(crate) check: bool,
-    /// Measure these parts only.
+    /// Measure these parts only: decisions, mail and memory unless given.
     #[arg(long, value_delimiter = ',', value_name = "PART")]
     pub(crate) only: Vec<Part>,
     /// Rounds, of which the median counts.
