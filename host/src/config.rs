@@ -115,7 +115,8 @@ pub struct Config {
 pub enum Authority {
     /// The files in this directory: the store is made equal to them.
     Files(PathBuf),
-    /// The store, since there is no such directory.
+    /// The store, since there is no such directory, or one that nobody named and that has
+    /// no tenant.
     Store,
 }
 
@@ -416,6 +417,22 @@ impl Config {
         } else {
             Err(faults)
         }
+    }
+
+    /// What is wrong where files have the last word and name no tenant, and the store has
+    /// so many: nobody empties a host by a directory that is empty.
+    pub fn loss(&self, kept: usize) -> Option<Fault> {
+        let Authority::Files(directory) = &self.authority else {
+            return None;
+        };
+        if !self.tenants.is_empty() || kept == 0 {
+            return None;
+        }
+        let message = format!(
+            "no file here is a tenant's, and the store has tenants ({kept}), which would all be removed: \
+             put the files back, or take the key \"tenants\" away, so that the store has the last word"
+        );
+        Some(Position::file(directory).fault(message))
     }
 
     /// Reads as much as can be read.

@@ -167,6 +167,9 @@ impl Server {
         for fault in &refused {
             tracing::error!(%fault, "a module is not loaded, and every policy that asks it fails");
         }
+        if snapshot.tenants().is_empty() {
+            tracing::warn!("there are no tenants, so all mail is refused");
+        }
         let (tls, certificates) = tls_or_none(config, &metrics);
         let preparation = Preparation::of(&snapshot);
         let reverse_names = reverse_names(config, &metrics)?;

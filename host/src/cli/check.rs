@@ -34,6 +34,9 @@ pub(super) async fn check(path: &Path) -> anyhow::Result<()> {
         }
     };
     config.tenants.extend(tenants.stored);
+    if faults.is_empty() && config.tenants.is_empty() {
+        faults.extend(config.loss(kept(&config).await?));
+    }
     let count = config.tenants.len();
     let warnings = crate::config::warnings(&config);
     faults.extend(tenant_faults(config, tenants.store.as_ref()).await?);
@@ -73,6 +76,15 @@ async fn stored_tenants(config: &Config) -> anyhow::Result<Result<Tenants, Vec<F
         stored,
         store: Some(store),
     }))
+}
+
+/// How many tenants the store has, if a host has run.
+async fn kept(config: &Config) -> anyhow::Result<usize> {
+    if !Store::path(&config.data_dir).exists() {
+        return Ok(0);
+    }
+    let store = Store::read(&config.data_dir).await?;
+    Ok(store.versions().await?.len())
 }
 
 /// The configuration with the tenants of the store, where these have the last word.

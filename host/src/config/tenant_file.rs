@@ -67,7 +67,8 @@ pub(super) fn read_files(
 }
 
 /// The directory's files by name. Where none is configured and none is there, the store
-/// has the last word.
+/// has the last word; the same where it is there and has no tenant: an installation makes
+/// it anew, and it is the place of a disk that is not mounted.
 fn files(host: &Table<'_>) -> (Authority, Vec<PathBuf>) {
     let configured = host.get("tenants");
     let directory = match &configured {
@@ -78,6 +79,9 @@ fn files(host: &Table<'_>) -> (Authority, Vec<PathBuf>) {
         return (Authority::Store, Vec::new());
     };
     let error = match list(&directory) {
+        Ok(files) if files.is_empty() && configured.is_none() => {
+            return (Authority::Store, files);
+        }
         Ok(files) => return (Authority::Files(directory), files),
         Err(error) => error,
     };

@@ -53,6 +53,10 @@ pub(super) async fn prepare(
 ) -> Result<Ready, TenantsError> {
     let (loaded, edits) = match &config.authority {
         Authority::Files(_) => {
+            if config.tenants.is_empty() {
+                let lost = config.loss(store.versions().await?.len());
+                lost.map_or(Ok(()), |fault| Err(TenantsError::Faults(vec![fault])))?;
+            }
             let loaded = tenant::load(config, &config.tenants, means).await;
             let wanted: Vec<_> = config
                 .tenants

@@ -206,6 +206,33 @@ fn a_tree_with_faults_changes_nothing() {
     assert!(export(host.site(), "out").join("acme.toml").is_file());
 }
 
+/// As an installation makes it anew, or a disk that is not mounted leaves it.
+#[test]
+fn an_empty_directory_removes_no_tenant() {
+    let site = Site::new().tenant("acme", ACME);
+    let site = site.start().stop().site;
+    fs::remove_file(site.path("tenants/acme.toml")).expect("it is there");
+    let host = site.start();
+    assert!(rcpt(&host, "ben@acme.example").starts_with("250"));
+    assert!(
+        host.reload()
+            .expect_code(0)
+            .stdout
+            .ends_with(": 1 tenant\n")
+    );
+    let named = host.stop().site.key("tenants = \"tenants\"");
+    let said = refused_start(&named);
+    assert!(
+        said.contains("no file here is a tenant's, and the store has tenants (1)"),
+        "{said}"
+    );
+    let said = named.run("check").expect_code(1).stderr;
+    assert!(said.contains("no file here is a tenant's"), "{said}");
+    fs::write(named.path("tenants/acme.toml"), ACME).expect("the site can be written");
+    let host = named.start();
+    assert!(rcpt(&host, "ben@acme.example").starts_with("250"));
+}
+
 #[test]
 fn files_that_have_the_last_word_keep_it() {
     let site = Site::new().tenant("acme", ACME);
