@@ -89,10 +89,10 @@ async fn replace(copy: &Path, here: &Path) -> Result<Option<PathBuf>, Failure> {
     if rustix::process::geteuid().is_root() {
         chown(copy, Some(owner.uid()), Some(owner.gid()))?;
     }
-    let kept = if here.exists() {
+    let kept = if here.try_exists()? {
         Some(keep(here).await?)
     } else {
-        None
+        keep_logs(here)?
     };
     fs::rename(copy, here)?;
     directory::sync(directory)?;
@@ -102,39 +102,76 @@ async fn replace(copy: &Path, here: &Path) -> Result<Option<PathBuf>, Failure> {
 /// Gives the store that is there another name beside its own, with all that was
 /// committed, so that at no moment there is none.
 async fn keep(here: &Path) -> Result<PathBuf, Failure> {
-    // What is damaged is kept as it is, with its log.
-    let settled = file::settle(here).await.is_ok();
+    // What is damaged, or open elsewhere, is kept as it is, with its log.
+    let settled = matches!(file::settle(here).await, Ok(true));
     let kept = second_name(here)?;
-    let beside = |end: &str| PathBuf::from(format!("{}{end}", here.display()));
-    for end in ["-wal", "-shm"] {
-        let log = beside(end);
-        if log.exists() {
-            // A log of the one must never be taken for the other's.
-            match settled {
-                true => fs::remove_file(&log)?,
-                false => fs::rename(&log, format!("{}{end}", kept.display()))?,
-            }
+    for end in logs_of(here)? {
+        match settled {
+            true => fs::remove_file(beside(here, end))?,
+            false => fs::rename(beside(here, end), beside(&kept, end))?,
         }
     }
     Ok(kept)
 }
 
+/// The same for what is left of a store whose file was moved away; where the first of it
+/// is then, if there was anything.
+fn keep_logs(here: &Path) -> Result<Option<PathBuf>, Failure> {
+    let ends = logs_of(here)?;
+    let Some(first) = ends.first() else {
+        return Ok(None);
+    };
+    for name in second_names(here)? {
+        if !name.try_exists()? && logs_of(&name)?.is_empty() {
+            for end in &ends {
+                fs::rename(beside(here, end), beside(&name, end))?;
+            }
+            return Ok(Some(beside(&name, first)));
+        }
+    }
+    Err(io::Error::from(io::ErrorKind::AlreadyExists).into())
+}
+
+/// What SQLite keeps beside a file. That of one store must never be taken for another's.
+const LOGS: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+fn beside(here: &Path, end: &str) -> PathBuf {
+    PathBuf::from(format!("{}{end}", here.display()))
+}
+
+/// Those that are there.
+fn logs_of(here: &Path) -> io::Result<Vec<&'static str>> {
+    let mut there = Vec::new();
+    for end in LOGS {
+        if beside(here, end).try_exists()? {
+            there.push(end);
+        }
+    }
+    Ok(there)
+}
+
 /// A name with the time in it that no other file has; the file has both then.
 fn second_name(here: &Path) -> Result<PathBuf, Failure> {
-    let format = format_description!("[year][month][day]T[hour][minute][second]Z");
-    let now = OffsetDateTime::from(SystemTime::now()).format(&format);
-    let now = now.map_err(io::Error::other)?;
-    for number in 1.. {
-        let number = if number == 1 {
-            String::new()
-        } else {
-            format!("-{number}")
-        };
-        let kept = PathBuf::from(format!("{}.replaced-{now}{number}", here.display()));
+    for kept in second_names(here)? {
         match fs::hard_link(here, &kept) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             linked => return Ok(linked.map(|()| kept)?),
         }
     }
     Err(io::Error::from(io::ErrorKind::AlreadyExists).into())
+}
+
+fn second_names(here: &Path) -> Result<impl Iterator<Item = PathBuf>, Failure> {
+    let format = format_description!("[year][month][day]T[hour][minute][second]Z");
+    let now = OffsetDateTime::from(SystemTime::now()).format(&format);
+    let first = format!(
+        "{}.replaced-{}",
+        here.display(),
+        now.map_err(io::Error::other)?
+    );
+    let others = (2..).map({
+        let first = first.clone();
+        move |number: u32| PathBuf::from(format!("{first}-{number}"))
+    });
+    Ok(std::iter::once(PathBuf::from(first)).chain(others))
 }

@@ -76,11 +76,12 @@ pub(super) async fn check(path: &Path) -> Result<(), Failure> {
     Ok(connection.close().await?)
 }
 
-/// Brings everything that was committed into this one file.
-pub(super) async fn settle(path: &Path) -> Result<(), Failure> {
+/// Brings everything that was committed into this one file; whether that was done.
+pub(super) async fn settle(path: &Path) -> Result<bool, Failure> {
     let mut connection = SqliteConnection::connect_with(&options(path)).await?;
-    sqlite::checkpoint(&mut connection).await?;
-    Ok(connection.close().await?)
+    let settled = sqlite::checkpoint(&mut connection).await?;
+    connection.close().await?;
+    Ok(settled)
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {

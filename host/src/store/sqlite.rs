@@ -42,10 +42,10 @@ pub(super) async fn damage(c: &mut Connection) -> Result<Option<String>, sqlx::E
     Ok(found.map(|table| format!("a row of {table} refers to nothing")))
 }
 
-/// Brings all that was committed into the one file.
-pub(super) async fn checkpoint(c: &mut Connection) -> Result<(), sqlx::Error> {
-    sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-        .execute(c)
-        .await?;
-    Ok(())
+/// Brings all that was committed into the one file; whether that was done, which a
+/// program that reads there keeps it from.
+pub(super) async fn checkpoint(c: &mut Connection) -> Result<bool, sqlx::Error> {
+    let pragma = "PRAGMA wal_checkpoint(TRUNCATE)";
+    let (busy, ..): (i64, i64, i64) = sqlx::query_as(pragma).fetch_one(c).await?;
+    Ok(busy == 0)
 }
