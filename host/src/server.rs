@@ -40,7 +40,7 @@ use crate::metrics::{self, Endpoint, Metrics};
 use crate::receipt::journal::{Journal, JournalError, Writer};
 use crate::reverse_name::{ResolverError, ReverseNames};
 use crate::store::{Store, StoreError};
-use crate::tenant::{Loaded, Means};
+use crate::tenant::{Loaded, Means, Refusal};
 use crate::tls::{FailedHandshakes, Identity, TlsServer};
 
 /// How long sessions that are cut off may take for their last reply, and then the disk
@@ -164,7 +164,7 @@ impl Server {
         let Loaded {
             snapshot, refused, ..
         } = ready.loaded;
-        for fault in &refused {
+        for Refusal { fault, .. } in &refused {
             tracing::error!(%fault, "a module is not loaded, and every policy that asks it fails");
         }
         if snapshot.tenants().is_empty() {

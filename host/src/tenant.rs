@@ -11,7 +11,7 @@ mod sources;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-pub use load::{Loaded, Means, faults, load};
+pub use load::{Loaded, Means, Refusal, faults, load};
 pub use route::{Denial, Origin, Route};
 pub use sources::{Recognition, Sources};
 

@@ -23,7 +23,7 @@ use crate::host::{Host, Shutdown};
 use crate::smtp::listener::Listener;
 use crate::store::StoreError;
 use crate::supervisor;
-use crate::tenant::{Loaded, Means, Snapshot};
+use crate::tenant::{Loaded, Means, Refusal, Snapshot};
 use crate::tls::{Identity, TlsServer};
 
 /// How often the files of certificates are looked at. A look costs a microsecond for
@@ -49,7 +49,7 @@ pub(super) struct State {
     /// None while there is no usable certificate.
     pub(super) tls: Option<TlsServer>,
     /// Modules that tenants go without.
-    pub(super) refused: Vec<Fault>,
+    pub(super) refused: Vec<Refusal>,
     /// Of the tenants in force.
     pub(super) preparation: Preparation,
 }
@@ -289,7 +289,7 @@ pub(super) async fn in_background<T: Send + 'static>(
 async fn load_tenants(
     config: &Config,
     host: &Host,
-    before: &[Fault],
+    before: &[Refusal],
 ) -> Result<Ready, TenantsError> {
     let snapshot = host.snapshot.load_full();
     let ready = tenants::prepare(config, &host.store, means(host, &snapshot)).await?;
@@ -331,12 +331,10 @@ fn both<A, B>(
 /// Modules that are refused now and were not before. A tenant whose module the host
 /// has refused since its start does not keep everybody else from reloading; a module
 /// that is in force is not given up for one that is refused.
-pub(super) fn news(now: &[Fault], before: &[Fault]) -> Vec<Fault> {
-    let known = |fault: &&Fault| {
-        let same = |other: &Fault| other.at.file == fault.at.file && other.message == fault.message;
-        before.iter().any(same)
-    };
-    now.iter().filter(|fault| !known(fault)).cloned().collect()
+pub(super) fn news(now: &[Refusal], before: &[Refusal]) -> Vec<Fault> {
+    let is_news = |refusal: &&Refusal| !before.iter().any(|earlier| refusal.is_again(earlier));
+    let news = now.iter().filter(is_news);
+    news.map(|refusal| refusal.fault.clone()).collect()
 }
 
 fn refuse(host: Option<&Host>, error: &ReloadError) {

@@ -36,9 +36,33 @@ pub struct Loaded {
     /// All tenants.
     pub snapshot: Snapshot,
     /// Modules that were refused and left out, by file and line.
-    pub refused: Vec<Fault>,
+    pub refused: Vec<Refusal>,
     /// Settings that were found to fit, and were not known to.
     pub checked: Checked,
+}
+
+/// A module that was refused and left out.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Refusal {
+    /// Why, and where the module is named.
+    pub fault: Fault,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// What the tenant calls it.
+    pub module: Name,
+    /// What it is.
+    pub digest: Digest,
+}
+
+impl Refusal {
+    /// Whether the same module of the same tenant is refused for the same reason, wherever
+    /// it stands: in a file, in another tree of files, or in the store.
+    pub fn is_again(&self, earlier: &Self) -> bool {
+        self.tenant == earlier.tenant
+            && self.module == earlier.module
+            && self.digest == earlier.digest
+            && self.fault.message == earlier.fault.message
+    }
 }
 
 /// What tenants are loaded with.
@@ -123,7 +147,7 @@ async fn load_all<'a>(
 }
 
 /// By file and line, each once.
-fn sorted(mut faults: Vec<Fault>) -> Vec<Fault> {
+fn sorted<T: Ord>(mut faults: Vec<T>) -> Vec<T> {
     faults.sort();
     faults.dedup();
     faults
@@ -147,12 +171,13 @@ struct Loader<'a> {
     /// What stands in the way of a snapshot.
     faults: Vec<Fault>,
     /// What a snapshot goes without.
-    refused: Vec<Fault>,
+    refused: Vec<Refusal>,
 }
 
 impl Loader<'_> {
     fn all_faults(self) -> Vec<Fault> {
-        sorted([self.faults, self.refused].concat())
+        let refused = self.refused.into_iter().map(|refusal| refusal.fault);
+        sorted(self.faults.into_iter().chain(refused).collect())
     }
 
     async fn public_roots(&mut self, config: &Config) -> Option<Arc<PublicRoots>> {
@@ -209,7 +234,7 @@ impl Loader<'_> {
         let mut modules = self.modules(config).await;
         let origin = self.origin(config);
         for policy in &config.policies {
-            self.check_settings(policy, &mut modules).await;
+            self.check_settings(&config.id, policy, &mut modules).await;
         }
         Some(Tenant {
             id: config.id.clone(),
@@ -331,13 +356,18 @@ impl Loader<'_> {
         match admitted {
             Ok(module) => Some(module),
             Err(error) => {
-                self.refused.push(named.at.fault(error));
+                self.refused.push(Refusal {
+                    fault: named.at.fault(error),
+                    tenant: tenant.clone(),
+                    module: named.name.clone(),
+                    digest: named.digest(),
+                });
                 None
             }
         }
     }
 
-    /// A module of a file.
+    /// A module of a file, or one of the store that is not compiled yet.
     async fn given(&self, tenant: &TenantId, bytes: &[u8]) -> Result<Arc<Module>, AdmissionError> {
         let (size, limit) = (bytes.len(), self.config.engine.module_size);
         if size > limit {
@@ -363,13 +393,14 @@ impl Loader<'_> {
             return Ok(Err(AdmissionError::Internal(why.into())));
         };
         let bytes = store.module(digest).await?;
-        Ok(engine.admit(tenant, &bytes).await)
+        Ok(self.given(tenant, &bytes).await)
     }
 
     /// Nothing to check without settings, or without the module, which was reported. A
     /// module that cannot be asked about its settings is not to be asked about mail.
     async fn check_settings(
         &mut self,
+        tenant: &TenantId,
         read: &PolicyConfig,
         modules: &mut BTreeMap<Name, Arc<Module>>,
     ) {
@@ -386,7 +417,12 @@ impl Loader<'_> {
                 .faults
                 .extend(found.iter().map(|f| settings.fault(&f.path, &f.message))),
             Err(error) => {
-                self.refused.push(settings.at.fault(error));
+                self.refused.push(Refusal {
+                    fault: settings.at.fault(error),
+                    tenant: tenant.clone(),
+                    module: consultation.module.clone(),
+                    digest: module.digest(),
+                });
                 modules.remove(&consultation.module);
             }
         }

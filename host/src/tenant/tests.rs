@@ -295,7 +295,8 @@ async fn a_module_that_is_refused_is_left_out_and_reported_at_its_path() {
     );
     bench.write("tenants/b.toml", "domains = [\"b.example\"]");
     let loaded = bench.load_what_can_be().await.expect("a snapshot");
-    let refused = bench.shown(&loaded.refused);
+    let refused: Vec<_> = loaded.refused.into_iter().map(|r| r.fault).collect();
+    let refused = bench.shown(&refused);
     let [large, small] = refused.lines().collect::<Vec<_>>()[..] else {
         unreachable!("two modules are refused: {refused}");
     };

@@ -233,6 +233,26 @@ fn an_empty_directory_removes_no_tenant() {
     assert!(rcpt(&host, "ben@acme.example").starts_with("250"));
 }
 
+/// The same module is no news when it comes from another place.
+#[test]
+fn a_module_that_was_refused_at_the_start_does_not_keep_trees_out() {
+    let module = "[[module]]\nname = \"m\"\npath = \"m.wasm\"\n";
+    let site = Site::new()
+        .tenant("acme", &format!("{ACME}{module}"))
+        .file("tenants/m.wasm", "no module");
+    let host = site.start();
+    let files = export(host.site(), "one");
+    fs::remove_dir_all(host.site().path("tenants")).expect("the site can be written");
+    host.reload().expect_code(0);
+    let tree = host.site().path("one");
+    let same = apply(host.site(), &tree, &[]).expect_code(0).stdout;
+    assert!(same.starts_with("0 changes, in force after "), "{same}");
+    fs::write(files.join("acme/m.wasm"), "no module again").expect("the site can be written");
+    let refused = apply(host.site(), &tree, &[]).expect_code(1).stderr;
+    assert!(refused.contains("acme.toml:"), "{refused}");
+    assert!(refused.ends_with("nothing was changed\n"), "{refused}");
+}
+
 #[test]
 fn files_that_have_the_last_word_keep_it() {
     let site = Site::new().tenant("acme", ACME);
