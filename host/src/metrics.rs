@@ -64,6 +64,7 @@ pub struct Metrics {
     last_reloads: Mutex<BTreeMap<&'static str, bool>>,
     certificates: Mutex<BTreeMap<String, i64>>,
     lacks_certificate: AtomicBool,
+    store_behind: AtomicBool,
 }
 
 /// Codes of replies have three digits.
@@ -154,6 +155,7 @@ impl Default for Metrics {
             last_reloads: Mutex::default(),
             certificates: Mutex::default(),
             lacks_certificate: AtomicBool::new(false),
+            store_behind: AtomicBool::new(false),
         }
     }
 }
@@ -295,6 +297,11 @@ impl Metrics {
     /// ready then.
     pub fn lacks_certificate(&self, lacks: bool) {
         self.lacks_certificate.store(lacks, Relaxed);
+    }
+
+    /// Whether the store lacks what the files in force say.
+    pub fn store_behind(&self, behind: bool) {
+        self.store_behind.store(behind, Relaxed);
     }
 }
 

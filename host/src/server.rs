@@ -151,7 +151,7 @@ impl Server {
         let metrics = Arc::new(Metrics::default());
         let engine = Engine::new(config.engine.clone())?;
         let targets = Targets::default();
-        let store = Store::open(&config.data_dir).await?;
+        let store = Store::of(&config.data_dir);
         let means = Means {
             engine: &engine,
             decisions: &metrics.decisions,
@@ -160,10 +160,9 @@ impl Server {
             before: None,
         };
         let ready = tenants::prepare(config, &store, means).await?;
-        tenants::record(&store, &ready).await?;
         let Loaded {
             snapshot, refused, ..
-        } = ready.loaded;
+        } = tenants::record(&store, ready, &metrics).await?;
         for Refusal { fault, .. } in &refused {
             tracing::error!(%fault, "a module is not loaded, and every policy that asks it fails");
         }

@@ -29,6 +29,8 @@ pub use difference::{Change, Edit, Kept, Subject};
 pub use error::StoreError;
 
 use sqlx::Connection as _;
+use sqlx::pool::PoolConnection;
+use tokio::sync::OnceCell;
 
 use error::Failure;
 use sqlite::{Db, tenants};
@@ -42,7 +44,8 @@ use crate::lists::List;
 #[derive(Clone, Debug)]
 pub struct Store {
     path: PathBuf,
-    pool: sqlx::Pool<Db>,
+    /// Empty until it could be opened.
+    pool: Arc<OnceCell<sqlx::Pool<Db>>>,
 }
 
 /// Which version of a tenant there is.
@@ -69,17 +72,24 @@ impl Store {
         data_dir.join(file::NAME)
     }
 
-    /// Opens the store of this data directory for the host, of which there is one; makes
-    /// what is missing of it.
+    /// The store of this data directory for the host, of which there is one. It is opened,
+    /// and what is missing of it made, when it is wanted: again and again until it can be.
+    pub fn of(data_dir: &Path) -> Self {
+        Self {
+            path: Self::path(data_dir),
+            pool: Arc::default(),
+        }
+    }
+
+    /// The same, opened.
     ///
     /// # Errors
     /// When it cannot be read or written, is damaged, or a newer host's.
     pub async fn open(data_dir: &Path) -> Result<Self, StoreError> {
-        let path = Self::path(data_dir);
-        let opened = file::open(&path).await;
-        match opened {
-            Ok(pool) => Ok(Self { path, pool }),
-            Err(failure) => Err(failure.at(&path)),
+        let store = Self::of(data_dir);
+        match store.connection().await {
+            Ok(_) => Ok(store),
+            Err(failure) => Err(failure.at(&store.path)),
         }
     }
 
@@ -91,9 +101,17 @@ impl Store {
         let path = Self::path(data_dir);
         let opened = file::read(&path).await;
         match opened {
-            Ok(pool) => Ok(Self { path, pool }),
+            Ok(pool) => Ok(Self {
+                path,
+                pool: Arc::new(OnceCell::new_with(Some(pool))),
+            }),
             Err(failure) => Err(failure.at(&path)),
         }
+    }
+
+    async fn connection(&self) -> Result<PoolConnection<Db>, Failure> {
+        let opening = self.pool.get_or_try_init(|| file::open(&self.path));
+        Ok(opening.await?.acquire().await?)
     }
 
     /// Which tenants there are.
@@ -102,7 +120,7 @@ impl Store {
     /// When they cannot be read.
     pub async fn versions(&self) -> Result<BTreeMap<TenantId, Version>, StoreError> {
         let read = async {
-            let mut connection = self.pool.acquire().await?;
+            let mut connection = self.connection().await?;
             tenants::versions(&mut connection).await
         };
         read.await.map_err(|failure| failure.at(&self.path))
@@ -119,7 +137,7 @@ impl Store {
         known: impl Fn(Digest) -> Option<Arc<List>>,
     ) -> Result<Vec<Kept>, StoreError> {
         let read = async {
-            let mut connection = self.pool.acquire().await?;
+            let mut connection = self.connection().await?;
             let mut found = Vec::new();
             for id in ids {
                 found.extend(tenants::document(&mut connection, id, &known).await?);
@@ -136,7 +154,7 @@ impl Store {
     /// When they cannot be read.
     pub async fn module(&self, digest: Digest) -> Result<Arc<[u8]>, StoreError> {
         let read = async {
-            let mut connection = self.pool.acquire().await?;
+            let mut connection = self.connection().await?;
             tenants::module(&mut connection, digest).await
         };
         read.await.map_err(|failure| failure.at(&self.path))
@@ -152,7 +170,7 @@ impl Store {
         engine: Digest,
     ) -> Result<HashSet<Digest>, StoreError> {
         let read = async {
-            let mut connection = self.pool.acquire().await?;
+            let mut connection = self.connection().await?;
             tenants::checked(&mut connection, module, engine).await
         };
         read.await.map_err(|failure| failure.at(&self.path))
@@ -203,7 +221,8 @@ impl Store {
     }
 
     /// Does all of it, or nothing, and notes what was checked. When this returns it is on
-    /// disk. `who` is for the audit.
+    /// disk. `who` is for the audit. That a note alone cannot be made is no error: modules
+    /// are asked again then.
     ///
     /// # Errors
     /// When it cannot be written, when somebody else has changed one of these tenants
@@ -217,12 +236,20 @@ impl Store {
         if edits.is_empty() && checked.pairs.is_empty() {
             return Ok(());
         }
+        let written = self.write(edits, checked, who).await;
+        match written.map_err(|failure| failure.at(&self.path)) {
+            Err(error) if edits.is_empty() => {
+                tracing::warn!(%error, "what modules said of settings could not be noted, so they are asked again");
+                Ok(())
+            }
+            written => written,
+        }
+    }
+
+    async fn write(&self, edits: &[Edit], checked: &Checked, who: &str) -> Result<(), Failure> {
         let now = unix_seconds(SystemTime::now());
         let now = i64::try_from(now).unwrap_or(i64::MAX);
-        let mut connection = match self.pool.acquire().await {
-            Ok(connection) => connection,
-            Err(error) => return Err(Failure::from(error).at(&self.path)),
-        };
+        let mut connection = self.connection().await?;
         let write = async {
             let mut transaction = connection.begin_with(sqlite::BEGIN).await?;
             tenants::write(&mut transaction, edits, who, now).await?;
@@ -230,12 +257,12 @@ impl Store {
             Ok(transaction.commit().await?)
         };
         let written: Result<(), Failure> = write.await;
-        written.map_err(|failure| {
+        if written.is_err() {
             // SQLite ends a transaction by itself when the disk is full, which the
             // connection does not know of: nobody is to get it.
             connection.close_on_drop();
-            failure.at(&self.path)
-        })
+        }
+        written
     }
 
     /// The audit, oldest first.
@@ -244,7 +271,7 @@ impl Store {
     /// When it cannot be read.
     pub async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRecord>, StoreError> {
         let read = async {
-            let mut connection = self.pool.acquire().await?;
+            let mut connection = self.connection().await?;
             audit::records(sqlite::queries::audit(&mut connection, filter.tenant.as_ref()).await?)
         };
         read.await
@@ -253,7 +280,9 @@ impl Store {
 
     /// Ends its connections; what was committed is in the one file then.
     pub async fn close(&self) {
-        self.pool.close().await;
+        if let Some(pool) = self.pool.get() {
+            pool.close().await;
+        }
     }
 }
 

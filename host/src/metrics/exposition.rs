@@ -341,6 +341,11 @@ impl Exposition {
             "Whether the last reload was done (1) or refused (0).",
             last.iter()
                 .map(|(what, done)| (labels(["what"], [*what]), u64::from(*done))),
+        )?;
+        page.gauges(
+            "store_behind",
+            "Whether the store lacks what the files in force say (1).",
+            one(u64::from(self.metrics.store_behind.load(Relaxed))),
         )
     }
 }

@@ -143,10 +143,9 @@ impl Reloader {
         let identities = identities.map_err(|unusable| unusable.faults);
         let tenants = load_tenants(&config, &host, &state.refused).await;
         let (ready, identities) = both(tenants, identities)?;
-        tenants::record(&host.store, &ready).await?;
         let Loaded {
             snapshot, refused, ..
-        } = ready.loaded;
+        } = tenants::record(&host.store, ready, &host.metrics).await?;
         let state = State {
             certificates: Watch::new(stamp),
             tls: state.tls.clone(),

@@ -10,6 +10,7 @@ use super::StartError;
 use crate::config::{Authority, Config, Fault};
 use crate::digest::Digest;
 use crate::lists::List;
+use crate::metrics::Metrics;
 use crate::store::{Edit, Store, StoreError};
 use crate::tenant::{self, Loaded, Means, Snapshot};
 
@@ -20,7 +21,8 @@ const FILES: &str = "files";
 #[derive(Debug)]
 pub(super) struct Ready {
     pub(super) loaded: Loaded,
-    pub(super) edits: Vec<Edit>,
+    /// Or why it cannot be known.
+    edits: Result<Vec<Edit>, StoreError>,
 }
 
 /// Why there are none.
@@ -53,17 +55,14 @@ pub(super) async fn prepare(
 ) -> Result<Ready, TenantsError> {
     let (loaded, edits) = match &config.authority {
         Authority::Files(_) => {
-            if config.tenants.is_empty() {
-                let lost = config.loss(store.versions().await?.len());
-                lost.map_or(Ok(()), |fault| Err(TenantsError::Faults(vec![fault])))?;
-            }
-            let loaded = tenant::load(config, &config.tenants, means).await;
-            let wanted: Vec<_> = config
-                .tenants
-                .iter()
-                .map(|tenant| Arc::clone(&tenant.document))
-                .collect();
-            (loaded, store.plan(&wanted).await?)
+            let edits = match plan(config, store).await {
+                Err(TenantsError::Store(error)) if error.is_passing() => Err(error),
+                planned => Ok(planned?),
+            };
+            // What does not answer once is not asked again for each module.
+            let store = means.store.filter(|_| edits.is_ok());
+            let means = Means { store, ..means };
+            (tenant::load(config, &config.tenants, means).await, edits)
         }
         Authority::Store => {
             let versions = store.versions().await?;
@@ -73,11 +72,22 @@ pub(super) async fn prepare(
             let documents: Vec<_> = kept.into_iter().map(|kept| kept.document).collect();
             let tenants = config.read_stored(&documents);
             let tenants = tenants.map_err(TenantsError::Faults)?;
-            (tenant::load(config, &tenants, means).await, Vec::new())
+            (tenant::load(config, &tenants, means).await, Ok(Vec::new()))
         }
     };
     let loaded = loaded.map_err(TenantsError::Faults)?;
     Ok(Ready { loaded, edits })
+}
+
+/// What makes the store equal to the files.
+async fn plan(config: &Config, store: &Store) -> Result<Vec<Edit>, TenantsError> {
+    if config.tenants.is_empty() {
+        let lost = config.loss(store.versions().await?.len());
+        lost.map_or(Ok(()), |fault| Err(TenantsError::Faults(vec![fault])))?;
+    }
+    let documents = config.tenants.iter().map(|tenant| &tenant.document);
+    let wanted: Vec<_> = documents.map(Arc::clone).collect();
+    Ok(store.plan(&wanted).await?)
 }
 
 /// The lists in force, which need not be read again.
@@ -89,9 +99,33 @@ fn known_lists(before: Option<&Snapshot>) -> HashMap<Digest, Arc<List>> {
         .collect()
 }
 
-/// Makes the store equal to the files, and notes what was checked.
-pub(super) async fn record(store: &Store, ready: &Ready) -> Result<(), StoreError> {
+/// Makes the store equal to the files, and notes what was checked. Mail does not wait for
+/// a store that cannot be used just now where files have the last word: they are in force,
+/// and the next start or reload makes up for it.
+pub(super) async fn record(
+    store: &Store,
+    ready: Ready,
+    metrics: &Metrics,
+) -> Result<Loaded, StoreError> {
     let Ready { loaded, edits } = ready;
+    let written = match edits {
+        Ok(edits) => write(store, &edits, &loaded).await,
+        Err(error) => Err(error),
+    };
+    match written {
+        Err(error) if error.is_passing() => {
+            metrics.store_behind(true);
+            tracing::error!(%error, "the store could not be made equal to the files, which are in force");
+        }
+        written => {
+            written?;
+            metrics.store_behind(false);
+        }
+    }
+    Ok(loaded)
+}
+
+async fn write(store: &Store, edits: &[Edit], loaded: &Loaded) -> Result<(), StoreError> {
     store.carry_out(edits, &loaded.checked, FILES).await?;
     let changes: usize = edits.iter().map(|edit| edit.changes.len()).sum();
     if changes > 0 {

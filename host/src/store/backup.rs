@@ -41,7 +41,7 @@ impl Store {
             .tempfile_in(parent)?;
         let path = new.path().to_str();
         let path = path.ok_or_else(|| io::Error::other("its path is not UTF-8"))?;
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.connection().await?;
         sqlite::copy_into(&mut connection, path).await?;
         new.as_file().sync_all()?;
         new.persist_noclobber(to).map_err(|error| error.error)?;

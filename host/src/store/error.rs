@@ -75,6 +75,21 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Whether a host whose tenants stand in files runs without the store meanwhile. Not
+    /// where somebody has to say what is to become of what is in it.
+    pub fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Locked(_)
+                | Self::Full(_)
+                | Self::ReadOnly(_)
+                | Self::Io { .. }
+                | Self::Sql { .. }
+        )
+    }
+}
+
 /// The same, before it is said of which file.
 #[derive(Debug)]
 pub(super) enum Failure {

@@ -39,6 +39,9 @@ pub(super) async fn open(path: &Path) -> Result<Pool<Db>, Failure> {
         .foreign_keys(true);
     let pool = SqlitePoolOptions::new()
         .max_connections(CONNECTIONS)
+        // The files beside it are made by the first connection and go with the last, and
+        // a disk that is full meanwhile has no room for them again.
+        .min_connections(1)
         .connect_with(options)
         .await?;
     // Whether somebody else has it is known before anything is done.

@@ -108,7 +108,7 @@ async fn what_is_put_in_comes_out() {
 async fn sqlite_does_what_every_database_does() {
     let site = Site::new();
     let store = store(&site).await;
-    let mut connection = store.pool.acquire().await.expect("a connection");
+    let mut connection = store.connection().await.expect("a connection");
     sqlite::exercise::exercise(&mut connection).await;
 }
 
@@ -374,7 +374,7 @@ async fn a_store_that_is_read_is_replaced_and_kept_whole() {
     let copy = site.path().join("copy.db");
     store.backup(&copy).await.expect("a copy");
     let reader = Store::read(site.path()).await.expect("a reader");
-    let mut reading = reader.pool.acquire().await.expect("a connection");
+    let mut reading = reader.connection().await.expect("a connection");
     sqlx::query("BEGIN").execute(&mut *reading).await.expect("begun");
     let found = sqlx::query("SELECT id FROM tenants").fetch_all(&mut *reading);
     assert_eq!(found.await.expect("read").len(), 1);
@@ -456,7 +456,7 @@ async fn a_newer_store_is_left_alone() {
     let site = Site::new();
     let store = store(&site).await;
     sqlx::query("UPDATE _sqlx_migrations SET version = 99")
-        .execute(&store.pool)
+        .execute(&mut *store.connection().await.expect("it is open"))
         .await
         .expect("it is ours");
     store.close().await;
@@ -476,8 +476,8 @@ async fn a_store_that_somebody_else_has_locked_says_so() {
     site.write("a.toml", "domains = [\"a.example\"]");
     let edits = one.plan(&site.documents()).await.expect("a plan");
     let other = store(&site).await;
-    let held = other
-        .pool
+    let mut holding = other.connection().await.expect("a connection");
+    let held = holding
         .begin_with(sqlite::BEGIN)
         .await
         .expect("the lock");
@@ -486,6 +486,12 @@ async fn a_store_that_somebody_else_has_locked_says_so() {
         .await
         .expect_err("it is locked");
     assert!(matches!(locked, StoreError::Locked(_)), "{locked}");
+    let checked = Checked {
+        engine: Digest::of(b"engine"),
+        pairs: vec![(Digest::of(b"module"), Digest::of(b"{}"))],
+    };
+    let noted = one.carry_out(&[], &checked, "test").await;
+    noted.expect("a note that cannot be made is no error");
     held.rollback().await.expect("given back");
     one.carry_out(&edits, &nothing(), "test")
         .await

@@ -398,6 +398,7 @@ fn damaged_page(bytes: &mut [u8]) {
 fn a_store_that_is_locked_is_named_at_the_start() {
     let site = Site::new().tenant("acme", ACME);
     let site = site.start().stop().site;
+    fs::remove_dir_all(site.path("tenants")).expect("the site can be written");
     let db = site.path("data/portcullis.db").display().to_string();
     let script = "import sqlite3, sys\n\
                   c = sqlite3.connect(sys.argv[1], isolation_level=None)\n\
@@ -425,6 +426,7 @@ fn a_store_that_is_locked_is_named_at_the_start() {
 fn a_store_that_cannot_be_written_is_named_at_the_start() {
     let site = Site::new().tenant("acme", ACME);
     let site = site.start().stop().site;
+    fs::remove_dir_all(site.path("tenants")).expect("the site can be written");
     let db = site.path("data/portcullis.db").display().to_string();
     let config = site.write().display().to_string();
     let program = portcullis().display().to_string();
@@ -468,8 +470,57 @@ fn a_store_that_is_full_changes_nothing_and_goes_on() {
     assert!(rcpt(&host, "ben@acme.example").starts_with("530"));
 }
 
-/// The same where the host's disk is to be seen.
+/// With its data on a disk that is full at a start, and has room later.
+#[test]
+fn files_are_in_force_where_the_store_has_no_room() {
+    let site = Site::new()
+        .settings("[metrics]\naddress = \"127.0.0.1:0\"")
+        .tenant("acme", ACME);
+    let site = site.start().stop().site;
+    let enforced = ACME.replace("opportunistic", "enforced");
+    fs::write(site.path("tenants/acme.toml"), enforced).expect("the site can be written");
+    let data = site.path("data");
+    let script = "cp -a \"$0\" \"$0.was\" && \
+                  mount -t tmpfs -o size=4m,mode=700 tmpfs \"$0\" && \
+                  cp -a \"$0.was/.\" \"$0\" && \
+                  ! cat /dev/zero >\"$0/full\" 2>/dev/null && exec \"$@\"";
+    let data = data.display().to_string();
+    let mut tracer = vec!["unshare", "--mount", "--fork", "--kill-child"];
+    if !rustix::process::geteuid().is_root() {
+        tracer.extend(["--user", "--map-root-user"]);
+    }
+    tracer.extend(["sh", "-c", script, &data]);
+    let host = site.start_under(&tracer);
+    let behind = |host: &Host| super::metrics::scrape(host)["store_behind"];
+    assert!(rcpt(&host, "ben@acme.example").starts_with("530"));
+    assert!(behind(&host) > 0.0);
+    let file = host.site().path("tenants/acme.toml");
+    fs::write(file, ACME).expect("the site can be written");
+    let bank = host.site().path("tenants/bank.toml");
+    fs::write(bank, "domains = [\"bank.example\"]").expect("the site can be written");
+    run_inside(&host, "reload", &[]).expect_code(0);
+    assert!(rcpt(&host, "ben@acme.example").starts_with("250"));
+    assert!(behind(&host) > 0.0);
+    fs::remove_file(host.inside("data/full")).expect("it is there");
+    run_inside(&host, "reload", &[]).expect_code(0);
+    assert!(behind(&host) < 1.0);
+    let audit = run_inside(&host, "audit", &[]).expect_code(0).stdout;
+    assert!(
+        audit.ends_with(" files + tenant bank: domains\n"),
+        "{audit}"
+    );
+    let log = host.stop().log;
+    let line = "the store could not be made equal to the files, which are in force";
+    assert_eq!(log.matches(line).count(), 2, "{log}");
+    assert!(log.contains("portcullis.db: the disk is full"), "{log}");
+}
+
 fn apply_inside(host: &Host, tree: &Path) -> Ran {
+    run_inside(host, "apply", &[&tree.display().to_string()])
+}
+
+/// A subcommand where the host's disk is to be seen.
+fn run_inside(host: &Host, subcommand: &str, more: &[&str]) -> Ran {
     let pid = host.pid().to_string();
     let mut arguments = vec!["--target", &pid, "--mount"];
     if !rustix::process::geteuid().is_root() {
@@ -477,7 +528,7 @@ fn apply_inside(host: &Host, tree: &Path) -> Ran {
     }
     let program = portcullis().display().to_string();
     let config = host.site().path("portcullis.toml").display().to_string();
-    let tree = tree.display().to_string();
-    arguments.extend([&program, "apply", "--config", &config, &tree]);
+    arguments.extend([&program, subcommand, "--config", &config]);
+    arguments.extend(more);
     tool::run("nsenter", &arguments)
 }
