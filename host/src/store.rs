@@ -72,6 +72,16 @@ impl Store {
         data_dir.join(file::NAME)
     }
 
+    /// Whether a host has made it.
+    ///
+    /// # Errors
+    /// When nobody can say, most often since the caller may not look there.
+    pub fn is_there(data_dir: &Path) -> Result<bool, StoreError> {
+        let path = Self::path(data_dir);
+        let there = path.try_exists();
+        there.map_err(|error| Failure::from(error).at(&path))
+    }
+
     /// The store of this data directory for the host, of which there is one. It is opened,
     /// and what is missing of it made, when it is wanted: again and again until it can be.
     pub fn of(data_dir: &Path) -> Self {

@@ -64,7 +64,7 @@ struct Tenants {
 
 /// Those of the store, where there are no files and a host has run; or their faults.
 async fn stored_tenants(config: &Config) -> anyhow::Result<Result<Tenants, Vec<Fault>>> {
-    if config.authority != Authority::Store || !Store::path(&config.data_dir).exists() {
+    if config.authority != Authority::Store || !Store::is_there(&config.data_dir)? {
         return Ok(Ok(Tenants::default()));
     }
     let store = Store::read(&config.data_dir).await?;
@@ -80,7 +80,7 @@ async fn stored_tenants(config: &Config) -> anyhow::Result<Result<Tenants, Vec<F
 
 /// How many tenants the store has, if a host has run.
 async fn kept(config: &Config) -> anyhow::Result<usize> {
-    if !Store::path(&config.data_dir).exists() {
+    if !Store::is_there(&config.data_dir)? {
         return Ok(0);
     }
     let store = Store::read(&config.data_dir).await?;

@@ -27,6 +27,12 @@ pub enum StoreError {
     /// No right to write.
     #[error("store {path}: it cannot be written: give the file to the host's user, on a disk that is mounted for writing", path = .0.display())]
     ReadOnly(PathBuf),
+    /// No right to open it.
+    #[error("store {path}: it cannot be opened: run this as root or as the host's user, to whom the file and its directory belong", path = .0.display())]
+    Denied(PathBuf),
+    /// A database, but none of ours.
+    #[error("store {path}: it is no store of Portcullis: name a file that \"portcullis backup\" made", path = .0.display())]
+    Foreign(PathBuf),
     /// Not a database, or no longer.
     #[error("store {path}: it is damaged ({detail}): bring a backup back with \"portcullis restore\"", path = .path.display())]
     Damaged {
@@ -84,6 +90,7 @@ impl StoreError {
             Self::Locked(_)
                 | Self::Full(_)
                 | Self::ReadOnly(_)
+                | Self::Denied(_)
                 | Self::Io { .. }
                 | Self::Sql { .. }
         )
@@ -95,6 +102,7 @@ impl StoreError {
 pub(super) enum Failure {
     Missing,
     Older,
+    Foreign,
     Damaged(String),
     Newer(i64),
     Stale(TenantId),
@@ -116,14 +124,34 @@ impl Failure {
         match self {
             Self::Missing => StoreError::Missing(path),
             Self::Older => StoreError::Older(path),
+            Self::Foreign => StoreError::Foreign(path),
             Self::Damaged(detail) => StoreError::Damaged { path, detail },
             Self::Newer(found) => StoreError::Newer { path, found },
             Self::Stale(tenant) => StoreError::Stale(tenant),
             Self::Domain { domain, other } => StoreError::Domain { domain, other },
-            Self::Io(source) => StoreError::Io { path, source },
+            Self::Io(source) => of_system(source, path),
             Self::Sql(source) => of_sqlite(source, path),
         }
     }
+}
+
+fn of_system(source: io::Error, path: PathBuf) -> StoreError {
+    match source.kind() {
+        io::ErrorKind::PermissionDenied => StoreError::Denied(path),
+        io::ErrorKind::ReadOnlyFilesystem => StoreError::ReadOnly(path),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full(path),
+        _ => StoreError::Io { path, source },
+    }
+}
+
+/// Whether the file's disk has no room for what SQLite keeps beside the file, which is at
+/// least 32 KiB: it calls that an error of reading and writing, or of opening.
+fn has_no_room(path: &Path) -> bool {
+    const BESIDE: u64 = 32 << 10;
+    let disk = path.parent().map(rustix::fs::statvfs);
+    disk.is_some_and(|disk| {
+        disk.is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < BESIDE)
+    })
 }
 
 /// By the primary result code, which is the low byte of SQLite's extended ones
@@ -138,6 +166,9 @@ fn of_sqlite(source: sqlx::Error, path: PathBuf) -> StoreError {
         Some(8) => StoreError::ReadOnly(path),
         // SQLITE_FULL
         Some(13) => StoreError::Full(path),
+        // SQLITE_IOERR, SQLITE_CANTOPEN
+        Some(10 | 14) if has_no_room(&path) => StoreError::Full(path),
+        Some(14) => StoreError::Denied(path),
         // SQLITE_CORRUPT, SQLITE_NOTADB
         Some(11 | 26) => StoreError::Damaged {
             path,

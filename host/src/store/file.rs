@@ -54,7 +54,7 @@ pub(super) async fn open(path: &Path) -> Result<Pool<Db>, Failure> {
 
 /// Opens it for reading only.
 pub(super) async fn read(path: &Path) -> Result<Pool<Db>, Failure> {
-    if !path.exists() {
+    if !path.try_exists()? {
         return Err(Failure::Missing);
     }
     let pool = SqlitePoolOptions::new()
@@ -120,6 +120,9 @@ fn make(path: &Path) -> Result<(), Failure> {
 /// What is older is read as it is by the host only, which brings it up to date.
 async fn check_version(connection: &mut Connection) -> Result<(), Failure> {
     let known = migrator();
+    if !sqlite::has_table(connection, &known.table_name).await? {
+        return Err(Failure::Foreign);
+    }
     let applied = connection
         .list_applied_migrations(&known.table_name)
         .await?;
@@ -128,6 +131,6 @@ async fn check_version(connection: &mut Connection) -> Result<(), Failure> {
         Some(KNOWN) => Ok(()),
         Some(newer) if newer > KNOWN => Err(Failure::Newer(newer)),
         Some(_) => Err(Failure::Older),
-        None => Err(Failure::Damaged("it is no store of Portcullis".to_owned())),
+        None => Err(Failure::Foreign),
     }
 }

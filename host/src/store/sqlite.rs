@@ -24,6 +24,13 @@ pub(super) async fn probe(c: &mut Connection) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
+/// Whether the file has a table of this name.
+pub(super) async fn has_table(c: &mut Connection, name: &str) -> Result<bool, sqlx::Error> {
+    let sql = "SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name = $1";
+    let count: i64 = sqlx::query_scalar(sql).bind(name).fetch_one(c).await?;
+    Ok(count > 0)
+}
+
 /// Writes a copy of the whole into a file, which is empty or not there.
 pub(super) async fn copy_into(c: &mut Connection, file: &str) -> Result<(), sqlx::Error> {
     sqlx::query("VACUUM INTO $1").bind(file).execute(c).await?;

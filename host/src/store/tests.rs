@@ -452,6 +452,42 @@ async fn a_file_that_cannot_be_a_store_says_why() {
 }
 
 #[tokio::test]
+async fn a_database_of_another_program_is_no_store() {
+    let site = Site::new();
+    let other = site.path().join("other.db");
+    let options = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(&other)
+        .create_if_missing(true);
+    let mut database = sqlx::SqliteConnection::connect_with(&options)
+        .await
+        .expect("a database");
+    let made = sqlx::query("CREATE TABLE tenants (id TEXT)").execute(&mut database);
+    made.await.expect("a table");
+    database.close().await.expect("closed");
+    let empty = site.path().join("empty.db");
+    fs::write(&empty, "").expect("written");
+    for file in [other, empty] {
+        let refused = Store::restore(&file, site.path()).await.expect_err("it is none");
+        assert!(matches!(refused, StoreError::Foreign(_)), "{refused}");
+        assert!(!Store::path(site.path()).exists());
+    }
+}
+
+/// A loop of links is what nobody may follow, whoever asks.
+#[tokio::test]
+async fn a_store_that_nobody_can_look_at_is_not_taken_for_none() {
+    let site = Site::new();
+    let link = site.path().join("loop");
+    std::os::unix::fs::symlink(&link, &link).expect("a link");
+    Store::is_there(&link).expect_err("nobody can say");
+    let refused = Store::read(&link).await.expect_err("nobody can read it");
+    assert!(matches!(refused, StoreError::Io { .. }), "{refused}");
+    let denied = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+    let said = Failure::from(denied).at(&link).to_string();
+    assert!(said.contains("run this as root or as the host's user"), "{said}");
+}
+
+#[tokio::test]
 async fn a_newer_store_is_left_alone() {
     let site = Site::new();
     let store = store(&site).await;
