@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 
 use crate::address::Domain;
 use crate::config::{Object, TenantDocument};
+use crate::digest::Digest;
 use crate::facts::TenantId;
 use crate::lists::List;
 
@@ -56,7 +57,8 @@ pub enum Subject {
 pub struct Change {
     /// Of what.
     pub what: Subject,
-    /// What it was; none where it is new. Lists and modules by their digests.
+    /// What it was; none where it is new. Lists, modules and PEM texts by
+    /// their digests.
     pub was: Option<Json>,
     /// What it is now; none where it is gone.
     pub became: Option<Json>,
@@ -118,7 +120,9 @@ fn parts(document: Option<&TenantDocument>) -> Parts {
     let mut key = |key: &str, value: Json| parts.push((Subject::Key(key.to_owned()), value));
     key("domains", json!(domains));
     for (name, value) in document.operator.iter().chain(&document.own) {
-        key(name, value.clone());
+        let mut value = value.clone();
+        shorten(name, &mut value);
+        key(name, value);
     }
     let orders = [
         (
@@ -146,6 +150,33 @@ fn parts(document: Option<&TenantDocument>) -> Parts {
         parts.push((name, Json::Object(policy.clone())));
     }
     parts
+}
+
+/// Puts digests in place of PEM texts: revocation lists have megabytes and are others every
+/// hour, and the audit keeps all that ever was.
+fn shorten(key: &str, value: &mut Json) {
+    let shorten_all = |texts: Option<&mut Json>| {
+        let texts = texts.and_then(Json::as_array_mut);
+        for text in texts.into_iter().flatten() {
+            if let Some(pem) = text.as_str() {
+                *text = json!({ "digest": Digest::of(pem.as_bytes()) });
+            }
+        }
+    };
+    match key {
+        "trust" => {
+            for key in ["anchors", "crls"] {
+                shorten_all(value.get_mut(key));
+            }
+        }
+        "targets" => {
+            let targets = value.as_object_mut().into_iter().flatten();
+            for (_, target) in targets {
+                shorten_all(target.get_mut("anchors"));
+            }
+        }
+        _ => {}
+    }
 }
 
 fn value<'a>(parts: &'a Parts, what: &Subject) -> Option<&'a Json> {

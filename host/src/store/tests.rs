@@ -223,6 +223,46 @@ async fn a_stale_plan_changes_nothing() {
     assert!(audit.iter().all(|record| record.who == "test"), "{audit:?}");
 }
 
+/// A revocation list is another every hour, and may have megabytes.
+#[tokio::test]
+async fn the_audit_has_digests_of_pem_texts() {
+    let site = Site::new();
+    let store = store(&site).await;
+    let text = |label: &str, what: &str| format!("-----BEGIN {label}-----\n{what}\n-----END {label}-----\n");
+    let hop = "kind = \"smtp\"\naddress = \"hop.example:25\"\ntls = \"verified\"\ntls_name = \"hop.example\"\n";
+    site.write(
+        "a.toml",
+        format!(
+            "domains = [\"a.example\"]\n[trust]\nanchors = [\"ca.pem\"]\ncrls = [\"crl.pem\"]\n\
+             [targets.inbound]\n{hop}anchors = [\"hop.pem\"]\n"
+        ),
+    );
+    for what in ["one", "two"] {
+        site.write("ca.pem", text("CERTIFICATE", what));
+        site.write("crl.pem", text("X509 CRL", what));
+        site.write("hop.pem", text("CERTIFICATE", what));
+        apply(&store, &site).await;
+    }
+    let records = store.audit(&AuditFilter::default()).await.expect("the audit");
+    let digests = |what: &str| {
+        let [ca, crl] = ["CERTIFICATE", "X509 CRL"]
+            .map(|label| json!([{ "digest": Digest::of(text(label, what).as_bytes()) }]));
+        (ca, crl)
+    };
+    let last = |what: &str| {
+        let found = records.iter().rev().find(|record| record.what == what);
+        let found = found.expect("it changed");
+        [&found.was, &found.became].map(|value| value.clone().expect("a value"))
+    };
+    for (value, what) in last("trust").iter().zip(["one", "two"]) {
+        let (ca, crl) = digests(what);
+        assert_eq!((&value["anchors"], &value["crls"]), (&ca, &crl));
+    }
+    for (value, what) in last("targets").iter().zip(["one", "two"]) {
+        assert_eq!(value["inbound"]["anchors"], digests(what).0);
+    }
+}
+
 /// By another tenant, in whatever way its name is written.
 #[tokio::test]
 async fn a_domain_that_is_taken_is_refused() {
