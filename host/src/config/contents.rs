@@ -80,17 +80,25 @@ impl Contents {
 
     /// What a path names; text that is PEM itself names nothing.
     pub(super) fn pem(&self, text: &str, limit: u64) -> Result<Pem, String> {
-        if text.contains(PEM) {
-            return Ok(Pem {
+        let pem = if text.contains(PEM) {
+            Pem {
                 name: Path::new("the text").into(),
                 text: text.into(),
-            });
+            }
+        } else {
+            let bytes = self.file(text, limit)?;
+            Pem {
+                name: self.resolve(text).into(),
+                text: String::from_utf8_lossy(&bytes).into(),
+            }
+        };
+        if has_private_key(&pem.text) {
+            let name = pem.name.display();
+            return Err(format!(
+                "{name} has a private key in it, which would be kept in the store and in copies of it: leave only certificates and revocation lists there"
+            ));
         }
-        let bytes = self.file(text, limit)?;
-        Ok(Pem {
-            name: self.resolve(text).into(),
-            text: String::from_utf8_lossy(&bytes).into(),
-        })
+        Ok(pem)
     }
 
     /// The bytes of a file.
@@ -111,6 +119,16 @@ impl Contents {
         known.borrow_mut().insert(path, Arc::clone(&bytes));
         Ok(bytes)
     }
+}
+
+/// Of whatever kind: PKCS #8, encrypted or not, or the older ones (RFC 7468, sections 10
+/// and 11).
+fn has_private_key(text: &str) -> bool {
+    let mut sections = text.split(PEM).skip(1);
+    sections.any(|section| {
+        let label = section.lines().next();
+        label.is_some_and(|label| label.trim_end().ends_with("PRIVATE KEY-----"))
+    })
 }
 
 fn shown(error: impl Display) -> String {

@@ -330,6 +330,29 @@ mod tests {
     }
 
     #[test]
+    fn no_private_key_comes_into_the_store() {
+        let files = Files::new();
+        let certificate = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+        for kind in ["", "ENCRYPTED ", "RSA "] {
+            let key = format!("-----BEGIN {kind}PRIVATE KEY-----\r\nMAA=\r\n");
+            files.write("tenants/both.pem", format!("{certificate}{key}"));
+            files.write(
+                "tenants/a.toml",
+                "domains = [\"a.example\"]\n[trust]\nanchors = [\"both.pem\"]\n",
+            );
+            let shown = files.read().expect_err("it has a key");
+            assert!(
+                shown.contains("both.pem has a private key in it"),
+                "{shown}"
+            );
+            let text = json!({ "anchors": [format!("{certificate}{key}")] });
+            let shown = faults_of("trust", text);
+            let expected = "tenant a: trust.anchors[0]: the text has a private key in it";
+            assert!(shown.starts_with(expected), "{shown}");
+        }
+    }
+
+    #[test]
     fn a_text_may_stand_where_a_file_is_named() {
         let files = Files::new();
         let pem = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
