@@ -119,6 +119,24 @@ impl Store {
         }
     }
 
+    /// The same, as it is at this moment for as long as it is open: what somebody changes
+    /// meanwhile is not seen at all.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn read_at_this_moment(data_dir: &Path) -> Result<Self, StoreError> {
+        let store = Self::read(data_dir).await?;
+        let begun = async {
+            let mut connection = store.connection().await?;
+            Ok(sqlite::begin_reading(&mut connection).await?)
+        };
+        let begun: Result<(), Failure> = begun.await;
+        match begun {
+            Ok(()) => Ok(store),
+            Err(failure) => Err(failure.at(&store.path)),
+        }
+    }
+
     async fn connection(&self) -> Result<PoolConnection<Db>, Failure> {
         let opening = self.pool.get_or_try_init(|| file::open(&self.path));
         Ok(opening.await?.acquire().await?)

@@ -67,7 +67,7 @@ async fn stored_tenants(config: &Config) -> anyhow::Result<Result<Tenants, Vec<F
     if config.authority != Authority::Store || !Store::is_there(&config.data_dir)? {
         return Ok(Ok(Tenants::default()));
     }
-    let store = Store::read(&config.data_dir).await?;
+    let store = Store::read_at_this_moment(&config.data_dir).await?;
     let versions = store.versions().await?;
     let kept = store.documents(versions.keys(), |_| None).await?;
     let documents: Vec<_> = kept.into_iter().map(|kept| kept.document).collect();

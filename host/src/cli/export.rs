@@ -22,7 +22,7 @@ pub(super) struct ExportArguments {
 /// get their place when all of them are written.
 pub(super) async fn export(arguments: &ExportArguments) -> anyhow::Result<()> {
     let directory = &arguments.directory;
-    let store = Store::read(&data_dir(&arguments.config.config)?).await?;
+    let store = Store::read_at_this_moment(&data_dir(&arguments.config.config)?).await?;
     if fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some()) {
         bail!("{} is not empty: name a new directory", directory.display());
     }

@@ -57,8 +57,11 @@ pub(super) async fn read(path: &Path) -> Result<Pool<Db>, Failure> {
     if !path.try_exists()? {
         return Err(Failure::Missing);
     }
+    // It is the same for as long as it is wanted: a transaction may be in it.
     let pool = SqlitePoolOptions::new()
         .max_connections(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
         .connect_with(options(path).read_only(true))
         .await?;
     check_version(&mut *pool.acquire().await?).await?;

@@ -24,6 +24,16 @@ pub(super) async fn probe(c: &mut Connection) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
+/// Begins a transaction that reads, which ends with the connection. (One sees the file as
+/// it is when something is read for the first time.)
+pub(super) async fn begin_reading(c: &mut Connection) -> Result<(), sqlx::Error> {
+    sqlx::query("BEGIN").execute(&mut *c).await?;
+    let count: Result<i64, _> = sqlx::query_scalar("SELECT COUNT(*) FROM tenants")
+        .fetch_one(c)
+        .await;
+    count.map(drop)
+}
+
 /// Whether the file has a table of this name.
 pub(super) async fn has_table(c: &mut Connection, name: &str) -> Result<bool, sqlx::Error> {
     let sql = "SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name = $1";

@@ -513,6 +513,27 @@ async fn a_database_of_another_program_is_no_store() {
     }
 }
 
+/// What a command reads is of one moment, tenants and modules alike.
+#[tokio::test]
+async fn a_change_meanwhile_is_not_seen_by_half() {
+    let site = Site::new();
+    let store = store(&site).await;
+    let module = "[[module]]\nname = \"m\"\npath = \"m.wasm\"\n";
+    site.write("m.wasm", "bytes");
+    site.write("a.toml", format!("domains = [\"a.example\"]\n{module}"));
+    apply(&store, &site).await;
+    let then = digests(&store).await;
+    let reader = Store::read_at_this_moment(site.path()).await;
+    let reader = reader.expect("a reader");
+    site.write("a.toml", "domains = [\"b.example\"]");
+    site.write("c.toml", "domains = [\"c.example\"]");
+    apply(&store, &site).await;
+    assert_eq!(digests(&reader).await, then);
+    let bytes = reader.module(Digest::of(b"bytes")).await;
+    assert_eq!(&*bytes.expect("they were there"), b"bytes");
+    assert_ne!(digests(&store).await, then);
+}
+
 /// A loop of links is what nobody may follow, whoever asks.
 #[tokio::test]
 async fn a_store_that_nobody_can_look_at_is_not_taken_for_none() {
