@@ -19,9 +19,12 @@ pub(super) async fn tenants(c: &mut Connection) -> Result<Vec<(String, i64, Stri
     query_as::<Db, _>(sql).fetch_all(c).await
 }
 
-/// A tenant's own row: the operator's part, its own, the revision.
-pub(super) async fn tenant(c: &mut Connection, id: &str) -> Result<Option<(String, String, i64)>> {
-    let sql = "SELECT operator, own, revision FROM tenants WHERE id = $1";
+/// A tenant's own row: the operator's part, its own, the revision, the digest of all.
+pub(super) async fn tenant(
+    c: &mut Connection,
+    id: &str,
+) -> Result<Option<(String, String, i64, String)>> {
+    let sql = "SELECT operator, own, revision, digest FROM tenants WHERE id = $1";
     query_as::<Db, _>(sql).bind(id).fetch_optional(c).await
 }
 

@@ -34,7 +34,7 @@ pub(in crate::store) async fn document(
     id: &TenantId,
     known: &impl Fn(Digest) -> Option<Arc<List>>,
 ) -> Result<Option<Kept>> {
-    let Some((operator, own, revision)) = sql::tenant(c, id.as_str()).await? else {
+    let Some((operator, own, revision, digest)) = sql::tenant(c, id.as_str()).await? else {
         return Ok(None);
     };
     let domains = sql::domains(c, id.as_str()).await?;
@@ -53,6 +53,11 @@ pub(in crate::store) async fn document(
         modules: modules(c, id).await?,
         policies: policies?,
     };
+    same(
+        "the document",
+        read("a digest", &digest)?,
+        document.digest(),
+    )?;
     let document = Arc::new(document);
     Ok(Some(Kept { document, revision }))
 }
@@ -64,21 +69,34 @@ async fn lists(
 ) -> Result<Lists> {
     let mut lists = Vec::new();
     for (name, digest) in sql::lists(c, tenant.as_str()).await? {
-        let list = match known(read("a digest", &digest)?) {
+        let digest = read("a digest", &digest)?;
+        let list = match known(digest) {
             Some(known) => known,
-            None => list(c, &digest).await?,
+            None => list(c, digest).await?,
         };
         lists.push((name, list));
     }
     Ok(lists.into_iter().collect())
 }
 
-async fn list(c: &mut Connection, digest: &str) -> Result<Arc<List>> {
-    let content = sql::list_content(c, digest).await?;
-    let content = content.ok_or_else(|| Failure::damaged("a list's content", digest))?;
+async fn list(c: &mut Connection, digest: Digest) -> Result<Arc<List>> {
+    let name = digest.to_string();
+    let content = sql::list_content(c, &name).await?;
+    let content = content.ok_or_else(|| Failure::damaged("a list's content", &name))?;
     let entries = serde_json::from_str(&content);
-    let entries = entries.map_err(|_| Failure::damaged("a list's content", digest))?;
-    Ok(Arc::new(List::new(entries)))
+    let entries = entries.map_err(|_| Failure::damaged("a list's content", &name))?;
+    let list = List::new(entries);
+    same("a list's content", digest, list.digest())?;
+    Ok(Arc::new(list))
+}
+
+/// What is kept by a digest is what was put in, or the disk has lost something of it.
+fn same(what: &'static str, noted: Digest, found: Digest) -> Result<()> {
+    if noted == found {
+        Ok(())
+    } else {
+        Err(Failure::damaged(what, &noted.to_string()))
+    }
 }
 
 async fn modules(c: &mut Connection, tenant: &TenantId) -> Result<Vec<ModuleConfig>> {
@@ -95,9 +113,10 @@ async fn modules(c: &mut Connection, tenant: &TenantId) -> Result<Vec<ModuleConf
 
 /// The bytes of a module.
 pub(in crate::store) async fn module(c: &mut Connection, digest: Digest) -> Result<Arc<[u8]>> {
-    let digest = digest.to_string();
-    let content = sql::module_content(c, &digest).await?;
-    let content = content.ok_or_else(|| Failure::damaged("a module's content", &digest))?;
+    let name = digest.to_string();
+    let content = sql::module_content(c, &name).await?;
+    let content = content.ok_or_else(|| Failure::damaged("a module's content", &name))?;
+    same("a module's content", digest, Digest::of(&content))?;
     Ok(content.into())
 }
 

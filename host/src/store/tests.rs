@@ -228,8 +228,10 @@ async fn a_stale_plan_changes_nothing() {
 async fn the_audit_has_digests_of_pem_texts() {
     let site = Site::new();
     let store = store(&site).await;
-    let text = |label: &str, what: &str| format!("-----BEGIN {label}-----\n{what}\n-----END {label}-----\n");
-    let hop = "kind = \"smtp\"\naddress = \"hop.example:25\"\ntls = \"verified\"\ntls_name = \"hop.example\"\n";
+    let text = |label: &str, what: &str| {
+        format!("-----BEGIN {label}-----\n{what}\n-----END {label}-----\n")
+    };
+    let hop = "kind = \"smtp\"\naddress = \"hop.example:25\"\ntls = \"verified\"\nname = \"hop.example\"\n";
     site.write(
         "a.toml",
         format!(
@@ -243,7 +245,10 @@ async fn the_audit_has_digests_of_pem_texts() {
         site.write("hop.pem", text("CERTIFICATE", what));
         apply(&store, &site).await;
     }
-    let records = store.audit(&AuditFilter::default()).await.expect("the audit");
+    let records = store
+        .audit(&AuditFilter::default())
+        .await
+        .expect("the audit");
     let digests = |what: &str| {
         let [ca, crl] = ["CERTIFICATE", "X509 CRL"]
             .map(|label| json!([{ "digest": Digest::of(text(label, what).as_bytes()) }]));
@@ -415,7 +420,10 @@ async fn a_store_that_is_read_is_replaced_and_kept_whole() {
     store.backup(&copy).await.expect("a copy");
     let reader = Store::read(site.path()).await.expect("a reader");
     let mut reading = reader.connection().await.expect("a connection");
-    sqlx::query("BEGIN").execute(&mut *reading).await.expect("begun");
+    sqlx::query("BEGIN")
+        .execute(&mut *reading)
+        .await
+        .expect("begun");
     let found = sqlx::query("SELECT id FROM tenants").fetch_all(&mut *reading);
     assert_eq!(found.await.expect("read").len(), 1);
     site.write("a.toml", "domains = [\"b.example\"]");
@@ -507,9 +515,55 @@ async fn a_database_of_another_program_is_no_store() {
     let empty = site.path().join("empty.db");
     fs::write(&empty, "").expect("written");
     for file in [other, empty] {
-        let refused = Store::restore(&file, site.path()).await.expect_err("it is none");
+        let refused = Store::restore(&file, site.path())
+            .await
+            .expect_err("it is none");
         assert!(matches!(refused, StoreError::Foreign(_)), "{refused}");
         assert!(!Store::path(site.path()).exists());
+    }
+}
+
+/// SQLite does not notice a bit that the disk has turned over within a value.
+#[tokio::test]
+async fn what_is_not_what_was_put_in_is_damaged() {
+    let site = Site::new();
+    site.write("acme.toml", ACME).write("m.wasm", "one");
+    let store = store(&site).await;
+    apply(&store, &site).await;
+    let id = "acme".parse().expect("an id");
+    let module = Digest::of(b"one");
+    for (turn, back) in [
+        (
+            "UPDATE tenants SET own = replace(own, 'see', 'sea')",
+            "UPDATE tenants SET own = replace(own, 'sea', 'see')",
+        ),
+        (
+            "UPDATE list_contents SET content = replace(content, 'within', 'without')",
+            "UPDATE list_contents SET content = replace(content, 'without', 'within')",
+        ),
+        (
+            "UPDATE module_contents SET content = x'6f6e66'",
+            "UPDATE module_contents SET content = x'6f6e65'",
+        ),
+    ] {
+        let mut connection = store.connection().await.expect("a connection");
+        let done = sqlx::query(turn).execute(&mut *connection).await;
+        assert_eq!(done.expect("turned over").rows_affected(), 1);
+        let read = match store.documents([&id], |_| None).await {
+            Ok(_) => store.module(module).await.map(drop),
+            Err(error) => Err(error),
+        };
+        assert!(
+            matches!(read, Err(StoreError::Damaged { .. })),
+            "{turn}: {read:?}"
+        );
+        let done = sqlx::query(back).execute(&mut *connection).await;
+        done.expect("turned back");
+        store
+            .documents([&id], |_| None)
+            .await
+            .expect("it is sound again");
+        store.module(module).await.expect("it is sound again");
     }
 }
 
@@ -545,7 +599,10 @@ async fn a_store_that_nobody_can_look_at_is_not_taken_for_none() {
     assert!(matches!(refused, StoreError::Io { .. }), "{refused}");
     let denied = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
     let said = Failure::from(denied).at(&link).to_string();
-    assert!(said.contains("run this as root or as the host's user"), "{said}");
+    assert!(
+        said.contains("run this as root or as the host's user"),
+        "{said}"
+    );
 }
 
 #[tokio::test]
@@ -574,10 +631,7 @@ async fn a_store_that_somebody_else_has_locked_says_so() {
     let edits = one.plan(&site.documents()).await.expect("a plan");
     let other = store(&site).await;
     let mut holding = other.connection().await.expect("a connection");
-    let held = holding
-        .begin_with(sqlite::BEGIN)
-        .await
-        .expect("the lock");
+    let held = holding.begin_with(sqlite::BEGIN).await.expect("the lock");
     let locked = one
         .carry_out(&edits, &nothing(), "test")
         .await
