@@ -11,6 +11,7 @@ mod sources;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+pub(crate) use load::in_background;
 pub use load::{Loaded, Means, Refusal, faults, load};
 pub use route::{Denial, Origin, Route};
 pub use sources::{Recognition, Sources};

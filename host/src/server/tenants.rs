@@ -70,8 +70,10 @@ pub(super) async fn prepare(
             let known = |digest| known.get(&digest).cloned();
             let kept = store.documents(versions.keys(), known).await?;
             let documents: Vec<_> = kept.into_iter().map(|kept| kept.document).collect();
-            let tenants = config.read_stored(&documents);
-            let tenants = tenants.map_err(TenantsError::Faults)?;
+            // It is much work where there are many.
+            let host = config.clone();
+            let read = tenant::in_background(move || host.read_stored(&documents)).await;
+            let tenants = read.map_err(TenantsError::Faults)?;
             (tenant::load(config, &tenants, means).await, Ok(Vec::new()))
         }
     };

@@ -463,7 +463,9 @@ impl Loader<'_> {
 }
 
 /// Reading files blocks, and sessions share these threads.
-async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) async fn in_background<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> T {
     let error = match tokio::task::spawn_blocking(work).await {
         Ok(done) => return done,
         Err(error) => error,
