@@ -43,6 +43,7 @@ impl Reloader {
             .map(|tenant| Arc::clone(&tenant.document))
             .collect();
         let edits = host.store.plan(&documents).await?;
+        self.read_back(&edits).await?;
         // It is large, and nothing else of this waits.
         let loaded = Box::pin(self.load_tree(&host, &state, &tenants)).await?;
         let changes = edits.iter().flat_map(Edit::lines).collect();
@@ -75,6 +76,15 @@ impl Reloader {
         }
         let directory = directory.to_owned();
         let read = in_background(move || config.read_tree(&directory)).await?;
+        read.map_err(ReloadError::Faults)
+    }
+
+    /// What the next start would not take of the store does not get there: a document is
+    /// written in another way than its file, and the reader has limits.
+    async fn read_back(&self, edits: &[Edit]) -> Result<(), ReloadError> {
+        let config = self.config();
+        let after: Vec<_> = edits.iter().filter_map(|edit| edit.after.clone()).collect();
+        let read = in_background(move || config.read_stored(&after).map(drop)).await?;
         read.map_err(ReloadError::Faults)
     }
 

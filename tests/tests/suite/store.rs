@@ -15,6 +15,9 @@ use portcullis_tests::tool::{self, Ran};
 const ACME: &str = "domains = [\"acme.example\"]\n\
                     [[policy]]\nname = \"all\"\noption = \"opportunistic\"\n";
 
+/// Names a file that is no module, which its tenant goes without.
+const REFUSED_MODULE: &str = "[[module]]\nname = \"m\"\npath = \"m.wasm\"\n";
+
 /// A tree of files in the site's directory.
 fn tree(site: &Site, tenants: &[(&str, &str)]) -> PathBuf {
     let tree = site.path("tree");
@@ -236,9 +239,8 @@ fn an_empty_directory_removes_no_tenant() {
 /// The same module is no news when it comes from another place.
 #[test]
 fn a_module_that_was_refused_at_the_start_does_not_keep_trees_out() {
-    let module = "[[module]]\nname = \"m\"\npath = \"m.wasm\"\n";
     let site = Site::new()
-        .tenant("acme", &format!("{ACME}{module}"))
+        .tenant("acme", &format!("{ACME}{REFUSED_MODULE}"))
         .file("tenants/m.wasm", "no module");
     let host = site.start();
     let files = export(host.site(), "one");
@@ -252,6 +254,33 @@ fn a_module_that_was_refused_at_the_start_does_not_keep_trees_out() {
     assert!(refused.contains("acme.toml:"), "{refused}");
     assert!(refused.ends_with("nothing was changed\n"), "{refused}");
 }
+
+/// Settings that are nested just so deep that their file can be read, and that the tables
+/// which the store writes of them cannot.
+#[test]
+fn what_the_next_start_would_not_take_is_not_applied() {
+    let site = Site::new()
+        .tenant("acme", &format!("{ACME}{REFUSED_MODULE}"))
+        .file("tenants/m.wasm", "no module");
+    let host = site.start();
+    let files = export(host.site(), "one");
+    fs::remove_dir_all(host.site().path("tenants")).expect("the site can be written");
+    host.reload().expect_code(0);
+    let tree = host.site().path("one");
+    let own = fs::read_to_string(files.join("acme.toml")).expect("it is there");
+    let settings = format!("{}1{}", "{ a = ".repeat(DEEP), " }".repeat(DEEP));
+    let policy = format!(
+        "\n[[policy]]\nname = \"deep\"\noption = \"module\"\nmodule = \"m\"\nsettings = {settings}\n"
+    );
+    fs::write(files.join("acme.toml"), format!("{own}{policy}")).expect("the site can be written");
+    let refused = apply(host.site(), &tree, &[]).expect_code(1).stderr;
+    assert!(refused.contains("tenant acme: not TOML: "), "{refused}");
+    let host = host.stop().site.start();
+    assert!(rcpt(&host, "ben@acme.example").starts_with("250"));
+}
+
+/// Levels of settings: the most that TOML in braces may have, as the reader of it says.
+const DEEP: usize = 80;
 
 #[test]
 fn files_that_have_the_last_word_keep_it() {
