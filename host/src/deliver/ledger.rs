@@ -132,11 +132,14 @@ impl Ledger {
     }
 
     /// This recipient gives others so many turns before its own, until it comes to an
-    /// end. In memory alone: all that may be lost is time.
+    /// end. In memory alone: all that may be lost is time. A copy that came to an end, or
+    /// may have, stays what it is: one that was delivered must not come twice.
     pub(super) fn let_yield(&self, of: &Addressed, turns: u8) {
-        let state = State::Deferred { again: true };
         let mut index = self.index();
-        index.put(&record(*of, Some(state)));
+        if matches!(index.state(of, now()), None | Some(State::Deferred { .. })) {
+            let state = State::Deferred { again: true };
+            index.put(&record(*of, Some(state)));
+        }
         index.let_yield(of, turns);
     }
 

@@ -60,6 +60,31 @@ async fn what_is_recorded_survives_a_restart() {
     assert_eq!(ledger.state(&copy("r0@a.example", "y")), None);
 }
 
+/// Whoever is put off for the content may have the message from before.
+#[tokio::test]
+async fn who_gives_turns_to_others_stays_what_it_was() {
+    let home = tempfile::tempdir().expect("a directory");
+    let ledger = Ledger::open(home.path()).expect("opened");
+    let again = Some(State::Deferred { again: true });
+    for (at, (known, then)) in [
+        (Some(State::Delivered), Some(State::Delivered)),
+        (Some(refused(550)), Some(refused(550))),
+        (Some(State::UnderWay), Some(State::UnderWay)),
+        (Some(State::Deferred { again: false }), again),
+        (again, again),
+        (None, again),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let copy = copy(&format!("r{at}@a.example"), "x");
+        ledger.note(vec![(copy, known)]);
+        ledger.let_yield(&copy, 1);
+        assert_eq!(ledger.state(&copy), then, "{known:?}");
+        assert!(ledger.standing(&copy).yields, "{known:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_torn_record_counts_for_nothing_and_spoils_no_other() {
     let home = tempfile::tempdir().expect("a directory");
