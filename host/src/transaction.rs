@@ -122,13 +122,11 @@ impl Transaction {
             Ok(()) => Reply::new(250, "2.1.5", "Recipient ok"),
             Err(error) => reply::undelivered(error, Some(permit.receipt())),
         };
-        self.answer(host, &reply).await;
+        let until = evidence::patience();
+        self.answer(host, &reply, until).await;
         match offered {
             Ok(()) => self.take_in(permit),
-            Err(error) => {
-                let until = evidence::patience();
-                evidence::undelivered(host, permit, &error, &reply, until).await;
-            }
+            Err(error) => evidence::undelivered(host, permit, &error, &reply, until).await,
         }
         reply
     }
@@ -187,7 +185,7 @@ impl Transaction {
         let trust = self.trust(client, &permits).await;
         let Some(handover) = self.handover.take() else {
             let reply = reply::undelivered(&DeliveryError::Lost("no target".into()), receipt);
-            self.answer(host, &reply).await;
+            self.answer(host, &reply, evidence::patience()).await;
             return reply;
         };
         let since = Instant::now();
@@ -195,12 +193,13 @@ impl Transaction {
             .deliver(message, &permits, trust, &host.hostname)
             .await;
         let reply = reply::delivered(&delivered.ending, receipt);
-        self.answer(host, &reply).await;
+        let until = evidence::patience();
+        self.answer(host, &reply, until).await;
         if let Some(reason) = &delivered.unrecorded {
             tracing::error!(client.addr = %client.connection.client, reason, "the ledger could not be kept: copies that were delivered may come twice");
         }
         self.count(host, &permits, &delivered.fates, since);
-        evidence::delivered(host, &permits, &delivered.fates, &reply).await;
+        evidence::delivered(host, &permits, &delivered.fates, &reply, until).await;
         reply
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::conclude::{Asked, conclude};
-use super::{Client, Transaction};
+use super::{Client, Transaction, evidence};
 use crate::content::Content;
 use crate::decision::{Permit, Refusal, TlsOffer};
 use crate::facts::{Facts, Stage, unix_seconds};
@@ -86,7 +86,7 @@ impl Transaction {
         match refusal {
             None => Review::Passed(envelope, content),
             Some(reply) => {
-                self.answer(host, &reply).await;
+                self.answer(host, &reply, evidence::patience()).await;
                 self.turn_away(content, &envelope, &reply).await;
                 Review::Refused(envelope.permits, reply)
             }

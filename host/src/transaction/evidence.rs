@@ -101,7 +101,12 @@ impl Conclusion<'_> {
 }
 
 /// Keeps a verdict, and logs it with what the policy had to say.
-pub(super) async fn verdict(host: &Host, mut event: VerdictEvent, reply: &Reply) {
+pub(super) async fn verdict(
+    host: &Host,
+    mut event: VerdictEvent,
+    reply: &Reply,
+    until: tokio::time::Instant,
+) {
     event.reply = reply.to_string();
     log(&event);
     let event = Box::new(event);
@@ -109,7 +114,7 @@ pub(super) async fn verdict(host: &Host, mut event: VerdictEvent, reply: &Reply)
         Stage::Recipient => Event::Verdict(event),
         Stage::Content => Event::Content(event),
     };
-    host.journal.record(event, patience()).await;
+    host.journal.record(event, until).await;
 }
 
 /// A policy may write 32 lines for each decision, as often as there is mail: warnings
@@ -152,8 +157,8 @@ pub(super) async fn delivered(
     permits: &[Permit],
     fates: &[Result<String, DeliveryError>],
     reply: &Reply,
+    until: tokio::time::Instant,
 ) {
-    let until = patience();
     for (permit, fate) in permits.iter().zip(fates) {
         match fate {
             Ok(place) => {
@@ -239,9 +244,15 @@ fn for_sender(outcome: Outcome, detail: &str) -> String {
 
 /// Keeps that the sender's tenant let a recipient pass whom the recipient's tenant
 /// refused: the receipt of the sender's.
-pub(super) async fn not_taken(host: &Host, outbound: &Permit, kind: Outcome, reply: &Reply) {
+pub(super) async fn not_taken(
+    host: &Host,
+    outbound: &Permit,
+    kind: Outcome,
+    reply: &Reply,
+    until: tokio::time::Instant,
+) {
     let detail = for_sender(kind, "refused");
-    outcome(host, outbound, kind, Some(reply), detail, patience()).await;
+    outcome(host, outbound, kind, Some(reply), detail, until).await;
 }
 
 /// Refuses a recipient of a domain that nobody here has: the host is never an open relay.

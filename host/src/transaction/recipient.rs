@@ -112,12 +112,13 @@ impl Transaction {
         match self.permit(to, Direction::Inbound, asked).await {
             Ok(inbound) => Ok(inbound.after(outbound)),
             Err(reply) => {
-                self.answer(asked.host, &reply).await;
+                let until = evidence::patience();
+                self.answer(asked.host, &reply, until).await;
                 let kind = match reply.code() {
                     500.. => Outcome::Refused,
                     _ => Outcome::Deferred,
                 };
-                evidence::not_taken(asked.host, &outbound, kind, &reply).await;
+                evidence::not_taken(asked.host, &outbound, kind, &reply, until).await;
                 Err(reply)
             }
         }
@@ -148,7 +149,7 @@ impl Transaction {
             }
             Err(refusal) => {
                 let reply = reply::refused(&refusal, contact.as_deref(), event.id);
-                evidence::verdict(host, event, &reply).await;
+                evidence::verdict(host, event, &reply, evidence::patience()).await;
                 Err(reply)
             }
         }
@@ -162,11 +163,12 @@ impl Transaction {
         }
     }
 
-    /// Keeps the verdicts that waited for this reply.
-    pub(super) async fn answer(&mut self, host: &Host, reply: &Reply) {
+    /// Keeps the verdicts that waited for this reply, which waits for them no longer
+    /// than this.
+    pub(super) async fn answer(&mut self, host: &Host, reply: &Reply, until: tokio::time::Instant) {
         let unanswered: Vec<VerdictEvent> = self.unanswered.drain(..).collect();
         for event in unanswered {
-            evidence::verdict(host, event, reply).await;
+            evidence::verdict(host, event, reply, until).await;
         }
     }
 
