@@ -173,4 +173,4 @@ impl Tenant {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

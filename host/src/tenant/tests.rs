@@ -11,7 +11,7 @@ use crate::metrics::decisions::Decisions;
 use crate::policy::Choice;
 
 /// A host's files, and an engine without a compile worker.
-pub(super) struct Bench {
+pub(crate) struct Bench {
     directory: TempDir,
     engine: Arc<Engine>,
     decisions: Decisions,
@@ -19,7 +19,7 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let directory = TempDir::new().expect("a directory");
         let mut settings = EngineSettings::new(directory.path().join("modules"));
         settings.worker = "/no/worker".into();
@@ -35,7 +35,7 @@ impl Bench {
         bench
     }
 
-    pub(super) fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         let path = self.directory.path().join(name);
         std::fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
         std::fs::write(path, text).expect("written");
@@ -51,7 +51,7 @@ impl Bench {
         Ok(loaded.snapshot)
     }
 
-    async fn load_what_can_be(&self) -> Result<Loaded, String> {
+    pub(crate) async fn load_what_can_be(&self) -> Result<Loaded, String> {
         self.load_after(None).await
     }
 
@@ -76,7 +76,7 @@ impl Bench {
     }
 }
 
-pub(super) fn mailbox(text: &str) -> Mailbox {
+pub(crate) fn mailbox(text: &str) -> Mailbox {
     text.parse().expect("a mailbox")
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::content::PATIENCE;
 use crate::decision::Decision;
 use crate::engine::{Engine, Failure, LogLine, Module, Ran};
 use crate::facts::Facts;
@@ -30,12 +31,13 @@ pub(super) struct Answered {
     pub(super) contact: Option<String>,
 }
 
-/// Asks the policy that applies to these facts, if one does.
+/// Asks the policy that applies to these facts, if one does. Without an engine a module
+/// is not run, and has failed.
 pub(super) async fn ask(
     tenant: &Tenant,
     selected: &Selected<'_>,
     facts: &Arc<Facts>,
-    engine: &Engine,
+    engine: Option<&Engine>,
 ) -> Answered {
     let nobody = |decision, reason| {
         let contact = tenant.contact.clone();
@@ -53,7 +55,7 @@ pub(super) async fn consult(
     tenant: &Tenant,
     policy: &Policy,
     facts: &Arc<Facts>,
-    engine: &Engine,
+    engine: Option<&Engine>,
 ) -> Answered {
     let contact = policy.contact.clone().or_else(|| tenant.contact.clone());
     match &policy.option {
@@ -67,16 +69,21 @@ pub(super) async fn consult(
             )
         }
         Choice::Module(consultation) => {
-            let Some(module) = tenant.module(consultation) else {
-                let ran = Ran::not_run(Failure::Host("the module is not loaded".into()));
-                return Answered::ran(used(tenant, policy, None), ran, policy.on_failure, contact);
+            let module = tenant.module(consultation).map(|module| &**module);
+            let used = used(tenant, policy, module.map(|module| (module, consultation)));
+            let (settings, lists) = (&consultation.settings, &tenant.lists);
+            let ran = match (engine, module, policy.mode) {
+                (None, _, _) => Ran::not_run(Failure::Overdue { limit: PATIENCE }),
+                (Some(_), None, _) => {
+                    Ran::not_run(Failure::Host("the module is not loaded".into()))
+                }
+                (Some(engine), Some(module), Mode::Enforce) => {
+                    engine.decide(module, settings, facts, lists).await
+                }
+                (Some(engine), Some(module), Mode::Monitor) => {
+                    engine.monitor(module, settings, facts, lists).await
+                }
             };
-            let settings = &consultation.settings;
-            let ran = match policy.mode {
-                Mode::Enforce => engine.decide(module, settings, facts, &tenant.lists).await,
-                Mode::Monitor => engine.monitor(module, settings, facts, &tenant.lists).await,
-            };
-            let used = used(tenant, policy, Some((module, consultation)));
             Answered::ran(used, ran, policy.on_failure, contact)
         }
     }
@@ -148,4 +155,37 @@ fn failed(on_failure: OnFailure) -> String {
         OnFailure::Opportunistic => "opportunistic",
     };
     format!("the policy failed, which means {meaning}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::sample;
+    use crate::tenant::tests::{Bench, mailbox};
+
+    #[tokio::test]
+    async fn without_time_a_module_has_failed_and_a_constant_has_not() {
+        let bench = Bench::new();
+        bench.write("module.wasm", "no module");
+        bench.write(
+            "tenants/acme.toml",
+            "domains = [\"acme.example\"]\n[[module]]\nname = \"m\"\npath = \"../module.wasm\"\n\
+             [[policy]]\nname = \"asks\"\noption = \"module\"\nmodule = \"m\"\n\
+             on_failure = \"opportunistic\"\n\
+             [[policy]]\nname = \"says\"\noption = \"opportunistic\"\n",
+        );
+        let loaded = bench.load_what_can_be().await.expect("no fault");
+        let recipient = mailbox("ann@acme.example");
+        let tenant = loaded.snapshot.owner(&recipient).expect("loaded");
+        let facts = Arc::new(sample::clear(&recipient));
+        let (asks, says) = (&tenant.policies[0], &tenant.policies[1]);
+        let (record, on_failure) = consult(tenant, asks, &facts, None)
+            .await
+            .failure
+            .expect("it was not run");
+        assert_eq!(record.code, "deadline");
+        assert_eq!(on_failure, OnFailure::Opportunistic);
+        let answered = consult(tenant, says, &facts, None).await;
+        assert!(answered.failure.is_none());
+    }
 }

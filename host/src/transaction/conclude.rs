@@ -11,6 +11,7 @@ use std::time::Instant;
 use super::ask::{Answered, ask, consult};
 use super::evidence::Conclusion;
 use crate::decision::{Permit, Refusal, Resolved, TlsOffer};
+use crate::engine::Engine;
 use crate::facts::Facts;
 use crate::host::Host;
 use crate::policy::Policy;
@@ -25,6 +26,8 @@ pub(super) struct Asked<'a> {
     pub(super) host_default: &'a Resolved,
     pub(super) facts: &'a Arc<Facts>,
     pub(super) offer: TlsOffer,
+    /// Runs modules; none where there is no time left for them.
+    pub(super) engine: Option<&'a Engine>,
 }
 
 /// The verdict with all the evidence but the reply; the permit, or why there is none;
@@ -35,7 +38,7 @@ pub(super) type Concluded = (VerdictEvent, Result<Permit, Refusal>, Option<Strin
 pub(super) async fn conclude(host: &Host, asked: Asked<'_>) -> Concluded {
     let started = Instant::now();
     let selected = asked.tenant.select(asked.facts);
-    let answered = ask(asked.tenant, &selected, asked.facts, &host.engine).await;
+    let answered = ask(asked.tenant, &selected, asked.facts, asked.engine).await;
     let mut concluded = draw(host, asked, answered, started);
     let series = &asked.tenant.series;
     host.metrics
@@ -52,7 +55,7 @@ pub(super) async fn conclude(host: &Host, asked: Asked<'_>) -> Concluded {
 /// What this policy would have decided.
 async fn monitor(host: &Host, asked: Asked<'_>, policy: &Policy) -> Option<Monitored> {
     let started = Instant::now();
-    let answered = consult(asked.tenant, policy, asked.facts, &host.engine).await;
+    let answered = consult(asked.tenant, policy, asked.facts, asked.engine).await;
     let (event, judged, contact) = draw(host, asked, answered, started);
     let refused = judged.err();
     let reply = refused.map(|refusal| reply::refused(&refusal, contact.as_deref(), event.id));

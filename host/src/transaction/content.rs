@@ -4,10 +4,10 @@
 //! **It can only refuse more**: whoever was refused at RCPT TO is not asked about again.
 //! **Nothing is delivered after a refusal**: the end of data has one reply, so what one
 //! tenant refuses for one recipient is refused for all recipients of the message, who are
-//! then all of that tenant (`company`).
+//! then all of that tenant (`company`). So nobody is asked behind a refusal.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use super::conclude::{Asked, conclude};
 use super::{Client, Transaction, evidence};
@@ -19,6 +19,11 @@ use crate::policy::Mode;
 use crate::smtp::envelope::Envelope;
 use crate::smtp::reply::{self, Reply};
 use crate::smtp::session::Review;
+
+/// How long a message may wait for modules, for all of its recipients together. A client
+/// waits ten minutes for the reply to the end of data (RFC 5321, section 4.5.3.2.6), many
+/// only five; the delivery needs time of that, too.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a tenant was asked about a recipient at RCPT TO, and is to be asked again.
 #[derive(Clone, Debug)]
@@ -55,6 +60,7 @@ impl Transaction {
             return Review::Passed(envelope, content);
         }
         let header_from = content.header_from();
+        let since = Instant::now();
         let mut refusal: Option<Reply> = None;
         for asked in again {
             let known = &asked.facts;
@@ -74,14 +80,15 @@ impl Transaction {
                 host_default: self.snapshot.default(),
                 facts: &facts,
                 offer,
+                engine: (since.elapsed() < PATIENCE).then_some(&*host.engine),
             };
             let (event, judged, contact) = conclude(host, question).await;
-            if let Some(refused) = asked.refusal(judged)
-                && refusal.is_none()
-            {
-                refusal = Some(reply::refused(&refused, contact.as_deref(), event.id));
-            }
+            let id = event.id;
             self.unanswered.push(event);
+            if let Some(refused) = asked.refusal(judged) {
+                refusal = Some(reply::refused(&refused, contact.as_deref(), id));
+                break;
+            }
         }
         match refusal {
             None => Review::Passed(envelope, content),

@@ -139,6 +139,7 @@ impl Transaction {
             host_default: self.snapshot.default(),
             facts: &facts,
             offer: asked.offer,
+            engine: Some(&host.engine),
         };
         let (event, judged, contact) = conclude(host, question).await;
         match judged {

@@ -266,6 +266,21 @@ fn what_is_refused_for_one_recipient_reaches_no_other() {
     assert_eq!(receipts[0]["outcome"]["outcome"], "refused");
 }
 
+/// A refusal is for all, so that asking about the others would come to nothing.
+#[test]
+fn nobody_is_asked_about_behind_a_refusal() {
+    let host = site(CEO, "").start();
+    let mut client = client(&host);
+    begins(&client.deliver(SENDER, &[ANN, ART], FROM_CEO), REFUSED);
+    client.quit();
+    let site = host.stop().site;
+    let (ann, art) = (site.receipt(ANN), site.receipt(ART));
+    assert_eq!(ann["content"]["verdict"]["refused"], "plaintext");
+    assert!(art["content"].is_null(), "{art:#?}");
+    assert_eq!(art["outcome"]["outcome"], "refused");
+    assert_eq!(art["outcome"]["reply"], ann["outcome"]["reply"]);
+}
+
 /// The sender's tenant decides about all recipients of its message, wherever they are.
 #[test]
 fn the_senders_tenant_decides_by_the_header_too() {
@@ -300,10 +315,12 @@ fn the_senders_tenant_decides_by_the_header_too() {
             .all(|receipt| outcome(receipt) == "delivered")
     );
     // The bank was not asked about the content, and its receipt tells how it ended.
-    for receipt in &receipts {
+    for receipt in delivered {
         let direction = text(&receipt["verdict"]["facts"]["direction"]);
         assert_eq!(receipt["content"].is_null(), direction == "inbound");
     }
+    let asked = |receipt: &&Value| !receipt["content"].is_null();
+    assert_eq!(refused.iter().filter(asked).count(), 1, "{refused:#?}");
     let id = refused
         .iter()
         .find(|receipt| receipt["content"]["verdict"]["refused"] == "plaintext");
