@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use company::{Company, Member};
-use content::Again;
+use content::{Again, Weight};
 use judgements::Judgements;
 use rustls_pki_types::CertificateDer;
 
@@ -28,7 +28,6 @@ use crate::decision::Permit;
 use crate::deliver::{DeliveryError, Handover, Message};
 use crate::facts::{Connection, Direction, Judgement, TenantId, unix_seconds};
 use crate::host::Host;
-use crate::policy::Mode;
 use crate::receipt::{Outcome, VerdictEvent};
 use crate::smtp::envelope::{Envelope, Mail};
 use crate::smtp::reply::{self, Reply};
@@ -156,7 +155,7 @@ impl Transaction {
     fn member(&self, permit: &Permit) -> Member {
         let inbound = permit.direction() == Direction::Inbound;
         let decides = |again: &Again| {
-            again.mode == Mode::Enforce && again.facts.direction == Direction::Inbound
+            matches!(again.weight, Weight::Counts) && again.facts.direction == Direction::Inbound
         };
         Member {
             tenant: inbound.then(|| permit.tenant().clone()),

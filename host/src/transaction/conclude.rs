@@ -15,7 +15,7 @@ use crate::engine::Engine;
 use crate::facts::Facts;
 use crate::host::Host;
 use crate::policy::Policy;
-use crate::receipt::{Monitored, VerdictEvent};
+use crate::receipt::{Monitored, VerdictEvent, timestamp};
 use crate::smtp::reply;
 use crate::tenant::Tenant;
 
@@ -50,6 +50,26 @@ pub(super) async fn conclude(host: &Host, asked: Asked<'_>) -> Concluded {
         concluded.0.monitored = Some(Box::new(monitored));
     }
     concluded
+}
+
+/// Asks the policy that is monitored alone, beside a verdict that stands; none where no
+/// policy is.
+pub(super) async fn watch(
+    host: &Host,
+    asked: Asked<'_>,
+    verdict: VerdictEvent,
+) -> Option<VerdictEvent> {
+    let policy = asked.tenant.select(asked.facts).monitored?;
+    let monitored = monitor(host, asked, policy).await?;
+    let mut event = VerdictEvent {
+        time: timestamp(asked.facts.now),
+        facts: Arc::clone(asked.facts),
+        ..verdict
+    };
+    host.metrics
+        .monitored(&asked.tenant.series, &monitored, &event);
+    event.monitored = Some(Box::new(monitored));
+    Some(event)
 }
 
 /// What this policy would have decided.

@@ -9,13 +9,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::conclude::{Asked, conclude};
+use super::conclude::{Asked, conclude, watch};
 use super::{Client, Transaction, evidence};
 use crate::content::Content;
-use crate::decision::{Permit, Refusal, TlsOffer};
+use crate::decision::TlsOffer;
 use crate::facts::{Facts, Stage, unix_seconds};
 use crate::host::Host;
-use crate::policy::Mode;
+use crate::receipt::VerdictEvent;
 use crate::smtp::envelope::Envelope;
 use crate::smtp::reply::{self, Reply};
 use crate::smtp::session::Review;
@@ -29,19 +29,17 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub(super) struct Again {
     pub(super) facts: Arc<Facts>,
-    /// Whether the answer counts, or is only recorded.
-    pub(super) mode: Mode,
+    pub(super) weight: Weight,
 }
 
-impl Again {
-    /// Why the message is refused. Where policies only watch the header, what is decided
-    /// again changes nothing: not even what an envelope policy makes of it this time.
-    fn refusal(&self, judged: Result<Permit, Refusal>) -> Option<Refusal> {
-        match self.mode {
-            Mode::Enforce => judged.err(),
-            Mode::Monitor => None,
-        }
-    }
+/// What an answer to the content is good for.
+#[derive(Clone, Debug)]
+pub(super) enum Weight {
+    /// It counts: all policies are asked again.
+    Counts,
+    /// Policies only watch the header. What is in force has decided already, and is not
+    /// asked again: the answer of the policy that watches is recorded beside this verdict.
+    IsWatched(Box<VerdictEvent>),
 }
 
 impl Transaction {
@@ -59,34 +57,32 @@ impl Transaction {
         if again.is_empty() {
             return Review::Passed(envelope, content);
         }
+        let snapshot = Arc::clone(&self.snapshot);
         let header_from = content.header_from();
         let since = Instant::now();
         let mut refusal: Option<Reply> = None;
         for asked in again {
             let known = &asked.facts;
             let now = SystemTime::now();
-            let Some(tenant) = self.snapshot.tenant(&known.tenant).cloned() else {
+            let Some(tenant) = snapshot.tenant(&known.tenant) else {
                 continue;
             };
             let facts = Arc::new(Facts {
                 now: unix_seconds(now),
                 stage: Stage::Content,
                 header_from: header_from.clone(),
-                trust: self.judgements.of(&tenant, &client.chain, now).await,
+                trust: self.judgements.of(tenant, &client.chain, now).await,
                 ..Facts::clone(known)
             });
             let question = Asked {
-                tenant: &tenant,
-                host_default: self.snapshot.default(),
+                tenant,
+                host_default: snapshot.default(),
                 facts: &facts,
                 offer,
                 engine: (since.elapsed() < PATIENCE).then_some(&*host.engine),
             };
-            let (event, judged, contact) = conclude(host, question).await;
-            let id = event.id;
-            self.unanswered.push(event);
-            if let Some(refused) = asked.refusal(judged) {
-                refusal = Some(reply::refused(&refused, contact.as_deref(), id));
+            refusal = self.ask_about(host, question, asked.weight).await;
+            if refusal.is_some() {
                 break;
             }
         }
@@ -100,33 +96,34 @@ impl Transaction {
         }
     }
 
+    /// Asks about one recipient: why the message is refused, if it is.
+    async fn ask_about(
+        &mut self,
+        host: &Host,
+        question: Asked<'_>,
+        weight: Weight,
+    ) -> Option<Reply> {
+        let verdict = match weight {
+            Weight::Counts => conclude(host, question).await,
+            Weight::IsWatched(verdict) => {
+                self.unanswered
+                    .extend(watch(host, question, *verdict).await);
+                return None;
+            }
+        };
+        let (event, judged, contact) = verdict;
+        let id = event.id;
+        self.unanswered.push(event);
+        let refused = judged.err()?;
+        Some(reply::refused(&refused, contact.as_deref(), id))
+    }
+
     /// The client comes back with what was put off: then it is the turn of those who were
     /// sent away now, who must not wait for a policy that fails again and again.
     async fn turn_away(&mut self, content: Content, envelope: &Envelope, reply: &Reply) {
         let put_off = reply.code() < 500;
         if let Some(handover) = self.handover.take_if(|_| put_off) {
             handover.put_off(content, &envelope.permits).await;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::facts::sample;
-
-    #[test]
-    fn what_is_only_watched_refuses_nothing() {
-        let facts = Arc::new(sample::clear(&"x@acme.example".parse().expect("a mailbox")));
-        for (mode, expected) in [
-            (Mode::Enforce, Some(Refusal::Plaintext)),
-            (Mode::Monitor, None),
-        ] {
-            let again = Again {
-                facts: Arc::clone(&facts),
-                mode,
-            };
-            assert_eq!(again.refusal(Err(Refusal::Plaintext)), expected, "{mode:?}");
         }
     }
 }

@@ -9,13 +9,14 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::conclude::{Asked, conclude};
-use super::content::Again;
+use super::content::{Again, Weight};
 use super::evidence;
 use super::{Client, Transaction};
 use crate::address::Mailbox;
 use crate::decision::{Permit, TlsOffer};
 use crate::facts::{Direction, Facts, Judgement, ReceiptId, Stage, unix_seconds};
 use crate::host::Host;
+use crate::policy::Mode;
 use crate::receipt::{Outcome, VerdictEvent};
 use crate::smtp::envelope::Mail;
 use crate::smtp::reply::{self, Reply};
@@ -144,8 +145,8 @@ impl Transaction {
         let (event, judged, contact) = conclude(host, question).await;
         match judged {
             Ok(permit) => {
+                self.ask_again(tenant, facts, &event);
                 self.unanswered.push(event);
-                self.ask_again(tenant, facts);
                 Ok(permit)
             }
             Err(refusal) => {
@@ -157,11 +158,14 @@ impl Transaction {
     }
 
     /// Remembers the question where the header From may matter to the answer.
-    fn ask_again(&mut self, tenant: &Tenant, facts: Arc<Facts>) {
+    fn ask_again(&mut self, tenant: &Tenant, facts: Arc<Facts>, verdict: &VerdictEvent) {
         let (direction, recipient) = (facts.direction, &facts.recipient);
-        if let Some(mode) = tenant.header_mode(direction, recipient, facts.now) {
-            self.asked.push(Again { facts, mode });
-        }
+        let weight = match tenant.header_mode(direction, recipient, facts.now) {
+            None => return,
+            Some(Mode::Enforce) => Weight::Counts,
+            Some(Mode::Monitor) => Weight::IsWatched(Box::new(standing(verdict))),
+        };
+        self.asked.push(Again { facts, weight });
     }
 
     /// Keeps the verdicts that waited for this reply, which waits for them no longer
@@ -204,5 +208,17 @@ impl Transaction {
         now: SystemTime,
     ) -> Option<Judgement> {
         self.judgements.of(tenant, &client.chain, now).await
+    }
+}
+
+/// A verdict to record something beside, without what it took to reach it.
+fn standing(verdict: &VerdictEvent) -> VerdictEvent {
+    VerdictEvent {
+        micros: 0,
+        fuel: None,
+        log: Vec::new(),
+        log_dropped: 0,
+        monitored: None,
+        ..verdict.clone()
     }
 }

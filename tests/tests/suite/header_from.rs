@@ -197,15 +197,36 @@ fn a_tenant_that_decides_by_the_header_has_the_transaction_for_itself() {
 #[test]
 fn a_monitored_policy_on_the_header_is_in_the_receipt_alone() {
     let watched = CEO.replace("option", "mode = \"monitor\"\noption");
-    let host = site(&watched, "").start();
+    let in_force = "[[module]]\nname = \"broken\"\npath = \"../broken.wasm\"\n\
+                    [[policy]]\nname = \"fails\"\noption = \"module\"\nmodule = \"broken\"\n\
+                    on_failure = \"opportunistic\"\n";
+    let host = site(&format!("{in_force}{watched}"), "")
+        .file("broken.wasm", "no module")
+        .settings("[metrics]\naddress = \"127.0.0.1:0\"")
+        .start();
     let mut client = client(&host);
     begins(&client.deliver(SENDER, &[ANN, BEN], FROM_CEO), "250 ");
     client.quit();
+    // What is in force was asked at RCPT alone.
+    let of_acme = |stage: &str| {
+        let counted = crate::metrics::scrape(&host).into_iter();
+        let wanted = [
+            "tenant=acme".to_owned(),
+            format!("stage={stage}"),
+            "policy=fails".to_owned(),
+        ];
+        let found = counted.filter(|(name, _)| {
+            name.starts_with("decisions_total{") && wanted.iter().all(|label| name.contains(label))
+        });
+        found.map(|(_, value)| value).sum::<f64>()
+    };
+    assert_eq!((of_acme("recipient"), of_acme("content")), (1.0, 0.0));
     let site = host.stop().site;
     assert_eq!((site.mail("acme").len(), site.mail("bank").len()), (1, 1));
     let receipt = site.receipt(ANN);
     assert!(receipt["verdict"]["monitored"].is_null());
     assert_eq!(receipt["content"]["verdict"], "accepted");
+    assert_eq!(receipt["content"]["policy"]["name"], "fails");
     let monitored = &receipt["content"]["monitored"];
     assert_eq!(monitored["policy"]["name"], "ceo");
     assert_eq!(monitored["verdict"]["refused"], "plaintext");
