@@ -12,6 +12,7 @@ mod content;
 mod evidence;
 mod judgements;
 mod recipient;
+mod refuser;
 
 use std::collections::HashMap;
 use std::io;
@@ -21,6 +22,7 @@ use std::time::{Instant, SystemTime};
 use company::{Company, Member};
 use content::{Again, Weight};
 use judgements::Judgements;
+use refuser::Refuser;
 use rustls_pki_types::CertificateDer;
 
 use crate::content::Content;
@@ -59,6 +61,8 @@ pub struct Transaction {
     asked: Vec<Again>,
     /// Who is to be asked about those who are in.
     again: Vec<Again>,
+    /// Who refused the message, if a tenant did for its content.
+    refuser: Option<Refuser>,
     company: Company,
     /// How many there were in this session, this one included.
     number: u32,
@@ -89,6 +93,7 @@ impl Transaction {
             unanswered: Vec::new(),
             asked: Vec::new(),
             again: Vec::new(),
+            refuser: None,
             company: Company::default(),
             number: 0,
             span: tracing::Span::none(),
@@ -103,6 +108,7 @@ impl Transaction {
         self.origin = None;
         self.unanswered.clear();
         self.again.clear();
+        self.refuser = None;
         self.company.clear();
         self.handover = None;
         self.number += 1;
@@ -233,7 +239,14 @@ impl Transaction {
         };
         let until = evidence::patience();
         for permit in &permits {
-            evidence::outcome(host, permit, outcome, Some(reply), String::new(), until).await;
+            let own = self.told(permit.tenant(), reply);
+            let of_sender = permit.outbound();
+            let of_sender = of_sender.map(|(tenant, _)| self.told(tenant, reply));
+            let replies = evidence::Replies {
+                own: Some(&own),
+                of_sender: of_sender.as_ref(),
+            };
+            evidence::outcome(host, permit, outcome, replies, String::new(), until).await;
         }
     }
 
@@ -251,7 +264,16 @@ impl Transaction {
         let until = evidence::patience();
         for permit in &permits {
             let (kind, detail) = (Outcome::Abandoned, detail.clone());
-            evidence::outcome(host, permit, kind, reply, detail, until).await;
+            let replies = evidence::Replies::both(reply);
+            evidence::outcome(host, permit, kind, replies, detail, until).await;
+        }
+    }
+
+    /// The reply, as the receipts of this tenant have it.
+    fn told(&self, tenant: &TenantId, reply: &Reply) -> Reply {
+        match &self.refuser {
+            Some(refuser) => refuser.told(tenant, reply),
+            None => reply.clone(),
         }
     }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::conclude::{Asked, conclude, watch};
+use super::refuser::Refuser;
 use super::{Client, Transaction, evidence};
 use crate::content::Content;
 use crate::decision::TlsOffer;
@@ -115,6 +116,7 @@ impl Transaction {
         let id = event.id;
         self.unanswered.push(event);
         let refused = judged.err()?;
+        self.refuser = Some(Refuser::of(question.facts));
         Some(reply::refused(&refused, contact.as_deref(), id))
     }
 

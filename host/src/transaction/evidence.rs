@@ -163,7 +163,8 @@ pub(super) async fn delivered(
         match fate {
             Ok(place) => {
                 let (kind, place) = (Outcome::Delivered, place.clone());
-                outcome(host, permit, kind, Some(reply), place, until).await;
+                let replies = Replies::both(Some(reply));
+                outcome(host, permit, kind, replies, place, until).await;
             }
             Err(error) => undelivered(host, permit, error, reply, until).await,
         }
@@ -180,7 +181,15 @@ pub(super) async fn undelivered(
 ) {
     log_failure(permit, error);
     let (kind, detail) = (error.outcome(), error.to_string());
-    outcome(host, permit, kind, Some(reply), detail, until).await;
+    outcome(
+        host,
+        permit,
+        kind,
+        Replies::both(Some(reply)),
+        detail,
+        until,
+    )
+    .await;
 }
 
 /// What a next hop refuses is its business; what keeps us from asking it is ours.
@@ -201,27 +210,48 @@ fn log_failure(permit: &Permit, error: &DeliveryError) {
     }
 }
 
+/// The reply that an outcome is told with, in the receipts of each tenant.
+#[derive(Clone, Copy)]
+pub(super) struct Replies<'a> {
+    /// Of the tenant whose permit it is.
+    pub(super) own: Option<&'a Reply>,
+    /// Of the sender's tenant, where that decided before.
+    pub(super) of_sender: Option<&'a Reply>,
+}
+
+impl<'a> Replies<'a> {
+    /// The same in both.
+    pub(super) fn both(reply: Option<&'a Reply>) -> Self {
+        Self {
+            own: reply,
+            of_sender: reply,
+        }
+    }
+}
+
 /// Keeps what became of a message for one recipient.
 pub(super) async fn outcome(
     host: &Host,
     permit: &Permit,
     outcome: Outcome,
-    reply: Option<&Reply>,
+    replies: Replies<'_>,
     detail: String,
     until: tokio::time::Instant,
 ) {
     host.metrics.outcome(outcome);
+    let text = |reply: Option<&Reply>| reply.map(ToString::to_string).unwrap_or_default();
     let event = OutcomeEvent {
         id: permit.receipt(),
         time: timestamp(unix_seconds(SystemTime::now())),
         tenant: permit.tenant().clone(),
         outcome,
-        reply: reply.map(ToString::to_string).unwrap_or_default(),
+        reply: text(replies.own),
         detail,
     };
     let of_sender = permit.outbound().map(|(tenant, id)| OutcomeEvent {
         id,
         tenant: tenant.clone(),
+        reply: text(replies.of_sender),
         detail: for_sender(outcome, &event.detail),
         ..event.clone()
     });
@@ -252,7 +282,15 @@ pub(super) async fn not_taken(
     until: tokio::time::Instant,
 ) {
     let detail = for_sender(kind, "refused");
-    outcome(host, outbound, kind, Some(reply), detail, until).await;
+    outcome(
+        host,
+        outbound,
+        kind,
+        Replies::both(Some(reply)),
+        detail,
+        until,
+    )
+    .await;
 }
 
 /// Refuses a recipient of a domain that nobody here has: the host is never an open relay.

@@ -173,7 +173,8 @@ impl Transaction {
     pub(super) async fn answer(&mut self, host: &Host, reply: &Reply, until: tokio::time::Instant) {
         let unanswered: Vec<VerdictEvent> = self.unanswered.drain(..).collect();
         for event in unanswered {
-            evidence::verdict(host, event, reply, until).await;
+            let reply = self.told(&event.facts.tenant, reply);
+            evidence::verdict(host, event, &reply, until).await;
         }
     }
 

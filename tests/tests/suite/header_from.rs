@@ -340,6 +340,13 @@ fn the_senders_tenant_decides_by_the_header_too() {
         let direction = text(&receipt["verdict"]["facts"]["direction"]);
         assert_eq!(receipt["content"].is_null(), direction == "inbound");
     }
+    let of_bank = refused
+        .iter()
+        .find(|receipt| receipt["verdict"]["facts"]["tenant"] == "bank");
+    assert_eq!(
+        of_bank.expect("one of the bank's")["outcome"]["reply"],
+        "530 refused by the sender's tenant"
+    );
     let asked = |receipt: &&Value| !receipt["content"].is_null();
     assert_eq!(refused.iter().filter(asked).count(), 1, "{refused:#?}");
     let id = refused
