@@ -176,8 +176,9 @@ impl Engine {
     }
 
     /// Asks a module what it would decide. It is run only where an instance is free at
-    /// once, and has a quarantine of its own: what is merely monitored stands in nobody's
-    /// way, and its breakdowns are none of the policies in force.
+    /// once and another remains, of the tenant's share and of all, and has a quarantine of
+    /// its own: what is merely monitored stands in nobody's way, and its breakdowns are
+    /// none of the policies in force.
     pub async fn monitor(
         &self,
         module: &Module,
@@ -188,7 +189,7 @@ impl Engine {
         if let Some(remaining) = module.monitor.remaining(Instant::now()) {
             return Ran::not_run(Failure::Quarantined { remaining });
         }
-        let Some(_turn) = self.shares.turn_at_once(&module.share) else {
+        let Some(_turn) = self.shares.spare_turn(&module.share) else {
             let waited = Duration::ZERO;
             return Ran::not_run(Failure::Unavailable { waited });
         };

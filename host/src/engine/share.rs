@@ -97,6 +97,14 @@ impl Shares {
         })
     }
 
+    /// A turn that is free just now and leaves another, of this share and of all: the
+    /// next who needs one has it at once.
+    pub(super) fn spare_turn<'a>(&'a self, share: &'a Share) -> Option<Turn<'a>> {
+        let turn = self.turn_at_once(share)?;
+        let leaves_one = |turns: &Semaphore| turns.available_permits() > 0;
+        (leaves_one(&share.running) && leaves_one(&self.all)).then_some(turn)
+    }
+
     /// Turns that are taken.
     pub(super) fn in_use(&self) -> usize {
         self.instances.saturating_sub(self.all.available_permits())
@@ -133,6 +141,24 @@ mod tests {
         assert!(shares.turn(&b, wait).await.is_some(), "not the other's");
         drop(first);
         assert!(shares.turn(&a, wait).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_spare_turn_leaves_one() {
+        // Of this tenant's share there are two, and of all eight.
+        let shares = Shares::new(8);
+        let wait = Duration::ZERO;
+        let (a, b) = (shares.of(&tenant("a")), shares.of(&tenant("b")));
+        let spare = shares.spare_turn(&a);
+        assert!(spare.is_some());
+        assert!(shares.spare_turn(&a).is_none(), "the last of the share");
+        assert!(shares.turn(&a, wait).await.is_some(), "it is still there");
+        drop(spare);
+        let all = shares.all.acquire_many(7).await.expect("never closed");
+        assert!(shares.spare_turn(&b).is_none(), "the last of all");
+        assert!(shares.turn(&b, wait).await.is_some(), "it is still there");
+        drop(all);
+        assert!(shares.spare_turn(&b).is_some());
     }
 
     #[test]

@@ -11,7 +11,7 @@ async fn monitor(bench: &Bench, module: &Module) -> Ran {
 
 #[tokio::test]
 async fn breakdowns_are_counted_apart() {
-    let bench = Bench::new();
+    let bench = Bench::with(|settings| settings.instances = 8);
     let module = bench.module(&guest("unreachable"));
     let code = |ran: Ran| ran.result.expect_err("a failure").code();
     for _ in 0..10 {
@@ -22,9 +22,10 @@ async fn breakdowns_are_counted_apart() {
 }
 
 #[tokio::test]
-async fn it_waits_for_no_instance() {
+async fn it_waits_for_no_instance_and_takes_none_that_is_the_last() {
+    // Two for each tenant.
     let bench = Bench::with(|settings| {
-        settings.instances = 1;
+        settings.instances = 8;
         settings.wait = Duration::from_millis(20);
     });
     let module = bench.module(&guest(""));
