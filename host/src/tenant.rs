@@ -140,10 +140,15 @@ impl Tenant {
         }
     }
 
+    /// Whether none of its policies is asked about this recipient.
+    pub fn exempts(&self, recipient: &Mailbox) -> bool {
+        self.exempt.of(recipient, &self.domains).is_some()
+    }
+
     /// What its policies on the header From do about a recipient of mail in this
     /// direction: enforce, only watch, or nothing, where there are none or it is exempt.
     pub fn header_mode(&self, direction: Direction, recipient: &Mailbox, now: u64) -> Option<Mode> {
-        if self.exempt.of(recipient, &self.domains).is_some() {
+        if self.exempts(recipient) {
             return None;
         }
         let all = self.policies.iter();

@@ -19,7 +19,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use company::{Company, Member};
+use company::{Company, Member, Stance};
 use content::{Again, Weight};
 use judgements::Judgements;
 use refuser::Refuser;
@@ -160,12 +160,32 @@ impl Transaction {
     /// What counts of a recipient for others in the transaction.
     fn member(&self, permit: &Permit) -> Member {
         let inbound = permit.direction() == Direction::Inbound;
-        let decides = |again: &Again| {
-            matches!(again.weight, Weight::Counts) && again.facts.direction == Direction::Inbound
-        };
+        let own = Some(permit.tenant());
+        let of_sender = permit.outbound().map(|(tenant, _)| tenant);
         Member {
-            tenant: inbound.then(|| permit.tenant().clone()),
-            particular: self.asked.iter().any(decides),
+            tenant: own.filter(|_| inbound).cloned(),
+            inbound: self.stance(own.filter(|_| inbound), Direction::Inbound, permit),
+            outbound: self.stance(
+                of_sender.or(own.filter(|_| !inbound)),
+                Direction::Outbound,
+                permit,
+            ),
+        }
+    }
+
+    /// What the tenant who decides in this direction, if one does, may do to a recipient
+    /// by the header From.
+    fn stance(&self, tenant: Option<&TenantId>, direction: Direction, permit: &Permit) -> Stance {
+        let decides = |again: &Again| {
+            matches!(again.weight, Weight::Counts) && again.facts.direction == direction
+        };
+        if self.asked.iter().any(decides) {
+            return Stance::Subject;
+        }
+        let tenant = tenant.and_then(|id| self.snapshot.tenant(id));
+        match tenant.is_some_and(|tenant| tenant.exempts(permit.recipient())) {
+            true => Stance::Exempt,
+            false => Stance::Free,
         }
     }
 
