@@ -8,7 +8,7 @@ use super::chunk::{MAX_SMALL, SMALL};
 use super::command::CommandError;
 use super::data::ContentFault;
 use super::line::{LineFault, MAX_LINE};
-use crate::content::FRONT;
+use crate::content::{FRONT, MAX_ADDRESSES};
 use crate::decision::Refusal;
 use crate::deliver::{Capability, DeliveryError, Ending, RelayError};
 use crate::facts::ReceiptId;
@@ -167,6 +167,15 @@ fn refusal_text(refusal: &Refusal) -> (u16, &'static str, String) {
         )),
         Refusal::PolicyFailed => (451, "4.3.0", "Policy temporarily unavailable".into()),
     }
+}
+
+/// A header From that policies have to read and cannot.
+pub fn unreadable_from(receipt: ReceiptId) -> Reply {
+    let text = format!(
+        "The From field is not a list of at most {MAX_ADDRESSES} addresses, and policies here \
+         have to read it"
+    );
+    Reply::new(550, "5.6.0", with_receipt(&text, Some(receipt)))
 }
 
 fn names(found: &[String]) -> String {

@@ -5,6 +5,7 @@
 //! **Nothing is delivered after a refusal**: the end of data has one reply, so what one
 //! tenant refuses for one recipient is refused for all recipients of the message, who are
 //! then all of that tenant (`company`). So nobody is asked behind a refusal.
+//! **Nothing hides from a policy**: where one may refuse, the header From has to be read.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::conclude::{Asked, conclude, watch};
 use super::refuser::Refuser;
 use super::{Client, Transaction, evidence};
-use crate::content::Content;
+use crate::content::{Content, HeaderFrom};
 use crate::decision::TlsOffer;
 use crate::facts::{Facts, Stage, unix_seconds};
 use crate::host::Host;
@@ -59,7 +60,16 @@ impl Transaction {
             return Review::Passed(envelope, content);
         }
         let snapshot = Arc::clone(&self.snapshot);
-        let header_from = content.header_from();
+        let HeaderFrom {
+            addresses,
+            unreadable,
+        } = content.header_from();
+        let decides = |asked: &Again| matches!(asked.weight, Weight::Counts);
+        if unreadable && let Some(first) = again.iter().find(|asked| decides(asked)) {
+            self.refuser = Some(Refuser::of(&first.facts));
+            let reply = reply::unreadable_from(first.facts.id);
+            return Review::Refused(envelope.permits, reply);
+        }
         let since = Instant::now();
         let mut refusal: Option<Reply> = None;
         for asked in again {
@@ -71,7 +81,7 @@ impl Transaction {
             let facts = Arc::new(Facts {
                 now: unix_seconds(now),
                 stage: Stage::Content,
-                header_from: header_from.clone(),
+                header_from: addresses.clone(),
                 trust: self.judgements.of(tenant, &client.chain, now).await,
                 ..Facts::clone(known)
             });

@@ -126,7 +126,7 @@ fn an_address_does_not_hide() {
         "From: amy@sender.example, \"ceo\"@acme.example",
         "From: Board: amy@sender.example, <CEO@acme.example>;",
         "From: amy@sender.example\r\nSubject: x\r\nFrom: ceo@acme.example",
-        "From: garbage@@, <broken\r\nFrom: ceo . @x, ceo@acme.example",
+        "From: garbage, <broken\r\nFrom: ceo . x, ceo@acme.example.",
     ] {
         let message = format!("{header}\r\n\r\ntext\r\n");
         let reply = clear.deliver(SENDER, &[ANN], &message);
@@ -141,6 +141,20 @@ fn an_address_does_not_hide() {
         let message = format!("{header}\r\n\r\nFrom: ceo@acme.example\r\n");
         let reply = clear.deliver(SENDER, &[ANN], &message);
         assert!(reply.starts_with("250 "), "{header:?}: {reply}");
+    }
+    let many: Vec<String> = (0..17).map(|n| format!("a{n}@sender.example")).collect();
+    for from in [
+        "CEO ceo@acme.example",
+        "\"ceo@acme.example",
+        &*many.join(", "),
+    ] {
+        let message = format!("From: {from}\r\n\r\ntext\r\n");
+        begins(
+            &clear.deliver(SENDER, &[ANN], &message),
+            "550 5.6.0 The From field is not a list of at most 16 addresses, ",
+        );
+        // The bank has no policy that has to read it.
+        begins(&clear.deliver(SENDER, &[BEN], &message), "250 ");
     }
     clear.quit();
     let mut secured = Client::starttls(host.address("smtp"), &Tls::tls13());

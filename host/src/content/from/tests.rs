@@ -3,10 +3,14 @@ use proptest::sample::select;
 
 use super::*;
 
-/// The addresses of a message with this header section, in the order in which they stand.
+/// What a message with this header section says.
+fn whole(header: &str) -> HeaderFrom {
+    super::read(format!("{header}\r\n\r\nFrom: body@example.com\r\n").as_bytes())
+}
+
+/// Its addresses, in the order in which they stand.
 fn read(header: &str) -> Vec<String> {
-    let message = format!("{header}\r\n\r\nFrom: body@example.com\r\n");
-    let found = addresses(message.as_bytes());
+    let found = whole(header).addresses;
     found.iter().map(ToString::to_string).collect()
 }
 
@@ -72,8 +76,52 @@ fn forms_of_addresses() {
             "From: b\u{f6}b@b\u{fc}cher.example",
             &["b\u{f6}b@xn--bcher-kva.example"],
         ),
+        ("From: a@b.example.", &["a@b.example"]),
+        ("From: Ann <a@b.example . >", &["a@b.example"]),
     ] {
         assert_eq!(read(field), expected, "{field:?}");
+        assert!(!whole(field).unreadable, "{field:?}");
+    }
+}
+
+/// What may be meant as an address, or shown as one, is not passed over in silence.
+#[test]
+fn what_cannot_be_read_is_said() {
+    let long = format!("From: {}@b.example", "x".repeat(65));
+    let words = format!("From: {} a@b.example", "word ".repeat(300));
+    for (field, unreadable) in [
+        ("From: CEO a@b.example", true),
+        ("From: \"CEO a@b.example", true),
+        ("From: x@y.example, \"a@b.example", true),
+        ("From: x@y.example (a@b.example", true),
+        ("From: x@y.example, [a@b.example", true),
+        ("From: [a@b.example]", true),
+        ("From: a@b.example..", true),
+        ("From: a@b@c.example", true),
+        ("From: a..c@b.example", true),
+        ("From: a@-b.example", true),
+        ("From: <a@b.example <x@y.example>", true),
+        ("From: <x@y.example> a@b.example", true),
+        ("From: a@b.example: x@y.example;", true),
+        ("From: a@b.example>", true),
+        (&*long, true),
+        (&*words, true),
+        ("From: \u{fffd}@b.example", true),
+        // No address, and nothing that looks like one.
+        ("From:", false),
+        ("From: Ann", false),
+        ("From: <>", false),
+        ("From: Nobody:;", false),
+        ("From: \"Ann", false),
+        ("From: Ann (of B", false),
+        // Names may say what they like.
+        ("From: \"a@b.example\" <x@y.example>", false),
+        ("From: a@b.example <x@y.example>", false),
+        ("From: [a@b.example] <x@y.example>", false),
+        ("From: x@y.example (a@b.example)", false),
+        ("To: CEO a@b.example", false),
+    ] {
+        assert_eq!(whole(field).unreadable, unreadable, "{field:?}");
     }
 }
 
@@ -109,8 +157,9 @@ fn garbage_counts_as_no_address() {
     ] {
         assert_eq!(read(field), expected, "{field:?}");
     }
-    assert!(addresses(b"From: \xff\xfe@b.example, a\xff@b.example\r\n").is_empty());
-    assert!(addresses(b"").is_empty());
+    let garbage = super::read(b"From: \xff\xfe@b.example, a\xff@b.example\r\n");
+    assert!(garbage.addresses.is_empty() && garbage.unreadable);
+    assert_eq!(super::read(b""), HeaderFrom::default());
 }
 
 #[test]
@@ -118,6 +167,13 @@ fn a_list_is_read_to_its_bound() {
     let all: Vec<String> = (0..100).map(|n| format!("a{n}@b.example")).collect();
     let found = read(&format!("From: {}", all.join(",\r\n ")));
     assert_eq!(found, all[..MAX_ADDRESSES]);
+    for (count, unreadable) in [(MAX_ADDRESSES, false), (MAX_ADDRESSES + 1, true)] {
+        // One that is there already is none more.
+        let field = format!("From: {}, a0@b.example", all[..count].join(", "));
+        assert_eq!(whole(&field).unreadable, unreadable, "{count}");
+        let fields = format!("From: {}", all[..count].join("\r\nFrom: "));
+        assert_eq!(whole(&fields).unreadable, unreadable, "{count}");
+    }
     // The length of what stands before an address is no bound.
     for long in [
         format!("({})", "(x".repeat(50_000) + &"x)".repeat(50_000)),
@@ -197,6 +253,7 @@ proptest! {
             }
         }
         prop_assert_eq!(read(&header), expected, "{}", header);
+        prop_assert!(!whole(&header).unreadable, "{}", header);
     }
 
     /// Octets are never a panic, and never more addresses than the bound.
@@ -208,7 +265,7 @@ proptest! {
         ),
     ) {
         let front = [&b"From: "[..], &octets].concat();
-        let found = addresses(&front);
+        let found = super::read(&front).addresses;
         prop_assert!(found.len() <= MAX_ADDRESSES);
         for address in found {
             let again: Result<Mailbox, _> = address.to_string().parse();
