@@ -2,7 +2,7 @@
 //!
 //! Domains are kept in lower case with IDNA A-labels, so that two spellings of one
 //! domain are equal. Local parts are kept byte for byte: only their owner may fold
-//! them (RFC 5321, section 2.4); `postmaster` alone is known in any case.
+//! them (RFC 5321, section 2.4).
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -143,11 +143,6 @@ impl Mailbox {
     /// The local part as it was written, quotes included.
     pub fn local(&self) -> &str {
         &self.local
-    }
-
-    /// Whether this is the postmaster, in any case (RFC 5321, section 4.5.1).
-    pub fn is_postmaster(&self) -> bool {
-        self.local.eq_ignore_ascii_case("postmaster")
     }
 
     /// The domain; none for an address literal.

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::scope::is_same;
+use super::scope::{is_postmaster, is_same};
 use crate::address::{Domain, Mailbox};
 
 /// Whom a tenant exempts.
@@ -42,7 +42,7 @@ impl Exempt {
     /// Why this recipient is exempt at the tenant of these domains; none where it is not.
     pub fn of(&self, recipient: &Mailbox, domains: &[Domain]) -> Option<Exemption> {
         let domain = recipient.domain()?;
-        if self.postmaster && recipient.is_postmaster() && domains.contains(domain) {
+        if self.postmaster && is_postmaster(recipient) && domains.contains(domain) {
             return Some(Exemption::Postmaster);
         }
         let mut reports = self.tls_reports.iter();
@@ -75,6 +75,9 @@ mod tests {
         for (postmaster_is, recipient, exemption) in [
             (true, "postmaster@acme.example", postmaster),
             (true, "PostMaster@ACME.example", postmaster),
+            (true, "\"postmaster\"@acme.example", postmaster),
+            (true, "\"Post\\master\"@acme.example", postmaster),
+            (true, "\"postmaster \"@acme.example", None),
             (true, "postmaster@other.example", None),
             (true, "postmaster@sub.acme.example", None),
             (true, "ann@acme.example", None),

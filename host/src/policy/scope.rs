@@ -189,6 +189,12 @@ pub(super) fn is_same(a: &Mailbox, b: &Mailbox) -> bool {
     }
 }
 
+/// Whether this is the postmaster, in any case (RFC 5321, section 4.5.1) and however it is
+/// quoted.
+pub(super) fn is_postmaster(mailbox: &Mailbox) -> bool {
+    folded(mailbox).eq("postmaster".chars())
+}
+
 /// The local part without quotes, in lower case.
 fn folded(mailbox: &Mailbox) -> impl Iterator<Item = char> {
     let local = mailbox.local();
