@@ -22,7 +22,8 @@ pub enum Origin {
     Elsewhere,
     /// Outbound mail of this tenant.
     Tenant(Arc<Tenant>),
-    /// It has the null sender, and the client is a server of several tenants.
+    /// It has the null sender, and the client is a server of several tenants, or claims
+    /// to be one of more than are asked.
     Unclear,
 }
 
@@ -89,10 +90,13 @@ impl Snapshot {
                         claimed <= MAX_JUDGED && is_anchored(tenant)
                     }
                 });
-        match (own.next().cloned(), own.next()) {
-            (None, _) => Origin::Elsewhere,
-            (Some(tenant), None) => Origin::Tenant(tenant),
-            (Some(_), Some(_)) => Origin::Unclear,
+        let (first, more) = (own.next().cloned(), own.next().is_some());
+        drop(own);
+        match first {
+            // One who was not judged may have it.
+            _ if more || claimed > MAX_JUDGED => Origin::Unclear,
+            None => Origin::Elsewhere,
+            Some(tenant) => Origin::Tenant(tenant),
         }
     }
 
