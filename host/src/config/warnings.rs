@@ -1,8 +1,8 @@
 //! What is no fault and is hardly meant: `portcullis check` shows it.
 
-use super::{Config, Fault, PolicyConfig, TenantConfig};
-use crate::decision::Decision;
-use crate::policy::{BasedOn, Choice};
+use super::{Config, Fault, Listener, PolicyConfig, TenantConfig};
+use crate::decision::{Decision, Resolved};
+use crate::policy::{BasedOn, Choice, Mode};
 
 /// Everything of this kind, by file and line.
 pub fn warnings(config: &Config) -> Vec<Fault> {
@@ -10,7 +10,11 @@ pub fn warnings(config: &Config) -> Vec<Fault> {
     for (at, tenant) in config.tenants.iter().enumerate() {
         let earlier = config.tenants[..at].iter();
         warnings.extend(earlier.filter_map(|other| overlap(tenant, other)));
-        warnings.extend(tenant.policies.iter().filter_map(too_late));
+        let listeners = config.listeners.iter();
+        warnings.extend(listeners.filter_map(|listener| proxies(tenant, listener)));
+        let default = tenant.default.as_ref().unwrap_or(&config.default);
+        let policies = tenant.policies.iter();
+        warnings.extend(policies.filter_map(|policy| too_late(policy, default)));
     }
     warnings.sort();
     warnings
@@ -41,11 +45,29 @@ fn overlap(tenant: &TenantConfig, other: &TenantConfig) -> Option<Fault> {
     )))
 }
 
-/// What has crossed the network in clear cannot be called back.
-fn too_late(read: &PolicyConfig) -> Option<Fault> {
+/// Everybody is behind a proxy, and some only where it is named.
+fn proxies(tenant: &TenantConfig, listener: &Listener) -> Option<Fault> {
+    let proxies = listener.proxies.as_ref()?;
+    let (network, proxy) = tenant.sources.value.overlap_with(&proxies.from)?;
+    Some(tenant.sources.at.fault(format_args!(
+        "{network} overlaps {proxy}, from where listener {} has its proxies: whoever comes through \
+         one to a listener that does not name it would count as a server of this tenant, and may \
+         send to anyone: leave the proxies out here",
+        listener.name
+    )))
+}
+
+/// What has crossed the network in clear cannot be called back. `default` is what Default
+/// means for the tenant.
+fn too_late(read: &PolicyConfig, default: &Resolved) -> Option<Fault> {
     let policy = &read.policy;
-    let enforces = matches!(&policy.option, Choice::Constant(Decision::Enforced(_)));
-    let reads_header = policy.enabled && policy.based_on != BasedOn::Envelope;
+    let enforces = match &policy.option {
+        Choice::Constant(Decision::Enforced(_)) => true,
+        Choice::Constant(Decision::Default) => matches!(default, Resolved::Enforced(_)),
+        Choice::Constant(Decision::Opportunistic) | Choice::Module(_) => false,
+    };
+    let is_in_force = policy.enabled && policy.mode == Mode::Enforce;
+    let reads_header = is_in_force && policy.based_on != BasedOn::Envelope;
     (enforces && reads_header).then(|| {
         read.at.fault(format_args!(
             "{} enforces by the header From, which comes with the content: mail that it refuses \
@@ -53,4 +75,79 @@ fn too_late(read: &PolicyConfig) -> Option<Fault> {
             policy.name
         ))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::Files;
+
+    /// The warnings about a tenant's file, without their places.
+    fn warned(host: &str, tenant: &str) -> Vec<String> {
+        let files = Files::new();
+        files.write("portcullis.toml", host);
+        let domain = "domains = [\"a.example\"]\n";
+        files.write("tenants/a.toml", format!("{domain}{tenant}"));
+        let config = files.read().expect("no fault");
+        let shown = warnings(&config).into_iter().map(|fault| fault.to_string());
+        shown
+            .filter(|text| !text.contains("[targets.outbound]"))
+            .map(|text| {
+                text.rsplit_once(": ")
+                    .map_or(text.clone(), |(_, end)| end.to_owned())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_proxy_is_no_server_of_a_tenant() {
+        let host = "[[listener]]\nname = \"smtp\"\naddress = \"127.0.0.1:0\"\n\
+                    proxy_from = [\"10.0.0.1\", \"2001:db8::/32\"]\n";
+        for (network, overlaps) in [
+            ("10.0.0.0/8", true),
+            ("10.0.0.1", true),
+            ("2001:db8:25::/48", true),
+            ("10.0.0.2", false),
+            ("192.0.2.0/24", false),
+        ] {
+            let tenant = format!("[sources]\nnetworks = [\"{network}\"]\n");
+            let expected: &[&str] = match overlaps {
+                true => &["leave the proxies out here"],
+                false => &[],
+            };
+            assert_eq!(warned(host, &tenant), expected, "{network}");
+        }
+    }
+
+    #[test]
+    fn what_enforces_by_the_header_comes_too_late() {
+        let enforced = "[defaults]\ndecision = \"enforced\"\n";
+        // Only a host of which no listener is public may have it.
+        let private = format!(
+            "{enforced}[[listener]]\nname = \"smtp\"\naddress = \"127.0.0.1:0\"\nprivate = true\n"
+        );
+        for (host, defaults, policy, late) in [
+            ("", "", "option = \"enforced\"", true),
+            ("", enforced, "option = \"default\"", true),
+            (&*private, "", "option = \"default\"", true),
+            ("", "", "option = \"default\"", false),
+            (
+                &*private,
+                "[defaults]\ndecision = \"opportunistic\"\n",
+                "option = \"default\"",
+                false,
+            ),
+            ("", enforced, "option = \"opportunistic\"", false),
+            ("", "", "option = \"enforced\"\nmode = \"monitor\"", false),
+            ("", "", "option = \"enforced\"\nenabled = false", false),
+        ] {
+            let table = "[[policy]]\nname = \"p\"\nbased_on = \"header\"\n";
+            let found = warned(host, &format!("{defaults}{table}{policy}\n"));
+            assert_eq!(
+                found.len(),
+                usize::from(late),
+                "{host}{defaults}{policy}: {found:?}"
+            );
+        }
+    }
 }

@@ -76,6 +76,17 @@ impl Sources {
         }
     }
 
+    /// A network of servers and one of these that have addresses in common.
+    pub fn overlap_with<'a>(&'a self, others: &'a [IpNet]) -> Option<(&'a IpNet, &'a IpNet)> {
+        let mut pairs = self
+            .networks
+            .iter()
+            .flat_map(|own| others.iter().map(move |other| (own, other)));
+        let overlaps =
+            |(own, other): &(&IpNet, &IpNet)| own.contains(*other) || other.contains(*own);
+        pairs.find(overlaps)
+    }
+
     /// Something by which a client would be one of both tenants' servers, for people.
     pub fn shared_with(&self, other: &Self) -> Option<String> {
         let mut networks = self.networks.iter().flat_map(|own| {
