@@ -11,6 +11,7 @@ mod columns;
 mod demo;
 mod explain;
 mod export;
+mod openapi;
 mod receipts;
 mod reload;
 mod serve;
@@ -54,6 +55,8 @@ enum Command {
     Receipts(receipts::ReceiptsArguments),
     /// Show which policy applies to mail, and why no other does.
     Explain(explain::ExplainArguments),
+    /// Print the description of the admin API (OpenAPI).
+    Openapi,
     /// Show the whole of it at work, on loopback, with throwaway certificates.
     Demo(demo::DemoArguments),
     /// Compile a module from standard input (the host starts this for itself).
@@ -80,6 +83,7 @@ pub fn main() -> ExitCode {
         Command::CompileWorker(_) => crate::engine::worker::main(),
         Command::Receipts(arguments) => finish(receipts::receipts(&arguments)),
         Command::Explain(arguments) => finish(explain::run(&arguments)),
+        Command::Openapi => finish(openapi::openapi()),
         Command::Serve(arguments) => finish(serve(&arguments.config)),
         Command::Reload(arguments) => finish(reload::reload(&arguments.config)),
         Command::Apply(arguments) => finish(apply::apply(&arguments)),

@@ -98,6 +98,8 @@ pub struct Config {
     pub keep_receipts: u32,
     /// Where metrics are asked for, if anywhere; port 0 is any free port.
     pub metrics: Option<SocketAddr>,
+    /// Where the admin API is asked, beside its socket; port 0 is any free port.
+    pub admin: Option<SocketAddr>,
     /// How clients' names are looked up, if at all.
     pub reverse_names: Option<Located<ReverseNameSettings>>,
     /// How the log is written.

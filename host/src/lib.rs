@@ -7,7 +7,8 @@
 //! [`policy`] that applies; [`engine`] runs those that are WebAssembly; [`decision`]
 //! turns the answer into a verdict; [`deliver`] hands accepted mail on; [`receipt`]
 //! keeps the evidence. Beside the way, [`log`] and [`metrics`] tell how it goes, and
-//! [`server`] starts, reloads and stops it all, as [`control`] and signals ask for. One
+//! [`server`] starts, reloads and stops it all, as [`control`] and signals ask for;
+//! [`admin`] answers those who administer it. One
 //! pass: a later module never calls back into an earlier one.
 
 pub mod config;
@@ -52,6 +53,7 @@ pub mod metrics;
 pub mod host;
 pub mod server;
 
+pub mod admin;
 pub mod control;
 pub mod privileges;
 pub mod supervisor;

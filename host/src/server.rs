@@ -28,6 +28,7 @@ use preparation::Preparation;
 use reload::State;
 pub use reload::{ReloadError, Reloaded, Reloader};
 
+use crate::admin::{Admin, Doors};
 use crate::config::{self, Config, Fault};
 use crate::content::Spool;
 use crate::control::{self, Control};
@@ -61,6 +62,7 @@ pub struct Server {
     metrics: Option<Endpoint>,
     reloader: Arc<Reloader>,
     control: Control,
+    admin: Admin,
     watch: JoinHandle<()>,
     store: Store,
     #[expect(dead_code, reason = "it is there to be held")]
@@ -75,6 +77,7 @@ struct Parts {
     state: State,
     receipts: Writer,
     control: control::Bound,
+    admin: Doors,
     lock: File,
 }
 
@@ -102,6 +105,9 @@ pub enum StartError {
     /// The control socket cannot be made.
     #[error(transparent)]
     Control(#[from] crate::control::BindError),
+    /// The admin API has nowhere to be.
+    #[error(transparent)]
+    Admin(#[from] crate::admin::BindError),
     /// The data directory cannot be made.
     #[error("data directory {path}: {source}")]
     DataDirectory {
@@ -146,7 +152,7 @@ impl Server {
     ///
     /// # Errors
     /// Why it does not.
-    pub async fn start_on(sockets: Sockets, config: &Config) -> Result<Self, StartError> {
+    pub async fn start_on(mut sockets: Sockets, config: &Config) -> Result<Self, StartError> {
         let lock = claim(&config.data_dir)?;
         let metrics = Arc::new(Metrics::default());
         let engine = Engine::new(config.engine.clone())?;
@@ -174,6 +180,7 @@ impl Server {
         let reverse_names = reverse_names(config, &metrics)?;
         let ledger = Ledger::open(&config.data_dir.join("ledger"))?;
         let control = Control::bind(&config.data_dir)?;
+        let admin = Doors::open(&config.data_dir, sockets.admin.take())?;
         let (journal, receipts) =
             Journal::start(&config.data_dir.join("receipts"), config.keep_receipts)?;
         let admission = Admission::new(bounds(&config.limits), Arc::clone(&metrics));
@@ -210,6 +217,7 @@ impl Server {
             state,
             receipts,
             control,
+            admin,
             lock,
         }))
     }
@@ -222,6 +230,7 @@ impl Server {
             state,
             receipts,
             control,
+            admin,
             lock,
         } = parts;
         let (mut listening, mut slots) = (Vec::new(), Vec::new());
@@ -246,6 +255,7 @@ impl Server {
             ..
         } = sessions;
         let store = host.store.clone();
+        let admin = admin.serve(Arc::clone(&host), config.data_dir.join("receipts"));
         let reloader = Reloader::new(&host, shutdown.clone(), slots, config, state);
         let reloader = Arc::new(reloader);
         Self {
@@ -255,6 +265,7 @@ impl Server {
             watch: tokio::spawn(Arc::clone(&reloader).watch_certificates()),
             store,
             control: control.serve(Arc::clone(&reloader)),
+            admin,
             reloader,
             listening,
             shutdown,
@@ -272,6 +283,11 @@ impl Server {
     /// Where metrics are asked for, if anywhere.
     pub fn metrics(&self) -> Option<SocketAddr> {
         self.metrics.as_ref().map(Endpoint::address)
+    }
+
+    /// Where the admin API is asked, if anywhere beside its socket.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.admin.address()
     }
 
     /// Where it listens.
@@ -292,7 +308,8 @@ impl Server {
             }
         }
         let ended = timeout(FAREWELL, self.tracker.wait()).await.is_ok();
-        // It knows the host, whose receipts are over only when nobody does any more.
+        // These know the host, whose receipts are over only when nobody does any more.
+        self.admin.stop().await;
         if let Some(metrics) = self.metrics {
             metrics.stop().await;
         }

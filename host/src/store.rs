@@ -7,8 +7,10 @@
 //! The mail side never reads the store; it reads the snapshot made of it.
 //!
 //! Read in this order: `migrations` (what is kept), `queries`, `tenants` (documents from
-//! rows and back), `difference`, and `file` (SQLite and its errors).
+//! rows and back), `difference`, and `file` (SQLite and its errors); `administration` is
+//! what the admin API reads, and `token` who may ask it.
 
+mod administration;
 mod audit;
 mod backup;
 mod difference;
@@ -18,15 +20,21 @@ mod migrations;
 #[cfg(test)]
 mod postgres;
 mod sqlite;
+mod token;
+mod tokens;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+pub use administration::{
+    KeptList, KeptModule, KeptPolicy, KeptTenant, ListEntry, ModuleRevision, Page,
+};
 pub use audit::{AuditFilter, AuditRecord};
 pub use difference::{Change, Edit, Kept, Subject};
 pub use error::StoreError;
+pub use token::{NewToken, Role, Secret, Token};
 
 use sqlx::Connection as _;
 use sqlx::pool::PoolConnection;
@@ -293,14 +301,18 @@ impl Store {
         written
     }
 
-    /// The audit, oldest first.
+    /// The audit, oldest first unless a page of it is asked for.
     ///
     /// # Errors
     /// When it cannot be read.
     pub async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRecord>, StoreError> {
         let read = async {
             let mut connection = self.connection().await?;
-            audit::records(sqlite::queries::audit(&mut connection, filter.tenant.as_ref()).await?)
+            let tenant = filter.tenant.as_ref();
+            audit::records(match filter.page {
+                None => sqlite::queries::audit(&mut connection, tenant).await?,
+                Some(page) => sqlite::listing::audit(&mut connection, tenant, page).await?,
+            })
         };
         read.await
             .map_err(|failure: Failure| failure.at(&self.path))

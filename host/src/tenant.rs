@@ -166,6 +166,11 @@ impl Tenant {
         known.unwrap_or_else(|| policy.digest())
     }
 
+    /// Its modules that were admitted, by name.
+    pub fn modules(&self) -> impl Iterator<Item = (&Name, &Arc<Module>)> {
+        self.modules.iter()
+    }
+
     /// Whether all of its modules were admitted.
     fn is_whole(&self) -> bool {
         self.modules.len() == self.named_modules

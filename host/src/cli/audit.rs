@@ -29,6 +29,7 @@ pub(super) async fn audit(arguments: &AuditArguments) -> anyhow::Result<()> {
     let store = Store::read(&data_dir(&arguments.config.config)?).await?;
     let filter = AuditFilter {
         tenant: arguments.tenant.clone(),
+        page: None,
     };
     let mut out = io::BufWriter::new(io::stdout().lock());
     for record in store.audit(&filter).await? {

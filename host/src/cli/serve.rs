@@ -1,7 +1,6 @@
 //! `portcullis serve`.
 
 use std::io::Write;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -10,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::check;
 use crate::config::{Config, ListenerTls};
 use crate::privileges;
-use crate::server::{Listening, Reloader, Server, Sockets};
+use crate::server::{Reloader, Server, Sockets};
 use crate::supervisor;
 
 /// What may come after the grace period: last replies, receipts, and a disk that does
@@ -27,7 +26,7 @@ pub(super) async fn serve(config: Config) -> anyhow::Result<()> {
     };
     // What is in force of it has its own copy, and tenants' modules are large.
     drop(config);
-    announce(server.listening(), server.metrics())?;
+    announce(&server)?;
     supervisor::ready();
     // Also while the host is stopping, which may take longer than the manager's patience.
     tokio::spawn(supervisor::watchdog());
@@ -102,9 +101,9 @@ impl Stop {
 }
 
 /// One line for each listener and `ready`, for people and scripts alike.
-fn announce(listening: &[Listening], metrics: Option<SocketAddr>) -> anyhow::Result<()> {
+fn announce(server: &Server) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    for place in listening {
+    for place in server.listening() {
         writeln!(
             out,
             "listening {} {} {}",
@@ -114,8 +113,11 @@ fn announce(listening: &[Listening], metrics: Option<SocketAddr>) -> anyhow::Res
         )
         .context("standard output")?;
     }
-    if let Some(address) = metrics {
-        writeln!(out, "listening metrics {address} http").context("standard output")?;
+    let others = [("metrics", server.metrics()), ("admin", server.admin())];
+    for (name, address) in others {
+        if let Some(address) = address {
+            writeln!(out, "listening {name} {address} http").context("standard output")?;
+        }
     }
     writeln!(out, "ready")
         .and_then(|()| out.flush())

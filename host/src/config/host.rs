@@ -85,6 +85,9 @@ fn read_with(
         data_dir.join("modules"),
     );
     let metrics = observation::metrics(&table.section("metrics", &keys::METRICS), &listeners);
+    let taken = listeners.iter().map(|listener| listener.address);
+    let taken: Vec<_> = taken.chain(metrics).collect();
+    let admin = observation::admin(&table.section("admin", &keys::ADMIN), &taken);
     let reverse_names = resolver::reverse_names(&table.section("dns", &keys::DNS));
     let log = observation::log(&table.section("log", &keys::LOG));
     let process = process::process(&table.section("process", &keys::PROCESS));
@@ -102,6 +105,7 @@ fn read_with(
         default,
         keep_receipts: keep_receipts?,
         metrics,
+        admin,
         reverse_names,
         log,
         process,

@@ -43,6 +43,7 @@ pub(super) const HOST: Schema = Schema {
         "defaults",
         "receipts",
         "metrics",
+        "admin",
         "dns",
         "log",
         "process",
@@ -129,6 +130,10 @@ pub(super) const RECEIPTS: Schema = Schema {
 pub(super) const METRICS: Schema = Schema {
     name: "[metrics]",
     keys: &["address", "allow_remote"],
+};
+pub(super) const ADMIN: Schema = Schema {
+    name: "[admin]",
+    keys: &["address"],
 };
 pub(super) const DNS: Schema = Schema {
     name: "[dns]",
@@ -340,7 +345,7 @@ pub(super) const KEEP_DAYS: Number = number("keep_days", 90, 1, 3650);
 
 /// All tables, in the order of the documentation.
 #[cfg(test)]
-pub(super) const SCHEMAS: [&Schema; 27] = [
+pub(super) const SCHEMAS: [&Schema; 28] = [
     &HOST,
     &LISTENER,
     &TLS,
@@ -351,6 +356,7 @@ pub(super) const SCHEMAS: [&Schema; 27] = [
     &HOST_DEFAULTS,
     &RECEIPTS,
     &METRICS,
+    &ADMIN,
     &DNS,
     &LOG,
     &PROCESS,

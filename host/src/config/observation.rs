@@ -1,4 +1,4 @@
-//! How the host is observed: `[metrics]` and `[log]`.
+//! How the host is observed and administered: `[metrics]`, `[admin]` and `[log]`.
 
 use std::net::SocketAddr;
 
@@ -35,6 +35,25 @@ pub(super) fn metrics(table: &Table<'_>, listeners: &[Listener]) -> Option<Socke
         value.fault(format_args!(
             "{address} is the address of the listener {:?} already",
             listener.name
+        ));
+    }
+    Some(address)
+}
+
+/// Tokens go over this connection, in clear: it does not leave the machine.
+pub(super) fn admin(table: &Table<'_>, taken: &[SocketAddr]) -> Option<SocketAddr> {
+    let value = table.get("address")?;
+    let address = address(&value)?;
+    if !address.ip().to_canonical().is_loopback() {
+        value.fault(format_args!(
+            "{address} is no loopback address, and tokens would be sent there in clear: write \
+             \"127.0.0.1:{}\", and let others come through a tunnel or a proxy with TLS",
+            address.port()
+        ));
+    }
+    if address.port() != 0 && taken.contains(&address) {
+        value.fault(format_args!(
+            "{address} is the address of a listener or of metrics already"
         ));
     }
     Some(address)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 
 use super::StartError;
+use crate::admin::Doors;
 use crate::config::{self, Config};
 use crate::smtp::listener::{Listener, ListenerTls, SessionLimits};
 use crate::smtp::profile::Profile;
@@ -29,6 +30,7 @@ pub struct Listening {
 pub struct Sockets {
     pub(super) listeners: Vec<(Listening, TcpListener)>,
     pub(super) metrics: Option<metrics::Bound>,
+    pub(super) admin: Option<(SocketAddr, TcpListener)>,
 }
 
 impl Sockets {
@@ -45,7 +47,15 @@ impl Sockets {
             Some(address) => Some(metrics::Bound::bind(*address).await?),
             None => None,
         };
-        Ok(Self { listeners, metrics })
+        let admin = match &config.admin {
+            Some(address) => Some(Doors::address(*address).await?),
+            None => None,
+        };
+        Ok(Self {
+            listeners,
+            metrics,
+            admin,
+        })
     }
 }
 

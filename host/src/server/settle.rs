@@ -41,6 +41,7 @@ pub(super) fn settle(mut new: Config, running: &Config) -> Settled {
     let receipts = (&mut new.keep_receipts, &running.keep_receipts);
     waiting.keep("receipts.keep_days", receipts.0, receipts.1);
     waiting.keep("metrics.address", &mut new.metrics, &running.metrics);
+    waiting.keep("admin.address", &mut new.admin, &running.admin);
     dns(&mut new, running, &mut waiting);
     waiting.keep("log.format", &mut new.log.format, &running.log.format);
     process(&mut new.process, &running.process, &mut waiting);

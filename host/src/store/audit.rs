@@ -12,6 +12,9 @@ use crate::facts::TenantId;
 pub struct AuditFilter {
     /// Of this tenant.
     pub tenant: Option<TenantId>,
+    /// Only the newest before the record of this number, and so many of them, newest
+    /// first.
+    pub page: Option<(i64, i64)>,
 }
 
 /// One change.

@@ -288,11 +288,14 @@ impl fmt::Display for Line<'_> {
             (_, None) => '-',
             _ => '~',
         };
-        write!(f, "{sign} tenant {}", self.tenant)?;
-        if self.what == Subject::Tenant.to_string() {
-            return Ok(());
+        match self.tenant {
+            // What is the operators'.
+            "" => write!(f, "{sign} {}", self.what)?,
+            tenant if self.what == Subject::Tenant.to_string() => {
+                return write!(f, "{sign} tenant {tenant}");
+            }
+            tenant => write!(f, "{sign} tenant {tenant}: {}", self.what)?,
         }
-        write!(f, ": {}", self.what)?;
         if let Some((gained, lost)) = self.entries {
             return write!(f, ": {gained} entries new or changed, {lost} removed");
         }

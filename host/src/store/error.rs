@@ -63,6 +63,12 @@ pub enum StoreError {
         /// Whose it is; for operators only.
         other: TenantId,
     },
+    /// So many tokens a tenant has, or the operators have.
+    #[error("there are {0} tokens already, which is as many as may be: revoke one first")]
+    Tokens(i64),
+    /// There is no such tenant.
+    #[error("there is no tenant {:?}", .0.as_str())]
+    NoTenant(TenantId),
     /// The system does not let us.
     #[error("store {path}: {source}", path = .path.display())]
     Io {
@@ -107,6 +113,8 @@ pub(super) enum Failure {
     Newer(i64),
     Stale(TenantId),
     Domain { domain: Domain, other: TenantId },
+    Tokens(i64),
+    NoTenant(TenantId),
     Io(io::Error),
     Sql(sqlx::Error),
 }
@@ -129,6 +137,8 @@ impl Failure {
             Self::Newer(found) => StoreError::Newer { path, found },
             Self::Stale(tenant) => StoreError::Stale(tenant),
             Self::Domain { domain, other } => StoreError::Domain { domain, other },
+            Self::Tokens(most) => StoreError::Tokens(most),
+            Self::NoTenant(tenant) => StoreError::NoTenant(tenant),
             Self::Io(source) => of_system(source, path),
             Self::Sql(source) => of_sqlite(source, path),
         }

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Connection, tenants};
+use super::{Connection, listing, tenants, token_rows};
 use crate::address::Domain;
 use crate::config::{ModuleConfig, ModuleContent, Object, Position, TenantDocument};
 use crate::digest::Digest;
 use crate::facts::TenantId;
 use crate::lists::{List, Lists};
 use crate::store::error::Failure;
-use crate::store::{Checked, Edit, Kept, Version, audit};
+use crate::store::{Checked, Edit, Kept, NewToken, Role, Token, Version, audit};
 
 /// A tenant with something of everything.
 fn document(id: &str, domain: &str, contact: &str, module: &[u8]) -> TenantDocument {
@@ -68,6 +68,9 @@ pub(in crate::store) async fn exercise(c: &mut Connection) {
     let found = kept(c, &one.id).await.expect("it is there").document;
     assert_eq!(found.digest(), one.digest());
 
+    listings(c).await;
+    token_rows_of(c, &one.id).await;
+
     let two = document("a", "A2.example", "two", b"second");
     let edits = edit(c, &two).await;
     tenants::write(c, &edits, "test", 2).await.expect("written");
@@ -93,12 +96,96 @@ pub(in crate::store) async fn exercise(c: &mut Connection) {
         .await
         .expect("the audit");
     let records = audit::records(rows).unwrap_or_default();
-    let numbers: Vec<i64> = records.iter().map(|record| record.number).collect();
-    assert_eq!(numbers, (1..).take(records.len()).collect::<Vec<i64>>());
     let last = records.last().expect("there are some");
     assert!(last.became.is_none() && last.made == 3, "{last:?}");
     let all = super::queries::audit(c, None).await.expect("the audit");
-    assert_eq!(all.len(), records.len());
+    let numbers: Vec<i64> = all.iter().map(|row| row.0).collect();
+    assert_eq!(numbers, (1..).take(all.len()).collect::<Vec<i64>>());
+    // The operators' token is in it, too.
+    assert_eq!(all.len(), records.len() + 2);
+    let before = all.last().map_or(0, |row| row.0);
+    let page = listing::audit(c, None, (before, 2)).await.expect("a page");
+    let numbers: Vec<i64> = page.iter().map(|row| row.0).collect();
+    assert_eq!(numbers, [before - 1, before - 2]);
+    let page = listing::audit(c, Some(&two.id), (1000, 1))
+        .await
+        .expect("a page");
+    assert_eq!(page.first().map(|row| row.0), Some(last.number));
+    let left = token_rows::page(c, None, "", 10).await.expect("the tokens");
+    assert!(left.is_empty(), "they went with their tenant: {left:?}");
+}
+
+/// What there is of the tenant `a`, a row at a time.
+async fn listings(c: &mut Connection) {
+    let tenants = listing::tenants(c, "", 10).await.expect("tenants");
+    assert_eq!(tenants.first().map(|row| row.1), Some(1));
+    let none = listing::tenants(c, "a", 10).await.expect("tenants");
+    assert!(none.is_empty(), "{none:?}");
+    let tenant = listing::tenant(c, "a").await.expect("a tenant");
+    assert_eq!(tenant.map(|row| row.2), Some(1));
+    let domains = listing::domains(c, "a").await.expect("domains");
+    assert_eq!(domains, ["a.example"]);
+    let first = listing::policies(c, "a", -1, 1).await.expect("policies");
+    let second = listing::policies(c, "a", 0, 10).await.expect("policies");
+    let names = first.iter().chain(&second).map(|row| row.0.as_str());
+    assert_eq!(names.collect::<Vec<_>>(), ["two", "one"]);
+    let policy = listing::policy(c, "a", "one").await.expect("a policy");
+    assert_eq!(policy.as_ref(), second.first());
+    let lists = listing::lists(c, "a", "", 10).await.expect("lists");
+    let list = listing::list(c, "a", "partners").await.expect("a list");
+    assert_eq!(lists.first(), list.as_ref());
+    let digest = list.expect("it is there").1;
+    let content = listing::content(c, &digest).await.expect("entries");
+    assert!(content.is_some_and(|content| content.contains("a.example")));
+    let modules = listing::modules(c, "a", "", 10).await.expect("modules");
+    let module = listing::module(c, "a", "m").await.expect("a module");
+    assert_eq!(modules.first(), module.as_ref());
+    let revisions = listing::revisions(c, "a", "m").await.expect("revisions");
+    assert_eq!(revisions.first().map(|row| (row.0, row.2)), Some((1, 5)));
+}
+
+/// Tokens of a tenant, which stays, and of operators, which goes.
+async fn token_rows_of(c: &mut Connection, tenant: &TenantId) {
+    let token = |id: &str, new: NewToken| Token {
+        id: id.to_owned(),
+        name: new.name,
+        role: new.role,
+        tenant: new.tenant,
+        made: 5,
+        who: "test".to_owned(),
+        expires: new.expires,
+    };
+    let new = |role, tenant: Option<&TenantId>| NewToken {
+        name: "t".to_owned(),
+        role,
+        tenant: tenant.cloned(),
+        expires: tenant.map(|_| 9),
+    };
+    let (own, all) = (Digest::of(b"own"), Digest::of(b"all"));
+    let one = token("1", new(Role::Viewer, Some(tenant)));
+    let two = token("2", new(Role::Operator, None));
+    token_rows::insert(c, &one, own).await.expect("kept");
+    token_rows::insert(c, &two, all).await.expect("kept");
+    let nobody = "nobody".parse().expect("an id");
+    let lost = token("3", new(Role::Viewer, Some(&nobody)));
+    let refused = token_rows::insert(c, &lost, Digest::of(b"lost")).await;
+    assert!(matches!(refused, Err(Failure::NoTenant(_))), "{refused:?}");
+    let found = token_rows::by_digest(c, own).await.expect("read");
+    let found = found.expect("it is there");
+    assert_eq!((found.id.as_str(), found.expires), ("1", Some(9)));
+    assert_eq!(found.tenant.as_ref(), Some(tenant));
+    let found = token_rows::by_id(c, "2").await.expect("read");
+    assert_eq!(found.map(|token| token.role), Some(Role::Operator));
+    let page = token_rows::page(c, None, "1", 10).await.expect("a page");
+    assert_eq!(page.len(), 1, "{page:?}");
+    let page = token_rows::page(c, Some(tenant), "", 10)
+        .await
+        .expect("a page");
+    assert_eq!(page.len(), 1, "{page:?}");
+    for expected in [true, false] {
+        let gone = token_rows::delete(c, &two, "test", 6).await;
+        assert_eq!(gone.expect("deleted"), expected);
+    }
 }
 
 async fn checked(c: &mut Connection, module: Digest) {

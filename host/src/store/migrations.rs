@@ -6,7 +6,10 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// Every step, the oldest first.
-const STEPS: [(i64, &str, &str); 1] = [(1, "tenants", include_str!("migrations/0001_tenants.sql"))];
+const STEPS: [(i64, &str, &str); 2] = [
+    (1, "tenants", include_str!("migrations/0001_tenants.sql")),
+    (2, "tokens", include_str!("migrations/0002_tokens.sql")),
+];
 
 /// The version of the schema that this host knows.
 pub(super) const KNOWN: i64 = STEPS[STEPS.len() - 1].0;

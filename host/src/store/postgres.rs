@@ -10,6 +10,12 @@ mod exercise;
     clippy::duplicate_mod,
     reason = "one text of each query for both databases"
 )]
+#[path = "listing.rs"]
+mod listing;
+#[expect(
+    clippy::duplicate_mod,
+    reason = "one text of each query for both databases"
+)]
 #[path = "queries.rs"]
 mod queries;
 #[expect(
@@ -18,6 +24,12 @@ mod queries;
 )]
 #[path = "tenants.rs"]
 mod tenants;
+#[expect(
+    clippy::duplicate_mod,
+    reason = "one text of each query for both databases"
+)]
+#[path = "token_rows.rs"]
+mod token_rows;
 
 use std::fs;
 use std::path::{Path, PathBuf};

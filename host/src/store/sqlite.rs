@@ -3,10 +3,14 @@
 #[cfg(test)]
 #[path = "exercise.rs"]
 pub(super) mod exercise;
+#[path = "listing.rs"]
+pub(super) mod listing;
 #[path = "queries.rs"]
 pub(super) mod queries;
 #[path = "tenants.rs"]
 pub(super) mod tenants;
+#[path = "token_rows.rs"]
+pub(super) mod token_rows;
 
 pub(super) type Db = sqlx::Sqlite;
 pub(super) type Connection = sqlx::SqliteConnection;

@@ -1,5 +1,6 @@
 //! End-to-end suites, one module each: the real binary, real sockets, real clients.
 
+mod api;
 mod check;
 mod chunks;
 mod clients;

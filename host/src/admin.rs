@@ -1,0 +1,51 @@
+//! The admin API: what tenants are, what their mail met, and who may ask.
+//!
+//! HTTP on a socket in the data directory, whose owner is an operator, and on an address
+//! of loopback, where everybody needs a token. **Who may do what is one table**
+//! ([`access`]), asked before any handler: a request without a row in it goes nowhere.
+//! **What is another tenant's is not there**: it gets the answer that nothing gets.
+//! It reads the store, the snapshot and receipts, and is never on the way of a message.
+//!
+//! Read in this order: `server` (connections), `access` and `guard` (who), `routes`
+//! (what), `problem` (every error). HTTP stops here.
+
+mod access;
+mod audit;
+mod explanations;
+mod guard;
+mod input;
+mod lists;
+mod modules;
+mod node;
+mod openapi;
+mod page;
+mod policies;
+mod problem;
+mod receipts;
+mod routes;
+mod server;
+mod tenants;
+mod tokens;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+pub use openapi::description;
+pub use server::{Admin, BindError, Doors};
+
+use crate::host::Host;
+
+/// What handlers have.
+#[derive(Clone)]
+struct Api {
+    host: Arc<Host>,
+    /// Where receipts are.
+    receipts: Arc<PathBuf>,
+    /// Who looks for a receipt reads files: one at a time, so that administrators do not
+    /// take the disk from mail.
+    reading: Arc<Semaphore>,
+    /// The description of this API, as JSON.
+    description: Arc<str>,
+}

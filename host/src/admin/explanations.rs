@@ -1,0 +1,123 @@
+//! Why a policy applies: to a receipt's mail, or to addresses that are given. By the
+//! policies in force; no module is asked.
+
+use std::net::IpAddr;
+use std::time::SystemTime;
+
+use axum::extract::{Extension, State};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::Api;
+use super::access::Caller;
+use super::input::{Given, Json, Named};
+use super::problem::Problem;
+use super::{receipts, tenants};
+use crate::address::Mailbox;
+use crate::facts::{Direction, Stage, TenantId, unix_seconds};
+use crate::policy::{Explanation, Inquiry, Moment, explain};
+use crate::receipt::read::Receipt;
+
+/// Mail that may come.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Question {
+    /// Envelope sender; without it the null sender.
+    #[schema(value_type = Option<String>, example = "amy@partner.example")]
+    from: Option<Mailbox>,
+    /// Recipient.
+    #[schema(value_type = String, example = "ben@acme.example")]
+    to: Mailbox,
+    /// The client's address.
+    #[schema(value_type = String, example = "192.0.2.1")]
+    client: IpAddr,
+    /// `inbound`, as unless it is given, or `outbound`: as the tenant sees it.
+    #[schema(value_type = Option<String>)]
+    direction: Option<Direction>,
+    /// Addresses of the header From: what applies at the end of data. Without it, what
+    /// applies at `RCPT TO`.
+    #[schema(value_type = Option<Vec<String>>)]
+    header_from: Option<Vec<Mailbox>>,
+    /// When, such as `2026-12-31T18:00:00Z`; now unless it is given.
+    #[schema(value_type = Option<String>)]
+    at: Option<Moment>,
+}
+
+/// What applies, and why.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Explained {
+    /// Whose policies.
+    tenant: String,
+    /// What was asked.
+    #[schema(value_type = Object)]
+    question: Inquiry,
+    /// The policy that applies, and what speaks for or against every other.
+    #[schema(value_type = Object)]
+    explanation: Explanation,
+}
+
+/// Which of a tenant's policies applies to mail that may come, and why no other does.
+#[utoipa::path(post, path = "/v1/tenants/{tenant}/explanations", tag = "explanations",
+    params(("tenant" = String, Path, description = "The tenant's id.")),
+    request_body = Question,
+    responses((status = 200, body = Explained)))]
+pub(super) async fn of_question(
+    State(api): State<Api>,
+    Named(tenant): Named<String>,
+    Given(question): Given<Question>,
+) -> Result<Json<Explained>, Problem> {
+    let id = tenants::id(&tenant)?;
+    explained(&api, &id, question.into_inquiry())
+}
+
+/// Which policy applies to a receipt's mail as things are now, and why no other does.
+#[utoipa::path(get, path = "/v1/receipts/{receipt}/explanation", tag = "explanations",
+    params(("receipt" = String, Path, description = "The id at the end of an SMTP reply.")),
+    responses((status = 200, body = Explained)))]
+pub(super) async fn of_receipt(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Named(receipt): Named<String>,
+) -> Result<Json<Explained>, Problem> {
+    match receipts::find(&api, &caller, &receipt).await? {
+        Receipt::Decided(first, second, _) => {
+            let facts = second.unwrap_or(first).facts;
+            explained(&api, &facts.tenant, Inquiry::new(&facts))
+        }
+        Receipt::Relay(relay) => Err(Problem::not_found(format!(
+            "no policy was asked for receipt {receipt}: no tenant has the domain of {}",
+            relay.recipient
+        ))),
+    }
+}
+
+fn explained(api: &Api, id: &TenantId, question: Inquiry) -> Result<Json<Explained>, Problem> {
+    let snapshot = api.host.snapshot.load_full();
+    let tenant = snapshot.tenant(id);
+    let tenant = tenant.ok_or_else(|| Problem::no_tenant(id.as_str()))?;
+    let asked = question.of(&tenant.domains, &tenant.lists);
+    let explanation = explain(&tenant.policies, &tenant.exempt, &asked);
+    Ok(Json(Explained {
+        tenant: id.to_string(),
+        question,
+        explanation,
+    }))
+}
+
+impl Question {
+    fn into_inquiry(self) -> Inquiry {
+        let now = || Moment::new(unix_seconds(SystemTime::now()));
+        Inquiry {
+            now: self.at.unwrap_or_else(now),
+            stage: match self.header_from {
+                None => Stage::Recipient,
+                Some(_) => Stage::Content,
+            },
+            direction: self.direction.unwrap_or(Direction::Inbound),
+            sender: self.from,
+            header_from: self.header_from.unwrap_or_default(),
+            recipient: self.to,
+            client: self.client,
+        }
+    }
+}

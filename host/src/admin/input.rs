@@ -1,0 +1,178 @@
+//! What a request says, read into types; what is wrong with it is said by its place.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::problem::Problem;
+
+/// Largest body in bytes: a question or a token is some hundred.
+pub(super) const BODY: usize = 64 * 1024;
+
+/// Parameters of the path, as text.
+pub(super) struct Named<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Named<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(named)) => Ok(Self(named)),
+            Err(error) => Err(Problem::bad(error.body_text())),
+        }
+    }
+}
+
+/// What stands behind the question mark.
+pub(super) struct Asked<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Query::from_request_parts(parts, state).await {
+            Ok(Query(asked)) => Ok(Self(asked)),
+            Err(error) => Err(Problem::bad(error.body_text())),
+        }
+    }
+}
+
+/// A body of JSON.
+pub(super) struct Given<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Given<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let kind = request.headers().get(header::CONTENT_TYPE);
+        let kind = kind.map(|kind| kind.to_str().unwrap_or_default());
+        if !kind.is_some_and(is_json) {
+            let named = kind.map_or("no content type".to_owned(), |kind| format!("{kind:?}"));
+            return Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                format!("{named} is not read here: send JSON, as \"application/json\""),
+            ));
+        }
+        match Bytes::from_request(request, state).await {
+            Ok(bytes) => parse(&bytes).map(Self),
+            Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(Problem::new(
+                error.status(),
+                format!("the body has more than {BODY} bytes"),
+            )),
+            Err(error) => Err(Problem::bad(error.body_text())),
+        }
+    }
+}
+
+fn is_json(kind: &str) -> bool {
+    let essence = kind.split(';').next().unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("application/json")
+}
+
+/// JSON, and nothing behind it.
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let parsed: Result<T, _> = serde_path_to_error::deserialize(&mut json);
+    let parsed = parsed.map_err(|error| {
+        // The reason has the line and the column.
+        let path = error.path().to_string();
+        match path.as_str() {
+            // Of what has no name, or has none yet.
+            "." | "?" => Problem::bad(error.into_inner().to_string()),
+            _ => Problem::bad(format!("{path}: {}", error.into_inner())),
+        }
+    })?;
+    json.end()
+        .map_err(|error| Problem::bad(error.to_string()))?;
+    Ok(parsed)
+}
+
+/// JSON as an answer.
+#[derive(Debug)]
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_vec(&self.0) {
+            Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+            // What this API answers has nothing that JSON cannot say.
+            Err(_) => Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the answer cannot be written as JSON",
+            )
+            .into_response(),
+        }
+    }
+}
+
+/// The same of something that has a revision.
+#[derive(Debug)]
+pub(super) struct Revised<T>(pub(super) i64, pub(super) T);
+
+impl<T: Serialize> IntoResponse for Revised<T> {
+    fn into_response(self) -> Response {
+        let tag = format!("\"{}\"", self.0);
+        ([(header::ETAG, tag)], Json(self.1)).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Outer {
+        #[expect(dead_code, reason = "it is there to be read")]
+        inner: Vec<Inner>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Inner {
+        #[expect(dead_code, reason = "it is there to be read")]
+        known: u8,
+    }
+
+    #[test]
+    fn faults_of_a_body_name_their_place() {
+        for (body, expected) in [
+            (
+                r#"{"inner":[{"known":1}]} x"#,
+                "trailing characters at line 1 column 25",
+            ),
+            ("{\n", "EOF while parsing an object at line 2 column 0"),
+            (
+                r#"{"inner":[{"known":1,"other":2}]}"#,
+                "inner[0].other: unknown field `other`, expected `known` at line 1 column 28",
+            ),
+            (
+                "{\"inner\":[\n{\"known\":300}]}",
+                "inner[0].known: invalid value: integer `300`, expected u8 at line 2 column 12",
+            ),
+        ] {
+            let problem = parse::<Outer>(body.as_bytes()).expect_err(body);
+            let json = serde_json::to_value(problem).expect("JSON");
+            assert_eq!(json["detail"], expected);
+        }
+    }
+
+    #[test]
+    fn json_is_what_says_so() {
+        for (kind, expected) in [
+            ("application/json", true),
+            ("Application/JSON; charset=utf-8", true),
+            ("text/json", false),
+            ("application/jsonl", false),
+            ("", false),
+        ] {
+            assert_eq!(is_json(kind), expected, "{kind:?}");
+        }
+    }
+}

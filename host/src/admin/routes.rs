@@ -1,0 +1,55 @@
+//! What there is, and what handles it.
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{Uri, header};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::guard::{Origin, guard};
+use super::input::BODY;
+use super::problem::Problem;
+use super::{Api, audit, explanations, lists, modules, node, policies, receipts, tenants, tokens};
+
+/// Every route with its description.
+pub(super) fn described() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(description))
+        .routes(routes!(node::node))
+        .routes(routes!(node::running))
+        .routes(routes!(tenants::all))
+        .routes(routes!(tenants::one))
+        .routes(routes!(policies::all))
+        .routes(routes!(policies::one))
+        .routes(routes!(lists::all))
+        .routes(routes!(lists::one))
+        .routes(routes!(lists::entries))
+        .routes(routes!(modules::all))
+        .routes(routes!(modules::one))
+        .routes(routes!(explanations::of_question))
+        .routes(routes!(explanations::of_receipt))
+        .routes(routes!(receipts::one))
+        .routes(routes!(audit::all))
+        .routes(routes!(tokens::all, tokens::make))
+        .routes(routes!(tokens::one, tokens::revoke))
+}
+
+/// The same for requests that come this way, with the guard before all of them.
+pub(super) fn router(api: Api, origin: Origin) -> Router {
+    let (router, _) = described().split_for_parts();
+    router
+        .fallback(async |uri: Uri| Problem::no_route(uri.path()))
+        .layer(DefaultBodyLimit::max(BODY))
+        .layer(from_fn_with_state((api.clone(), origin), guard))
+        .with_state(api)
+}
+
+/// This description of the API.
+#[utoipa::path(get, path = "/v1/openapi.json", tag = "description",
+    responses((status = 200, body = Object)))]
+async fn description(State(api): State<Api>) -> Response {
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    (kind, api.description.to_string()).into_response()
+}
