@@ -172,8 +172,7 @@ fn refusal_text(refusal: &Refusal) -> (u16, &'static str, String) {
 /// A header From that policies have to read and cannot.
 pub fn unreadable_from(receipt: ReceiptId) -> Reply {
     let text = format!(
-        "The From field is not a list of at most {MAX_ADDRESSES} addresses, and policies here \
-         have to read it"
+        "The From field is not a list of at most {MAX_ADDRESSES} addresses, and policies here have to read it"
     );
     Reply::new(550, "5.6.0", with_receipt(&text, Some(receipt)))
 }

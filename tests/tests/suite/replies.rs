@@ -50,7 +50,8 @@ fn every_other_reply_of_the_page_is_one_of_the_hosts() {
         let text = text
             .replace("2048", "{max_line}")
             .replace("1000", "{max_small}")
-            .replace("1024", "{small}");
+            .replace("1024", "{small}")
+            .replace("at most 16", "at most {max_addresses}");
         for part in [code, enhanced, &text] {
             assert!(
                 sources.contains(part),

@@ -248,9 +248,12 @@ fn the_unit_allows_every_system_call_that_is_made() {
         }
     }
     assert_eq!(seen, 3, "the filters of the unit");
+    // SQLite hands its log to the owner of the database, but only as root, which the
+    // unit's process is not when it opens the store.
+    let of_root = |call: &str| is_root() && call == "fchown";
     let refused: Vec<&&str> = made
         .iter()
-        .filter(|call| !allowed.contains(**call))
+        .filter(|call| !allowed.contains(**call) && !of_root(call))
         .collect();
     assert!(refused.is_empty(), "{refused:?}");
 }
