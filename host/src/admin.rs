@@ -2,7 +2,7 @@
 //!
 //! HTTP on a socket in the data directory, whose owner is an operator, and on an address
 //! of loopback, where everybody needs a token. **Who may do what is one table**
-//! ([`access`]), asked before any handler: a request without a row in it goes nowhere.
+//! (`access`), asked before any handler: a request without a row in it goes nowhere.
 //! **What is another tenant's is not there**: it gets the answer that nothing gets.
 //! It reads the store, the snapshot and receipts, and is never on the way of a message.
 //!

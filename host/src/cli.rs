@@ -1,7 +1,7 @@
 //! The command line: arguments as typed, one module for each subcommand.
 //!
 //! Exit codes: 0 done, 1 it could not be done (the reason is on standard error), 2
-//! the command line is wrong. [`explain`] has one more.
+//! the command line is wrong. `explain` has one more.
 
 mod apply;
 mod audit;
