@@ -8,7 +8,7 @@
 //! turns the answer into a verdict; [`deliver`] hands accepted mail on; [`receipt`]
 //! keeps the evidence. Beside the way, [`log`] and [`metrics`] tell how it goes, and
 //! [`server`] starts, reloads and stops it all, as [`control`] and signals ask for;
-//! [`admin`] answers those who administer it. One
+//! [`admin`] answers those who administer it, over [`http`] and [`owner_socket`]. One
 //! pass: a later module never calls back into an earlier one.
 
 pub mod config;
@@ -54,6 +54,9 @@ pub mod host;
 pub mod server;
 
 pub mod admin;
+pub mod http;
+pub mod owner_socket;
+
 pub mod control;
 pub mod privileges;
 pub mod supervisor;

@@ -134,6 +134,24 @@ pub enum StartError {
     },
 }
 
+/// The tenants to begin with. The log has what they go without.
+async fn first_tenants(
+    config: &Config,
+    store: &Store,
+    means: Means<'_>,
+    metrics: &Metrics,
+) -> Result<Loaded, StartError> {
+    let ready = tenants::prepare(config, store, means).await?;
+    let loaded = tenants::record(store, ready, metrics).await?;
+    for Refusal { fault, .. } in &loaded.refused {
+        tracing::error!(%fault, "a module is not loaded, and every policy that asks it fails");
+    }
+    if loaded.snapshot.tenants().is_empty() {
+        tracing::warn!("there are no tenants, so all mail is refused");
+    }
+    Ok(loaded)
+}
+
 fn shown(faults: &[Fault]) -> String {
     let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
     lines.join("\n")
@@ -165,16 +183,9 @@ impl Server {
             store: Some(&store),
             before: None,
         };
-        let ready = tenants::prepare(config, &store, means).await?;
         let Loaded {
             snapshot, refused, ..
-        } = tenants::record(&store, ready, &metrics).await?;
-        for Refusal { fault, .. } in &refused {
-            tracing::error!(%fault, "a module is not loaded, and every policy that asks it fails");
-        }
-        if snapshot.tenants().is_empty() {
-            tracing::warn!("there are no tenants, so all mail is refused");
-        }
+        } = first_tenants(config, &store, means, &metrics).await?;
         let (tls, certificates) = tls_or_none(config, &metrics);
         let preparation = Preparation::of(&snapshot);
         let reverse_names = reverse_names(config, &metrics)?;

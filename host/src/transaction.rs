@@ -67,8 +67,8 @@ pub struct Transaction {
     /// How many there were in this session, this one included.
     number: u32,
     span: tracing::Span,
-    /// From the first permitted recipient on.
-    handover: Option<Handover>,
+    /// From the first permitted recipient on; in a box, for idle sessions have none.
+    handover: Option<Box<Handover>>,
 }
 
 /// Why a transaction came to nothing after recipients had been accepted.
@@ -147,13 +147,15 @@ impl Transaction {
             return Err(DeliveryError::Lost("a permit without a target".into()));
         };
         if !self.company.admits(&self.member(permit)) {
-            self.handover.iter_mut().for_each(Handover::send_away);
+            self.handover
+                .iter_mut()
+                .for_each(|handover| handover.send_away());
             return Err(DeliveryError::OneTenant);
         }
         let (sender, parameters) = (mail.sender.clone(), mail.parameters.clone());
-        let handover = self
-            .handover
-            .get_or_insert_with(|| Handover::new(Arc::clone(&host.ledger), sender, parameters));
+        let handover = self.handover.get_or_insert_with(|| {
+            Box::new(Handover::new(Arc::clone(&host.ledger), sender, parameters))
+        });
         handover.offer(permit.clone(), target).await
     }
 

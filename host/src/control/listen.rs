@@ -1,8 +1,6 @@
 //! The host's side of the control socket.
 
-use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +12,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{Answer, Question};
+use crate::owner_socket;
 use crate::server::{Applied, ReloadError, Reloader};
 
 /// An administrator and a service manager, and one each who have lost patience.
@@ -60,7 +59,7 @@ impl Control {
     /// socket (some 90 characters).
     pub fn bind(data_dir: &Path) -> Result<Bound, BindError> {
         let path = super::path(data_dir);
-        match bind(&path) {
+        match owner_socket::bind(&path) {
             Ok(socket) => Ok(Bound { socket, path }),
             Err(source) => Err(BindError { path, source }),
         }
@@ -72,7 +71,7 @@ impl Control {
         // It ends by itself, or it panicked: over it is.
         let _ = (&mut self.task).await;
         // The next host removes it otherwise.
-        let _ = fs::remove_file(&self.path);
+        let _ = std::fs::remove_file(&self.path);
     }
 }
 
@@ -80,16 +79,6 @@ impl Drop for Control {
     fn drop(&mut self) {
         self.task.abort();
     }
-}
-
-fn bind(path: &Path) -> io::Result<UnixListener> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let socket = UnixListener::bind(path)?;
-    fs::set_permissions(path, Permissions::from_mode(0o600))?;
-    Ok(socket)
 }
 
 impl Bound {
@@ -111,8 +100,8 @@ async fn accept(socket: UnixListener, reloader: Arc<Reloader>, stop: Cancellatio
         tokio::select! {
             () = stop.cancelled() => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
-            accepted = socket.accept(), if connections.len() < CONNECTIONS => match accepted {
-                Ok((client, _)) => {
+            accepted = owner_socket::accept(&socket), if connections.len() < CONNECTIONS => match accepted {
+                Ok(client) => {
                     connections.spawn(converse(client, Arc::clone(&reloader)));
                 }
                 Err(error) => {
@@ -156,10 +145,6 @@ async fn answer(mut client: UnixStream, reloader: &Reloader) -> io::Result<()> {
 
 /// None for what is not understood.
 async fn question(client: &mut UnixStream) -> io::Result<Option<Question>> {
-    let user = client.peer_cred()?.uid();
-    if user != 0 && user != rustix::process::geteuid().as_raw() {
-        return Err(io::Error::other(format!("user {user} may not ask")));
-    }
     let mut line = String::new();
     BufReader::new(client.take(QUESTION))
         .read_line(&mut line)

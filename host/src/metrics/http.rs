@@ -1,7 +1,6 @@
 //! The address where metrics and health are asked for.
 //!
-//! **Bounded**: in connections, each of which is for one request, in the time and the
-//! size of a request. There is no authentication: the address is a loopback one unless
+//! There is no authentication: the address is a loopback one unless
 //! the configuration says that others may ask.
 
 use std::io;
@@ -14,34 +13,20 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::timeout;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::exposition::{Exposition, classic};
 use super::health::Health;
 use crate::host::{Host, Shutdown};
+use crate::http;
 
 /// One or two collectors, a prober, and an administrator with a browser.
 const CONNECTIONS: usize = 16;
 
 /// The whole of a connection: collectors give up after ten seconds by default.
 const DEADLINE: Duration = Duration::from_secs(10);
-
-/// The head of a request comes in one packet.
-const HEAD_DEADLINE: Duration = Duration::from_secs(5);
-
-/// Collectors send some ten fields of some hundred octets.
-const HEAD_FIELDS: usize = 64;
-/// The least that hyper allows.
-const HEAD_OCTETS: usize = 8 * 1024;
-
-/// After accepting failed, as it does when descriptors run out.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What OpenMetrics calls its text format.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -89,11 +74,17 @@ impl Bound {
 
     /// Answers for this host, also while it is stopping.
     pub fn serve(self, host: Arc<Host>, shutdown: Shutdown) -> Endpoint {
-        let router = router(Asked { host, shutdown });
+        let service = http::Service {
+            name: "metrics.address",
+            connections: CONNECTIONS,
+            deadline: DEADLINE,
+            router: router(Asked { host, shutdown }),
+        };
+        let accept = async move || Ok(self.socket.accept().await?.0);
         let stop = CancellationToken::new();
         Endpoint {
             address: self.address,
-            task: tokio::spawn(accept(self.socket, router, stop.clone())),
+            task: tokio::spawn(http::serve(accept, service, stop.clone())),
             stop,
         }
     }
@@ -158,46 +149,4 @@ async fn ready(State(asked): State<Asked>) -> Response {
         StatusCode::SERVICE_UNAVAILABLE
     };
     (status, health.to_string()).into_response()
-}
-
-/// Connections end with the set, which ends with this.
-async fn accept(socket: TcpListener, router: Router, stop: CancellationToken) {
-    let mut connections = JoinSet::new();
-    loop {
-        if connections.len() >= CONNECTIONS {
-            tokio::select! {
-                _ = connections.join_next() => continue,
-                () = stop.cancelled() => break,
-            }
-        }
-        tokio::select! {
-            () = stop.cancelled() => break,
-            Some(_) = connections.join_next(), if !connections.is_empty() => {}
-            accepted = socket.accept() => match accepted {
-                Ok((client, _)) => {
-                    connections.spawn(converse(client, router.clone()));
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "a connection for metrics could not be accepted");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
-    }
-    connections.shutdown().await;
-}
-
-async fn converse(client: TcpStream, router: Router) {
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_DEADLINE)
-        .max_headers(HEAD_FIELDS)
-        .max_buf_size(HEAD_OCTETS)
-        .keep_alive(false)
-        .serve_connection(TokioIo::new(client), TowerToHyperService::new(router));
-    match timeout(DEADLINE, connection).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "a connection for metrics failed"),
-        Err(_) => tracing::debug!("a connection for metrics took too long"),
-    }
 }

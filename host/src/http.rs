@@ -1,0 +1,86 @@
+//! HTTP/1.1 for those who look after a host: a router, served.
+//!
+//! **Bounded**: in connections, each of which is for one request, in the time and the
+//! size of a request.
+
+use std::io;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+/// The head of a request comes in one packet.
+const HEAD_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Clients send some ten fields of some hundred octets.
+const HEAD_FIELDS: usize = 64;
+/// The least that hyper allows.
+const HEAD_OCTETS: usize = 8 * 1024;
+
+/// After accepting failed, as it does when descriptors run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What is served, and within which bounds.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// For the log: the key of the configuration, or the name of the socket.
+    pub name: &'static str,
+    /// Connections at one time; more wait.
+    pub connections: usize,
+    /// The whole of a connection.
+    pub deadline: Duration,
+    /// What answers.
+    pub router: Router,
+}
+
+/// Serves whoever is accepted until it is stopped. Connections end with it.
+pub async fn serve<Client: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    accept: impl AsyncFn() -> io::Result<Client>,
+    service: Service,
+    stop: CancellationToken,
+) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            accepted = accept(), if connections.len() < service.connections => match accepted {
+                Ok(client) => {
+                    connections.spawn(converse(client, service.clone()));
+                }
+                Err(error) => {
+                    tracing::warn!(service = service.name, %error, "an HTTP connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+    connections.shutdown().await;
+}
+
+async fn converse(client: impl AsyncRead + AsyncWrite + Unpin, service: Service) {
+    let Service {
+        name: service,
+        deadline,
+        router,
+        ..
+    } = service;
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_DEADLINE)
+        .max_headers(HEAD_FIELDS)
+        .max_buf_size(HEAD_OCTETS)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(client), TowerToHyperService::new(router));
+    match timeout(deadline, connection).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(service, %error, "an HTTP connection failed"),
+        Err(_) => tracing::debug!(service, "an HTTP connection took too long"),
+    }
+}
