@@ -16,6 +16,7 @@ mod host;
 mod keys;
 mod limits;
 mod list_table;
+mod module_table;
 mod network;
 mod observation;
 mod policy_table;
@@ -43,10 +44,11 @@ use ipnet::IpNet;
 
 pub use contents::Pem;
 pub use fault::{Fault, Located, Position};
+pub use quotas::ModuleQuotas;
 pub use read::{ReadError, read};
 pub use settings::Settings;
 pub use similar::similar;
-pub use tenant_document::{Object, TenantDocument};
+pub use tenant_document::{Object, TenantDocument, pins};
 pub use tree::{FileContent, TreeError, TreeFile};
 pub use warnings::warnings;
 
@@ -330,6 +332,17 @@ pub struct TrustConfig {
 pub struct ModuleConfig {
     /// What policies call it.
     pub name: Name,
+    /// The revision that is active.
+    pub content: ModuleContent,
+    /// Other revisions that there are, which policies may pin.
+    pub others: Vec<OtherRevision>,
+    /// Where it is named.
+    pub at: Position,
+}
+
+/// A revision of a module that is there and not active.
+#[derive(Clone, Debug)]
+pub struct OtherRevision {
     /// What it is.
     pub content: ModuleContent,
     /// Where it is named.

@@ -104,6 +104,9 @@ pub enum Choice {
 pub struct Consultation {
     /// Name of the module within the tenant.
     pub module: Name,
+    /// The revision that is asked whichever is active; none for the active one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Digest>,
     /// JSON text, keys sorted.
     pub settings: Arc<str>,
     /// Digest of that text.
@@ -111,11 +114,12 @@ pub struct Consultation {
 }
 
 impl Consultation {
-    /// Asks this module with these settings.
+    /// Asks the active revision of this module with these settings.
     pub fn new(module: Name, settings: &serde_json::Value) -> Self {
         let text = settings.to_string();
         Self {
             module,
+            revision: None,
             settings_digest: Digest::of(text.as_bytes()),
             settings: text.into(),
         }

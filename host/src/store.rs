@@ -8,7 +8,8 @@
 //!
 //! Read in this order: `migrations` (what is kept), `queries`, `tenants` (documents from
 //! rows and back), `difference`, and `file` (SQLite and its errors); `administration` is
-//! what the admin API reads, and `token` who may ask it.
+//! what the admin API reads, `revisions` what becomes of uploaded modules, and `token` who
+//! may ask it.
 
 mod administration;
 mod audit;
@@ -19,6 +20,7 @@ mod file;
 mod migrations;
 #[cfg(test)]
 mod postgres;
+mod revisions;
 mod sqlite;
 mod token;
 mod tokens;
@@ -34,6 +36,7 @@ pub use administration::{
 pub use audit::{AuditFilter, AuditRecord};
 pub use difference::{Change, Edit, Kept, Subject};
 pub use error::StoreError;
+pub use revisions::{Arrival, RevisionState, Upload, Waiting};
 pub use token::{NewToken, Role, Secret, Token};
 
 use sqlx::Connection as _;

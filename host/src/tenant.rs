@@ -5,6 +5,7 @@
 //! holds the snapshot it began with.
 
 mod load;
+mod modules;
 mod route;
 mod sources;
 
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 pub(crate) use load::in_background;
 pub use load::{Loaded, Means, Refusal, faults, load};
+use modules::Modules;
 pub use route::{Denial, Origin, Route};
 pub use sources::{Recognition, Sources};
 
@@ -66,10 +68,10 @@ pub struct Tenant {
     pub series: TenantSeries,
     /// Of what it was loaded: its document, and what of the host goes into it.
     origin: Digest,
-    /// How many modules it should have.
+    /// How many modules it should have, those that policies pin included.
     named_modules: usize,
     /// Every module that was admitted; a policy whose module is not among them fails.
-    modules: BTreeMap<Name, Arc<Module>>,
+    modules: Modules,
     /// Digests of the policies, which every receipt names.
     revisions: BTreeMap<Name, Digest>,
 }
@@ -166,7 +168,7 @@ impl Tenant {
         known.unwrap_or_else(|| policy.digest())
     }
 
-    /// Its modules that were admitted, by name.
+    /// Its modules that were admitted, by name, with those that policies pin.
     pub fn modules(&self) -> impl Iterator<Item = (&Name, &Arc<Module>)> {
         self.modules.iter()
     }
@@ -178,7 +180,7 @@ impl Tenant {
 
     /// The module that a policy of this tenant asks; none where it was refused.
     pub fn module(&self, consultation: &Consultation) -> Option<&Arc<Module>> {
-        self.modules.get(&consultation.module)
+        self.modules.get(consultation)
     }
 }
 

@@ -75,9 +75,12 @@ impl Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match &error {
-            StoreError::Tokens(_) | StoreError::Stale(_) | StoreError::Domain { .. } => {
-                Self::new(StatusCode::CONFLICT, error.to_string())
-            }
+            StoreError::Tokens(_)
+            | StoreError::Modules(_)
+            | StoreError::Revisions { .. }
+            | StoreError::Stale(_)
+            | StoreError::Domain { .. } => Self::new(StatusCode::CONFLICT, error.to_string()),
+            StoreError::Waiting(_) => Self::new(StatusCode::TOO_MANY_REQUESTS, error.to_string()),
             StoreError::NoTenant(_) => Self::not_found(error.to_string()),
             // Its file is the operators' affair, and is in the log.
             _ => {

@@ -43,7 +43,16 @@ pub(super) enum Contents {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stored {
     pub(super) lists: Lists,
-    pub(super) modules: BTreeMap<Name, Digest>,
+    pub(super) modules: BTreeMap<Name, StoredModule>,
+}
+
+/// A module of the store.
+#[derive(Clone, Debug)]
+pub(super) struct StoredModule {
+    /// The revision that is active.
+    pub(super) active: Digest,
+    /// Others that policies may pin.
+    pub(super) others: Vec<Digest>,
 }
 
 impl Stored {

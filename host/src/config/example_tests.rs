@@ -44,6 +44,7 @@ fn read(host: &str, tenant: &str) -> Result<String, String> {
     }
     files.write("tenants/ca-crl.pem", "");
     files.write("tenants/partner_list.wasm", "");
+    files.write("tenants/partner_list-1.wasm", "");
     files.write("tenants/suppliers.txt", "supplier.example\n");
     let mut config = files.read()?;
     for tenant in &mut config.tenants {

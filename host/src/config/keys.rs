@@ -224,7 +224,7 @@ pub(super) const LIST: Schema = Schema {
 };
 pub(super) const MODULE: Schema = Schema {
     name: "[[module]]",
-    keys: &["name", "path"],
+    keys: &["name", "path", "pinned"],
 };
 pub(super) const POLICY: Schema = Schema {
     name: "[[policy]]",
@@ -245,6 +245,7 @@ pub(super) const POLICY: Schema = Schema {
         "option",
         "require",
         "module",
+        "revision",
         "settings",
         "on_failure",
         "contact",

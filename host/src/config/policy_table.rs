@@ -9,6 +9,7 @@ use super::tenant_file::{ON_FAILURE, contact, pins};
 use super::{ModuleConfig, PolicyConfig, keys};
 use crate::address::Domain;
 use crate::decision::{Decision, Requirement, Requirements};
+use crate::digest::Digest;
 use crate::facts::TlsVersion;
 use crate::name::Name;
 use crate::policy::{
@@ -58,9 +59,10 @@ const TLS_VERSIONS: [(&str, TlsVersion); 2] =
     [("1.2", TlsVersion::TLS12), ("1.3", TlsVersion::TLS13)];
 
 /// Keys that mean something for one option only.
-const BELONGINGS: [(&str, Kind); 4] = [
+const BELONGINGS: [(&str, Kind); 5] = [
     ("require", Kind::Enforced),
     ("module", Kind::Module),
+    ("revision", Kind::Module),
     ("settings", Kind::Module),
     ("on_failure", Kind::Module),
 ];
@@ -210,9 +212,34 @@ fn consultation(
     let module = value.parsed()?;
     let known = around.modules.iter().map(|module| module.name.as_str());
     refer(&value, "module", &module, known);
+    let revision = match table.get("revision") {
+        Some(value) => Some(revision(&value, &module, around)?),
+        None => None,
+    };
     let settings = settings?;
-    let consultation = Consultation::new(module, &settings.value);
+    let consultation = Consultation {
+        revision,
+        ..Consultation::new(module, &settings.value)
+    };
     Some((Choice::Module(consultation), Some(settings)))
+}
+
+/// The revision that is asked whichever is active; `None` has been reported.
+fn revision(value: &Value<'_>, module: &Name, around: &Surroundings<'_>) -> Option<Digest> {
+    let digest: Digest = value.parsed()?;
+    let mut modules = around.modules.iter();
+    let known = modules.find(|known| known.name == *module);
+    if known.is_some_and(|known| known.revision(digest).is_none()) {
+        let remedy = match value.is_stored() {
+            true => "upload it, or pin one that is kept",
+            false => "name its file in \"pinned\" of the module",
+        };
+        value.unresolved(format_args!(
+            "module {:?} has no revision {digest}: {remedy}",
+            module.as_str()
+        ));
+    }
+    Some(digest)
 }
 
 fn requirements(table: &Table<'_>) -> Requirements {

@@ -1,10 +1,34 @@
 //! `[quotas]`: how much a tenant may keep. Operators write it, for a tenant that changes
 //! the rest by itself; so whatever is over a quota is a fault wherever it comes from.
 
-use super::ModuleConfig;
-use super::keys;
+use super::keys::{self, Number};
 use super::list_table::ListTable;
 use super::reader::Table;
+use super::{ModuleConfig, Object};
+
+/// How many modules a tenant may have, and how many revisions of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ModuleQuotas {
+    /// Modules, active or not.
+    pub modules: i64,
+    /// Revisions of each, at least one.
+    pub revisions: i64,
+}
+
+impl ModuleQuotas {
+    /// Those in the operator's part of a tenant, which was read without a fault.
+    pub fn of(operator: &Object) -> Self {
+        let quotas = operator.get("quotas");
+        let quota = |number: &Number| {
+            let set = quotas.and_then(|quotas| quotas.get(number.key)?.as_u64());
+            i64::try_from(set.unwrap_or(number.default)).unwrap_or(i64::MAX)
+        };
+        Self {
+            modules: quota(&keys::MODULES),
+            revisions: quota(&keys::MODULE_REVISIONS),
+        }
+    }
+}
 
 /// Reports what is over its quota, where it is written.
 pub(super) fn check(

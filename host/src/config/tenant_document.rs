@@ -6,23 +6,25 @@
 //! documents are equal when nothing that the reader reads differs; comments, the order
 //! of keys and the names of files are the file's own.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json, json};
 use toml::de::DeValue;
 
-use super::contents::{Contents, Stored};
+use super::contents::{Contents, Stored, StoredModule};
 use super::document::{Document, Faults};
 use super::fault::Position;
 use super::host::Domains;
 use super::reader::Table;
 use super::settings::{finite, whole};
-use super::{Config, Fault, MAX_PEM, ModuleConfig, ModuleContent, TenantConfig, keys, tenant_file};
+use super::{Config, Fault, MAX_PEM, ModuleConfig, TenantConfig, keys, tenant_file};
 use crate::address::Domain;
 use crate::digest::Digest;
 use crate::facts::TenantId;
 use crate::lists::Lists;
+use crate::name::Name;
 
 /// Keys that only operators write, beside the domains.
 const OPERATOR: [&str; 3] = ["targets", "sources", "quotas"];
@@ -98,12 +100,11 @@ impl TenantDocument {
         Digest::of(all.to_string().as_bytes())
     }
 
-    /// How many revisions of each module are kept, with the active one.
-    pub fn module_revisions(&self) -> i64 {
-        let quotas = self.operator.get("quotas");
-        let set = quotas.and_then(|quotas| quotas.get(keys::MODULE_REVISIONS.key)?.as_u64());
-        let revisions = set.unwrap_or(keys::MODULE_REVISIONS.default);
-        i64::try_from(revisions).unwrap_or(i64::MAX)
+    /// Digests of the revisions of a module that its policies pin, beside the active one.
+    pub fn pinned(&self, module: &ModuleConfig) -> BTreeSet<Digest> {
+        let mut pins = pins(&self.policies, module.name.as_str());
+        pins.remove(&module.digest());
+        pins
     }
 
     /// Everything but the contents of lists and modules, as a file has it.
@@ -136,22 +137,28 @@ impl TenantDocument {
     fn stored(&self) -> Stored {
         Stored {
             lists: self.lists.clone(),
-            modules: self
-                .modules
-                .iter()
-                .map(|module| (module.name.clone(), module.digest()))
-                .collect(),
+            modules: self.modules.iter().map(stored_module).collect(),
         }
     }
 }
 
-impl ModuleConfig {
-    /// The name of its bytes.
-    pub fn digest(&self) -> Digest {
-        match &self.content {
-            ModuleContent::Given { digest, .. } | ModuleContent::Stored(digest) => *digest,
-        }
-    }
+fn stored_module(module: &ModuleConfig) -> (Name, StoredModule) {
+    let others = module.others.iter();
+    let stored = StoredModule {
+        active: module.digest(),
+        others: others.map(|other| other.content.digest()).collect(),
+    };
+    (module.name.clone(), stored)
+}
+
+/// Digests of the revisions of this module that policies pin.
+pub fn pins<'a>(policies: impl IntoIterator<Item = &'a Object>, module: &str) -> BTreeSet<Digest> {
+    let text = |policy: &'a Object, key: &str| policy.get(key).and_then(Json::as_str);
+    policies
+        .into_iter()
+        .filter(|policy| text(policy, "module") == Some(module))
+        .filter_map(|policy| text(policy, "revision")?.parse().ok())
+        .collect()
 }
 
 impl Config {

@@ -14,15 +14,14 @@ use super::policy_table::{self, Surroundings};
 use super::reader::{Table, Value, shown};
 use super::tenant_document::TenantDocument;
 use super::{
-    Authority, ModuleConfig, ModuleContent, TargetConfig, TenantConfig, TrustConfig, keys, quotas,
-    source_table, target_table,
+    Authority, TargetConfig, TenantConfig, TrustConfig, keys, module_table, quotas, source_table,
+    target_table,
 };
 use crate::address::{Domain, Mailbox};
 use crate::decision::{Requirements, Resolved};
-use crate::digest::{Digest, Fingerprint};
+use crate::digest::Fingerprint;
 use crate::facts::TenantId;
 use crate::lists::Lists;
-use crate::name::Name;
 use crate::policy::{Exempt, OnFailure};
 use crate::tls::SelfSigned;
 
@@ -153,7 +152,7 @@ pub(super) fn tenant(
     let on_failure = defaults.choice("on_failure", &ON_FAILURE, OnFailure::default());
     let contact = table.get("contact").and_then(|value| contact(&value));
     let lists = list_table::read_all(table, faults);
-    let modules = modules(table);
+    let modules = module_table::read_all(table);
     let policies = policy_table::read_all(
         table,
         &Surroundings {
@@ -164,6 +163,7 @@ pub(super) fn tenant(
         },
     );
     list_table::check_groups(&lists, &policies, faults);
+    module_table::check_pins(table, &modules, &policies, faults);
     let targets = target_table::targets(table);
     let inbound = targets
         .inbound
@@ -292,36 +292,4 @@ pub(super) fn pem_texts(table: &Table<'_>, key: &str) -> Vec<Located<Pem>> {
 pub(super) fn pins(table: &Table<'_>, key: &str) -> BTreeSet<Fingerprint> {
     let elements = table.elements(key);
     elements.iter().filter_map(Value::parsed).collect()
-}
-
-fn modules(table: &Table<'_>) -> Vec<ModuleConfig> {
-    let mut modules: Vec<ModuleConfig> = Vec::new();
-    for section in table.sections("module", &keys::MODULE) {
-        let name: Option<Name> = section.required("name").and_then(|name| name.parsed());
-        let content = module_content(&section, name.as_ref());
-        let (Some(name), Some((content, at))) = (name, content) else {
-            continue;
-        };
-        match modules.iter().find(|module| module.name == name) {
-            Some(twin) => {
-                let message = format!("{} names a module already, at {}", twin.name, twin.at);
-                section.report("name", message);
-            }
-            None => modules.push(ModuleConfig { name, content, at }),
-        }
-    }
-    modules
-}
-
-/// `None` has been reported.
-fn module_content(table: &Table<'_>, name: Option<&Name>) -> Option<(ModuleContent, Position)> {
-    let stored = table.stored().and_then(|stored| stored.modules.get(name?));
-    if let Some(digest) = stored {
-        return Some((ModuleContent::Stored(*digest), table.at()));
-    }
-    let path = table.required("path")?;
-    // Whether it is too large is the engine's to say, when it is admitted.
-    let bytes = path.file(keys::MODULE_SIZE.max)?;
-    let digest = Digest::of(&bytes);
-    Some((ModuleContent::Given { bytes, digest }, path.at()))
 }

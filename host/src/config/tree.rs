@@ -3,13 +3,18 @@
 //! **Reading these files gives an equal document**: whatever lines cannot say stands in
 //! the tenant's own file.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
 
+use super::ModuleConfig;
 use super::tenant_document::{Object, TenantDocument};
 use crate::digest::Digest;
 use crate::lists::List;
+
+/// Digits of a digest that tell a module's revisions apart, as people write them.
+const DIGITS: usize = 16;
 
 /// A file of a tree, relative to the directory of tenants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +66,7 @@ impl TenantDocument {
         }
         if !self.modules.is_empty() {
             let modules = self.modules.iter();
-            let modules = modules.map(|module| tree.module(module.name.as_str(), module.digest()));
+            let modules = modules.map(|module| tree.module(module, self.pinned(module)));
             table.insert("module".to_owned(), modules.collect());
         }
         tree.own_file(&table)?;
@@ -112,9 +117,21 @@ impl Tree {
         }
     }
 
-    fn module(&mut self, name: &str, digest: Digest) -> Json {
-        let path = self.add(&format!("{name}.wasm"), FileContent::Module(digest));
-        json!({ "name": name, "path": path })
+    fn module(&mut self, module: &ModuleConfig, pinned: BTreeSet<Digest>) -> Json {
+        let name = module.name.as_str();
+        let content = FileContent::Module(module.digest());
+        let path = self.add(&format!("{name}.wasm"), content);
+        let mut json = json!({ "name": name, "path": path });
+        if !pinned.is_empty() {
+            let paths = pinned.into_iter().map(|digest| {
+                // No name of a module has a dot.
+                let beginning: String = digest.to_string().chars().take(DIGITS).collect();
+                let name = format!("{name}.{beginning}.wasm");
+                self.add(&name, FileContent::Module(digest))
+            });
+            json["pinned"] = paths.collect::<Vec<_>>().into();
+        }
+        json
     }
 
     fn own_file(&mut self, table: &Object) -> Result<(), TreeError> {

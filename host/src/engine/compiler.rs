@@ -29,6 +29,12 @@ const OUTPUT: u64 = 20 << 20;
 /// Address space beyond the worker's own needs that instantiating takes: the memory
 /// cap, with room for its alignment.
 const INSTANCE_SPACE: u64 = 2;
+/// Modules that are compiled at one time on a small machine: two of uploads, so that nobody
+/// waits for one tenant's slow module, and one of a reload. Workers are nice to mail.
+const SLOTS: usize = 3;
+/// Checks of settings at one time, for which no module is waited for: a change of a policy
+/// is in force within a second.
+const CHECKS: usize = 2;
 /// The wall limit in multiples of processor time: the worker is nice to others, and on
 /// a busy machine gets about a tenth of a core.
 const PATIENCE: u32 = 10;
@@ -66,6 +72,7 @@ pub(super) struct Compiler {
     time: Duration,
     address_space: u64,
     slots: Semaphore,
+    checks: Semaphore,
     queued: AtomicUsize,
 }
 
@@ -87,7 +94,7 @@ enum Death {
 
 impl Compiler {
     pub(super) fn new(settings: &EngineSettings) -> Self {
-        // Half of the cores at most, so that mail is served meanwhile.
+        // Half of the cores where there are many, so that mail is served meanwhile.
         let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
             executable: settings.worker.clone(),
@@ -95,7 +102,8 @@ impl Compiler {
             module_size: settings.module_size,
             time: settings.compile_time,
             address_space: settings.compile_memory,
-            slots: Semaphore::new((cores / 2).max(1)),
+            slots: Semaphore::new((cores / 2).max(SLOTS)),
+            checks: Semaphore::new(CHECKS),
             queued: AtomicUsize::new(0),
         }
     }
@@ -156,7 +164,11 @@ impl Compiler {
 
     async fn run(&self, job: Job, input: &[u8]) -> Result<Ended, AdmissionError> {
         let _queued = Queued::enter(&self.queued).ok_or(AdmissionError::Busy)?;
-        let _slot = self.slots.acquire().await.map_err(internal)?;
+        let slots = match job {
+            Job::Compile(_) => &self.slots,
+            Job::Check => &self.checks,
+        };
+        let _slot = slots.acquire().await.map_err(internal)?;
         let mut child = self.spawn(job).map_err(internal)?;
         let worked = timeout(self.time * PATIENCE, converse(&mut child, input)).await;
         // Whatever it is doing: dead it is, before the next takes its place.

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::error::Failure;
 use super::sqlite::{Connection, Db, listing};
-use super::{Store, StoreError};
+use super::{RevisionState, Store, StoreError};
 use crate::config::Object;
 use crate::facts::TenantId;
 
@@ -88,15 +88,17 @@ pub struct KeptModule {
     pub name: String,
     /// Counts its changes, from one.
     pub revision: i64,
-    /// The number of the revision that is active.
-    pub active: i64,
+    /// The number of the revision that is active; null while none is.
+    pub active: Option<i64>,
+    /// The number of the one that was active before, for a roll back; null where none was.
+    pub previous: Option<i64>,
     /// SHA-256 of the active revision's bytes.
-    pub digest: String,
+    pub digest: Option<String>,
     /// Their number.
-    pub size: i64,
+    pub size: Option<i64>,
 }
 
-/// One revision of a module. It is never changed.
+/// One revision of a module. Its bytes are never changed.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ModuleRevision {
     /// Counts from one.
@@ -109,6 +111,10 @@ pub struct ModuleRevision {
     pub made: i64,
     /// By whom.
     pub who: String,
+    /// What became of it.
+    pub state: RevisionState,
+    /// Why it was refused; null otherwise.
+    pub reason: Option<String>,
 }
 
 impl Store {
@@ -243,7 +249,7 @@ impl Store {
             let mut transaction = connection.begin().await?;
             let found = listing::module(&mut transaction, tenant.as_str(), name).await?;
             let revisions = listing::revisions(&mut transaction, tenant.as_str(), name).await?;
-            let revisions = revisions.into_iter().map(revision).collect();
+            let revisions = all(revisions, revision)?;
             Ok::<_, Failure>(found.map(|found| (module(found), revisions)))
         };
         self.named(read.await)
@@ -322,24 +328,32 @@ fn list((name, digest, entries, revision): listing::ListRow) -> KeptList {
     }
 }
 
-fn module((name, active, digest, size, revision): listing::ModuleRow) -> KeptModule {
+fn module((name, active, previous, digest, size, revision): listing::ModuleRow) -> KeptModule {
+    let number = |number: i64| (number > 0).then_some(number);
     KeptModule {
         name,
         revision,
-        active,
+        active: number(active),
+        previous: number(previous),
         digest,
         size,
     }
 }
 
-fn revision((number, digest, size, made, who): listing::RevisionRow) -> ModuleRevision {
-    ModuleRevision {
+pub(super) fn revision(
+    (number, digest, size, made, who, state, reason): listing::RevisionRow,
+) -> Result<ModuleRevision, Failure> {
+    Ok(ModuleRevision {
         number,
         digest,
         size,
         made,
         who,
-    }
+        state: state
+            .parse()
+            .map_err(|()| Failure::damaged("a state", &state))?,
+        reason,
+    })
 }
 
 fn object(text: &str) -> Result<Object, Failure> {

@@ -66,6 +66,26 @@ pub enum StoreError {
     /// So many tokens a tenant has, or the operators have.
     #[error("there are {0} tokens already, which is as many as may be: revoke one first")]
     Tokens(i64),
+    /// So many modules a tenant may have.
+    #[error(
+        "there are {0} modules already, which is as many as may be (quotas.modules): remove one first"
+    )]
+    Modules(i64),
+    /// So many revisions of a module, none of which may go.
+    #[error(
+        "module {module:?} has as many revisions as it may ({most}, quotas.module_revisions), and each is active, was active before, is pinned by a policy, or waits to be compiled: take a pin away, or ask the operator for more"
+    )]
+    Revisions {
+        /// Which module.
+        module: String,
+        /// How many it may have.
+        most: i64,
+    },
+    /// So many revisions of a tenant may wait for the engine.
+    #[error(
+        "{0} revisions wait to be compiled, which is as many as may be: try again when some of them are ready"
+    )]
+    Waiting(i64),
     /// There is no such tenant.
     #[error("there is no tenant {:?}", .0.as_str())]
     NoTenant(TenantId),
@@ -114,6 +134,9 @@ pub(super) enum Failure {
     Stale(TenantId),
     Domain { domain: Domain, other: TenantId },
     Tokens(i64),
+    Modules(i64),
+    Revisions { module: String, most: i64 },
+    Waiting(i64),
     NoTenant(TenantId),
     Io(io::Error),
     Sql(sqlx::Error),
@@ -138,6 +161,9 @@ impl Failure {
             Self::Stale(tenant) => StoreError::Stale(tenant),
             Self::Domain { domain, other } => StoreError::Domain { domain, other },
             Self::Tokens(most) => StoreError::Tokens(most),
+            Self::Modules(most) => StoreError::Modules(most),
+            Self::Revisions { module, most } => StoreError::Revisions { module, most },
+            Self::Waiting(most) => StoreError::Waiting(most),
             Self::NoTenant(tenant) => StoreError::NoTenant(tenant),
             Self::Io(source) => of_system(source, path),
             Self::Sql(source) => of_sqlite(source, path),

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Connection, listing, tenants, token_rows};
+use super::{Connection, listing, revision_rows, tenants, token_rows};
 use crate::address::Domain;
 use crate::config::{ModuleConfig, ModuleContent, Object, Position, TenantDocument};
 use crate::digest::Digest;
 use crate::facts::TenantId;
 use crate::lists::{List, Lists};
 use crate::store::error::Failure;
-use crate::store::{Checked, Edit, Kept, NewToken, Role, Token, Version, audit};
+use crate::store::{
+    Arrival, Checked, Edit, Kept, NewToken, RevisionState, Role, Token, Upload, Version, audit,
+};
 
 /// A tenant with something of everything.
 fn document(id: &str, domain: &str, contact: &str, module: &[u8]) -> TenantDocument {
@@ -31,6 +33,7 @@ fn document(id: &str, domain: &str, contact: &str, module: &[u8]) -> TenantDocum
                 bytes: module.into(),
                 digest: Digest::of(module),
             },
+            others: Vec::new(),
             at: Position::tenant(&id),
         }],
         policies: ["two", "one"]
@@ -69,6 +72,7 @@ pub(in crate::store) async fn exercise(c: &mut Connection) {
     assert_eq!(found.digest(), one.digest());
 
     listings(c).await;
+    uploads(c, &one).await;
     token_rows_of(c, &one.id).await;
 
     let two = document("a", "A2.example", "two", b"second");
@@ -142,6 +146,64 @@ async fn listings(c: &mut Connection) {
     assert_eq!(modules.first(), module.as_ref());
     let revisions = listing::revisions(c, "a", "m").await.expect("revisions");
     assert_eq!(revisions.first().map(|row| (row.0, row.2)), Some((1, 5)));
+}
+
+/// A module is received, refused, received again, and removed. The tenant is as it was.
+async fn uploads(c: &mut Connection, tenant: &TenantDocument) {
+    let (id, module) = (&tenant.id, "up".parse().expect("a name"));
+    let upload = Upload {
+        tenant: id,
+        module: &module,
+        bytes: b"upload",
+        digest: Digest::of(b"upload"),
+    };
+    let received = async |c: &mut Connection| {
+        let received = revision_rows::receive(c, &upload, "test", 7).await;
+        received.expect("it is kept")
+    };
+    assert_eq!(received(c).await, (1, Arrival::New));
+    assert_eq!(received(c).await, (1, Arrival::Known));
+    let waiting = revision_rows::waiting(c).await.expect("read");
+    let [one] = waiting.as_slice() else {
+        unreachable!("{waiting:?}");
+    };
+    assert_eq!((one.module.as_str(), one.number), ("up", 1));
+    let row = listing::module(c, "a", "up").await.expect("a module");
+    let row = row.expect("it is there");
+    assert_eq!((row.1, row.3, row.5), (0, None, 1), "none is active");
+    let refused = RevisionState::Refused;
+    let noted = revision_rows::note(c, one, RevisionState::Compiling, None).await;
+    assert!(noted.expect("noted"));
+    let noted = revision_rows::note(c, one, refused, Some("why")).await;
+    assert!(noted.expect("noted"));
+    let noted = revision_rows::note(c, one, RevisionState::Ready, None).await;
+    assert!(!noted.expect("read"), "it does not wait any more");
+    let row = listing::revision(c, "a", "up", 1).await.expect("read");
+    let row = row.expect("it is there");
+    assert_eq!((row.2, row.5.as_str()), (6, "refused"));
+    assert_eq!(row.6.as_deref(), Some("why"));
+    let bytes = tenants::module(c, upload.digest).await;
+    assert!(bytes.is_err(), "they are not kept");
+    assert_eq!(received(c).await, (1, Arrival::Again));
+    let bytes = tenants::module(c, upload.digest).await;
+    assert_eq!(&*bytes.expect("the bytes"), b"upload");
+    let noted = revision_rows::note(c, one, RevisionState::Ready, None).await;
+    assert!(noted.expect("noted"));
+    let found = kept(c, id).await.expect("it is there").document;
+    assert_eq!(found.digest(), tenant.digest());
+    for expected in [true, false] {
+        let gone = revision_rows::forget(c, id, "up", "test", 8).await;
+        assert_eq!(gone.expect("removed"), expected);
+    }
+    let active = revision_rows::forget(c, id, "m", "test", 8).await;
+    assert!(!active.expect("read"), "it is in force");
+    let nobody = "nobody".parse().expect("an id");
+    let lost = Upload {
+        tenant: &nobody,
+        ..upload
+    };
+    let refused = revision_rows::receive(c, &lost, "test", 9).await;
+    assert!(matches!(refused, Err(Failure::NoTenant(_))), "{refused:?}");
 }
 
 /// Tokens of a tenant, which stays, and of operators, which goes.

@@ -14,11 +14,12 @@ pub(in crate::store) type PolicyRow = (String, i64, String, i64);
 /// Name, digest, entries and revision of a list.
 pub(in crate::store) type ListRow = (String, String, i64, i64);
 
-/// Name, active revision, its digest and size, and the revision of a module itself.
-pub(in crate::store) type ModuleRow = (String, i64, String, i64, i64);
+/// Name, active and previous revision (0 for none), digest and size of the active one, and
+/// the revision of a module itself.
+pub(in crate::store) type ModuleRow = (String, i64, i64, Option<String>, Option<i64>, i64);
 
-/// Number, digest, size, time and author of a revision.
-pub(in crate::store) type RevisionRow = (i64, String, i64, i64, String);
+/// Number, digest, size, time, author, state of a revision, and why it was refused.
+pub(in crate::store) type RevisionRow = (i64, String, i64, i64, String, String, Option<String>);
 
 /// Id, revision and digest of tenants, from behind an id on.
 pub(in crate::store) async fn tenants(
@@ -101,16 +102,16 @@ pub(in crate::store) async fn content(c: &mut Connection, digest: &str) -> Resul
     query.fetch_optional(c).await
 }
 
+/// By name, from behind a name on.
 pub(in crate::store) async fn modules(
     c: &mut Connection,
     tenant: &str,
     after: &str,
     limit: i64,
 ) -> Result<Vec<ModuleRow>> {
-    let sql = "SELECT m.name, m.active, r.content, c.size, m.revision FROM modules m \
-               JOIN module_revisions r \
+    let sql = "SELECT m.name, m.active, m.previous, r.digest, r.size, m.revision FROM modules m \
+               LEFT JOIN module_revisions r \
                ON r.tenant = m.tenant AND r.name = m.name AND r.number = m.active \
-               JOIN module_contents c ON c.digest = r.content \
                WHERE m.tenant = $1 AND m.name > $2 ORDER BY m.name LIMIT $3";
     let query = query_as::<Db, _>(sql).bind(tenant).bind(after).bind(limit);
     query.fetch_all(c).await
@@ -121,10 +122,9 @@ pub(in crate::store) async fn module(
     tenant: &str,
     name: &str,
 ) -> Result<Option<ModuleRow>> {
-    let sql = "SELECT m.name, m.active, r.content, c.size, m.revision FROM modules m \
-               JOIN module_revisions r \
+    let sql = "SELECT m.name, m.active, m.previous, r.digest, r.size, m.revision FROM modules m \
+               LEFT JOIN module_revisions r \
                ON r.tenant = m.tenant AND r.name = m.name AND r.number = m.active \
-               JOIN module_contents c ON c.digest = r.content \
                WHERE m.tenant = $1 AND m.name = $2";
     let query = query_as::<Db, _>(sql).bind(tenant).bind(name);
     query.fetch_optional(c).await
@@ -136,11 +136,22 @@ pub(in crate::store) async fn revisions(
     tenant: &str,
     name: &str,
 ) -> Result<Vec<RevisionRow>> {
-    let sql = "SELECT r.number, r.content, c.size, r.made, r.who FROM module_revisions r \
-               JOIN module_contents c ON c.digest = r.content \
-               WHERE r.tenant = $1 AND r.name = $2 ORDER BY r.number DESC";
+    let sql = "SELECT number, digest, size, made, who, state, reason FROM module_revisions \
+               WHERE tenant = $1 AND name = $2 ORDER BY number DESC";
     let query = query_as::<Db, _>(sql).bind(tenant).bind(name);
     query.fetch_all(c).await
+}
+
+pub(in crate::store) async fn revision(
+    c: &mut Connection,
+    tenant: &str,
+    name: &str,
+    number: i64,
+) -> Result<Option<RevisionRow>> {
+    let sql = "SELECT number, digest, size, made, who, state, reason FROM module_revisions \
+               WHERE tenant = $1 AND name = $2 AND number = $3";
+    let query = query_as::<Db, _>(sql).bind(tenant).bind(name);
+    query.bind(number).fetch_optional(c).await
 }
 
 /// So many records before a number, newest first, of one tenant or of all.

@@ -6,9 +6,14 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// Every step, the oldest first.
-const STEPS: [(i64, &str, &str); 2] = [
+const STEPS: [(i64, &str, &str); 3] = [
     (1, "tenants", include_str!("migrations/0001_tenants.sql")),
     (2, "tokens", include_str!("migrations/0002_tokens.sql")),
+    (
+        4,
+        "revisions",
+        include_str!("migrations/0004_revisions.sql"),
+    ),
 ];
 
 /// The version of the schema that this host knows.

@@ -47,14 +47,6 @@ pub(super) async fn list_content(c: &mut Connection, digest: &str) -> Result<Opt
         .await
 }
 
-/// Name and digest of the active revision of each module.
-pub(super) async fn modules(c: &mut Connection, tenant: &str) -> Result<Vec<(String, String)>> {
-    let sql = "SELECT m.name, r.content FROM modules m JOIN module_revisions r \
-               ON r.tenant = m.tenant AND r.name = m.name AND r.number = m.active \
-               WHERE m.tenant = $1 ORDER BY m.place";
-    query_as::<Db, _>(sql).bind(tenant).fetch_all(c).await
-}
-
 pub(super) async fn module_content(c: &mut Connection, digest: &str) -> Result<Option<Vec<u8>>> {
     let sql = "SELECT content FROM module_contents WHERE digest = $1";
     query_scalar::<Db, _>(sql)
@@ -175,64 +167,6 @@ pub(super) async fn put_module_content(
     let size = i64::try_from(content.len()).unwrap_or(i64::MAX);
     run(c, statement(sql).bind(digest).bind(size).bind(content)).await?;
     Ok(())
-}
-
-/// The number of the newest revision; none where there is no such module.
-pub(super) async fn newest_revision(
-    c: &mut Connection,
-    tenant: &str,
-    name: &str,
-) -> Result<Option<i64>> {
-    let sql = "SELECT MAX(number) FROM module_revisions WHERE tenant = $1 AND name = $2";
-    query_scalar::<Db, _>(sql)
-        .bind(tenant)
-        .bind(name)
-        .fetch_one(c)
-        .await
-}
-
-/// The module, with this number for its active revision, which has to come next.
-pub(super) async fn put_module(
-    c: &mut Connection,
-    tenant: &str,
-    name: &str,
-    active: i64,
-) -> Result<()> {
-    let sql = "INSERT INTO modules (tenant, name, place, active, revision) \
-               VALUES ($1, $2, 0, $3, 1) ON CONFLICT (tenant, name) DO UPDATE \
-               SET active = excluded.active, revision = modules.revision + 1";
-    run(c, statement(sql).bind(tenant).bind(name).bind(active)).await?;
-    Ok(())
-}
-
-pub(super) async fn insert_module_revision(
-    c: &mut Connection,
-    [tenant, name, who]: [&str; 3],
-    number: i64,
-    digest: &str,
-    made: i64,
-) -> Result<()> {
-    let sql = "INSERT INTO module_revisions (tenant, name, number, content, made, who) \
-               VALUES ($1, $2, $3, $4, $5, $6)";
-    let bound = statement(sql).bind(tenant).bind(name).bind(number);
-    run(c, bound.bind(digest).bind(made).bind(who)).await?;
-    Ok(())
-}
-
-/// Removes the oldest revisions beyond so many, but never the active one.
-pub(super) async fn prune_revisions(
-    c: &mut Connection,
-    tenant: &str,
-    name: &str,
-    newest: i64,
-    keep: i64,
-) -> Result<()> {
-    let sql = "DELETE FROM module_revisions WHERE tenant = $1 AND name = $2 AND number <= $3 \
-               AND number NOT IN (SELECT active FROM modules WHERE tenant = $1 AND name = $2)";
-    let bound = statement(sql).bind(tenant).bind(name);
-    run(c, bound.bind(newest.saturating_sub(keep)))
-        .await
-        .map(drop)
 }
 
 pub(super) async fn place_module(

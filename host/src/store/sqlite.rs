@@ -7,6 +7,8 @@ pub(super) mod exercise;
 pub(super) mod listing;
 #[path = "queries.rs"]
 pub(super) mod queries;
+#[path = "revision_rows.rs"]
+pub(super) mod revision_rows;
 #[path = "tenants.rs"]
 pub(super) mod tenants;
 #[path = "token_rows.rs"]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use ulid::Ulid;
 
-use super::{Connection, queries as sql};
-use crate::config::{ModuleConfig, ModuleContent, Object, Position, TenantDocument};
+use super::{Connection, queries as sql, revision_rows as rows};
+use crate::config::{Object, TenantDocument};
 use crate::digest::Digest;
 use crate::facts::TenantId;
 use crate::lists::{List, Lists};
@@ -50,7 +50,7 @@ pub(in crate::store) async fn document(
         operator: object(&operator)?,
         own: object(&own)?,
         lists: lists(c, id, known).await?,
-        modules: modules(c, id).await?,
+        modules: rows::modules(c, id).await?,
         policies: policies?,
     };
     same(
@@ -97,18 +97,6 @@ fn same(what: &'static str, noted: Digest, found: Digest) -> Result<()> {
     } else {
         Err(Failure::damaged(what, &noted.to_string()))
     }
-}
-
-async fn modules(c: &mut Connection, tenant: &TenantId) -> Result<Vec<ModuleConfig>> {
-    let rows = sql::modules(c, tenant.as_str()).await?;
-    let module = |(name, digest): (String, String)| {
-        Ok(ModuleConfig {
-            name: read("a module's name", &name)?,
-            content: ModuleContent::Stored(read("a digest", &digest)?),
-            at: Position::tenant(tenant),
-        })
-    };
-    rows.into_iter().map(module).collect()
 }
 
 /// The bytes of a module.
@@ -256,8 +244,13 @@ async fn write_modules(
     for (place, module) in (0..).zip(&after.modules) {
         let name = module.name.as_str();
         let old = before.iter().find(|old| old.name == module.name);
-        if old.is_none_or(|old| old.digest() != module.digest()) {
-            write_revision(c, after, module, who, now).await?;
+        let pinned = rows::keep_pinned(c, after, module, who, now).await?;
+        let differs = old.is_none_or(|old| old.digest() != module.digest());
+        if differs {
+            rows::activate(c, after, module, who, now).await?;
+        }
+        if pinned || differs {
+            rows::prune(c, after, module).await?;
         }
         sql::place_module(c, id, name, place).await?;
     }
@@ -267,27 +260,6 @@ async fn write_modules(
         }
     }
     Ok(())
-}
-
-/// The next revision, active from now on; the oldest go beyond the tenant's quota.
-async fn write_revision(
-    c: &mut Connection,
-    document: &TenantDocument,
-    module: &ModuleConfig,
-    who: &str,
-    now: i64,
-) -> Result<()> {
-    let tenant = document.id.as_str();
-    let (name, digest) = (module.name.as_str(), module.digest().to_string());
-    if let ModuleContent::Given { bytes, .. } = &module.content {
-        sql::put_module_content(c, &digest, bytes).await?;
-    }
-    let newest = sql::newest_revision(c, tenant, name).await?;
-    let number = newest.unwrap_or(0) + 1;
-    sql::put_module(c, tenant, name, number).await?;
-    sql::insert_module_revision(c, [tenant, name, who], number, &digest, now).await?;
-    let keep = document.module_revisions();
-    Ok(sql::prune_revisions(c, tenant, name, number, keep).await?)
 }
 
 async fn write_policies(

@@ -307,6 +307,66 @@ async fn revisions_of_a_module_go_beyond_the_quota() {
     }
 }
 
+/// Bytes that are kept are the revision that they were, and are active again.
+#[tokio::test]
+async fn a_digest_that_is_kept_is_made_active_again() {
+    let site = Site::new();
+    let store = store(&site).await;
+    site.write(
+        "a.toml",
+        "domains = [\"a.example\"]\n[[module]]\nname = \"m\"\npath = \"m.wasm\"\n",
+    );
+    let tenant = "a".parse().expect("an id");
+    for (bytes, active, previous, kept) in [
+        ("one", 1, None, 1),
+        ("two", 2, Some(1), 2),
+        ("one", 1, Some(2), 2),
+        ("three", 3, Some(1), 3),
+    ] {
+        site.write("m.wasm", bytes);
+        apply(&store, &site).await;
+        let found = store.module_with_revisions(&tenant, "m").await;
+        let (module, revisions) = found.expect("it can be read").expect("it is there");
+        assert_eq!((module.active, module.previous), (Some(active), previous));
+        assert_eq!(revisions.len(), kept, "{bytes}");
+        digests(&store).await;
+    }
+}
+
+/// What a policy pins outlives any number of other revisions.
+#[tokio::test]
+async fn a_pinned_revision_does_not_go() {
+    let site = Site::new();
+    let store = store(&site).await;
+    let pinned = Digest::of(b"pinned");
+    let text = |revision: &str, pinned: &str| {
+        format!(
+            "domains = [\"a.example\"]\n[quotas]\nmodule_revisions = 2\n\
+             [[module]]\nname = \"m\"\npath = \"m.wasm\"\n{pinned}\n\
+             [[policy]]\nname = \"p\"\noption = \"module\"\nmodule = \"m\"\n{revision}\n"
+        )
+    };
+    site.write("p.wasm", "pinned");
+    let pin = format!("revision = \"{pinned}\"");
+    site.write("a.toml", text(&pin, "pinned = [\"p.wasm\"]"));
+    for bytes in ["one", "two", "three"] {
+        site.write("m.wasm", bytes);
+        apply(&store, &site).await;
+        assert!(store.module(pinned).await.is_ok(), "with {bytes}");
+    }
+    let one = store.module(Digest::of(b"one")).await;
+    assert!(one.is_err(), "nobody needs it");
+    site.write("a.toml", text("", ""));
+    for bytes in ["four", "five"] {
+        site.write("m.wasm", bytes);
+        apply(&store, &site).await;
+    }
+    assert!(
+        store.module(pinned).await.is_err(),
+        "it is not pinned any more"
+    );
+}
+
 /// What was checked is known as long as the module is there and the engine the same.
 #[tokio::test]
 async fn settings_that_were_checked_are_known() {
@@ -376,4 +436,5 @@ async fn a_change_meanwhile_is_not_seen_by_half() {
 
 mod backup;
 mod file;
+mod revisions;
 mod round_trip;

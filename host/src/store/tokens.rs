@@ -99,7 +99,7 @@ impl Store {
 
     /// After a failed transaction nobody is to get the connection: SQLite ends one by
     /// itself when the disk is full, which the connection does not know of.
-    fn settled<T>(
+    pub(super) fn settled<T>(
         &self,
         mut connection: sqlx::pool::PoolConnection<Db>,
         written: Result<T, Failure>,
@@ -111,6 +111,6 @@ impl Store {
     }
 }
 
-fn now() -> i64 {
+pub(super) fn now() -> i64 {
     i64::try_from(unix_seconds(SystemTime::now())).unwrap_or(i64::MAX)
 }

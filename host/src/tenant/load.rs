@@ -8,17 +8,19 @@
 //! policies that name it fail as they have chosen to. What was admitted yesterday may be
 //! refused after an upgrade of the host, which must not take everybody's mail with it.
 
+mod admission;
 mod certificates;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use admission::{Ahead, Needed, admit, admit_all, needed};
 use certificates::{build_trust, read_anchors, read_roots};
 
+use super::modules::Modules;
 use super::{Snapshot, Tenant};
 use crate::config::{
-    Config, Fault, HopTlsConfig, ModuleConfig, ModuleContent, PolicyConfig, TargetConfig,
-    TenantConfig,
+    Config, Fault, HopTlsConfig, OtherRevision, PolicyConfig, TargetConfig, TenantConfig,
 };
 use crate::deliver::{HopTls, NextHop, Target, TargetSettings, Targets};
 use crate::digest::Digest;
@@ -27,7 +29,7 @@ use crate::facts::TenantId;
 use crate::metrics::decisions::Decisions;
 use crate::name::Name;
 use crate::policy::Choice;
-use crate::store::{Checked, Store, StoreError};
+use crate::store::{Checked, Store};
 use crate::tls::{PublicRoots, TrustStore};
 
 /// A snapshot, and what is missing from it.
@@ -127,6 +129,7 @@ async fn load_all<'a>(
         means,
         surroundings: Digest::of(&[]),
         public_roots: None,
+        ahead: Ahead::new(),
         checked: HashMap::new(),
         known_to_fit: HashMap::new(),
         found_to_fit: Vec::new(),
@@ -136,6 +139,10 @@ async fn load_all<'a>(
     };
     loader.public_roots = loader.public_roots(config).await;
     loader.surroundings = loader.surroundings();
+    let anew = tenants
+        .iter()
+        .filter(|tenant| loader.kept(tenant).is_none());
+    loader.ahead = admit_all(config, means, anew).await;
     for tenant in tenants {
         let loaded = match loader.kept(tenant) {
             Some(kept) => Some(kept),
@@ -159,6 +166,8 @@ struct Loader<'a> {
     /// Digest of what of the host goes into every tenant.
     surroundings: Digest,
     public_roots: Option<Arc<PublicRoots>>,
+    /// Modules of the tenants that are still to be loaded.
+    ahead: Ahead,
     /// What modules said of settings, by the digests of both: each check starts a
     /// process, and many policies have the same settings.
     checked: HashMap<(Digest, Digest), Vec<SettingsFault>>,
@@ -231,7 +240,9 @@ impl Loader<'_> {
             Some(outbound) => Some(self.target(config, outbound).await?),
             None => None,
         };
-        let mut modules = self.modules(config).await;
+        let needed = needed(config);
+        let named_modules = needed.len();
+        let mut modules = self.modules(&config.id, needed).await;
         let origin = self.origin(config);
         for policy in &config.policies {
             self.check_settings(&config.id, policy, &mut modules).await;
@@ -253,7 +264,7 @@ impl Loader<'_> {
                 .map(|read| read.policy.clone())
                 .collect(),
             origin,
-            named_modules: config.modules.len(),
+            named_modules,
             series: self.means.decisions.tenant(
                 &config.id,
                 config.policies.iter().map(|read| &read.policy.name),
@@ -331,69 +342,44 @@ impl Loader<'_> {
     }
 
     /// The modules that could be admitted; the others have been reported.
-    async fn modules(&mut self, config: &TenantConfig) -> BTreeMap<Name, Arc<Module>> {
-        let mut modules = BTreeMap::new();
-        for module in &config.modules {
-            if let Some(admitted) = self.module(&config.id, module).await {
-                modules.insert(module.name.clone(), admitted);
+    async fn modules(&mut self, tenant: &TenantId, needed: Vec<Needed>) -> Modules {
+        let mut modules = Modules::default();
+        for needed in needed {
+            let Some(admitted) = self.module(tenant, &needed).await else {
+                continue;
+            };
+            match needed.is_pinned {
+                true => modules.pin(needed.name, admitted),
+                false => modules.activate(needed.name, admitted),
             }
         }
         modules
     }
 
     /// `None` has been reported.
-    async fn module(&mut self, tenant: &TenantId, named: &ModuleConfig) -> Option<Arc<Module>> {
-        let admitted = match &named.content {
-            ModuleContent::Given { bytes, .. } => self.given(tenant, bytes).await,
-            ModuleContent::Stored(digest) => match self.stored(tenant, *digest).await {
-                Ok(admitted) => admitted,
-                Err(error) => {
-                    self.faults.push(named.at.fault(error));
-                    return None;
-                }
-            },
+    async fn module(&mut self, tenant: &TenantId, needed: &Needed) -> Option<Arc<Module>> {
+        let OtherRevision { content, at } = &needed.revision;
+        let digest = content.digest();
+        let admitted = match self.ahead.remove(&(tenant.clone(), digest)) {
+            Some(admitted) => admitted,
+            // Of a second module with the same bytes.
+            None => admit(self.config, self.means, tenant, content).await,
         };
-        match admitted {
-            Ok(module) => Some(module),
+        let error = match admitted {
+            Ok(Ok(module)) => return Some(module),
+            Ok(Err(refused)) => refused,
             Err(error) => {
-                self.refused.push(Refusal {
-                    fault: named.at.fault(error),
-                    tenant: tenant.clone(),
-                    module: named.name.clone(),
-                    digest: named.digest(),
-                });
-                None
+                self.faults.push(at.fault(error));
+                return None;
             }
-        }
-    }
-
-    /// A module of a file, or one of the store that is not compiled yet.
-    async fn given(&self, tenant: &TenantId, bytes: &[u8]) -> Result<Arc<Module>, AdmissionError> {
-        let (size, limit) = (bytes.len(), self.config.engine.module_size);
-        if size > limit {
-            return Err(AdmissionError::Refused(format!(
-                "this module has {size} bytes, over the limit of {limit}: build it with optimisation, and strip it"
-            )));
-        }
-        self.means.engine.admit(tenant, bytes).await
-    }
-
-    /// A module of the store. Its bytes are wanted only where it is not compiled yet.
-    async fn stored(
-        &self,
-        tenant: &TenantId,
-        digest: Digest,
-    ) -> Result<Result<Arc<Module>, AdmissionError>, StoreError> {
-        let engine = self.means.engine;
-        if let Some(known) = engine.admit_known(tenant, digest).await {
-            return Ok(Ok(known));
-        }
-        let Some(store) = self.means.store else {
-            let why = "it is kept in a store, and none is open";
-            return Ok(Err(AdmissionError::Internal(why.into())));
         };
-        let bytes = store.module(digest).await?;
-        Ok(self.given(tenant, &bytes).await)
+        self.refused.push(Refusal {
+            fault: at.fault(error),
+            tenant: tenant.clone(),
+            module: needed.name.clone(),
+            digest,
+        });
+        None
     }
 
     /// Nothing to check without settings, or without the module, which was reported. A
@@ -402,17 +388,17 @@ impl Loader<'_> {
         &mut self,
         tenant: &TenantId,
         read: &PolicyConfig,
-        modules: &mut BTreeMap<Name, Arc<Module>>,
+        modules: &mut Modules,
     ) {
         let (Choice::Module(consultation), Some(settings)) = (&read.policy.option, &read.settings)
         else {
             return;
         };
-        let Some(module) = modules.get(&consultation.module) else {
+        let Some(module) = modules.get(consultation).map(Arc::clone) else {
             return;
         };
         let key = (module.digest(), consultation.settings_digest);
-        match self.checked(key, module, &settings.value).await {
+        match self.checked(key, &module, &settings.value).await {
             Ok(found) => self
                 .faults
                 .extend(found.iter().map(|f| settings.fault(&f.path, &f.message))),
@@ -423,7 +409,7 @@ impl Loader<'_> {
                     module: consultation.module.clone(),
                     digest: module.digest(),
                 });
-                modules.remove(&consultation.module);
+                modules.remove(consultation);
             }
         }
     }

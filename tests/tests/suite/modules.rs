@@ -2,8 +2,10 @@
 //! connections, the kept one still runs, and a bad one is named with its place.
 
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
+use portcullis::digest::Digest;
 use portcullis_tests::certificate::{Authority, Identity};
 use portcullis_tests::client::{Client, Tls};
 use portcullis_tests::program::{stock_policy, workspace};
@@ -162,6 +164,38 @@ fn modern_tls() {
         ("amy@stranger.example", How::Tls12, "250"),
     ]);
     stage.end();
+}
+
+/// Whichever revision is active: the receipts say by the digest which was asked.
+#[test]
+fn a_policy_asks_the_revision_that_it_pins() {
+    let [active, pinned] = ["partner-list", "certificate-match"].map(stock_policy);
+    let digest = |path: &Path| Digest::of(&fs::read(path).expect("it was built")).to_string();
+    let [of_active, of_pinned] = [&active, &pinned].map(|path| digest(path));
+    let tenant = format!(
+        "domains = [\"acme.example\"]\n[lists.none]\nentries = []\n\
+         [[module]]\nname = \"m\"\npath = {active:?}\npinned = [{pinned:?}]\n\
+         [[policy]]\nname = \"all\"\noption = \"module\"\nmodule = \"m\"\n\
+         settings = {{ list = \"none\" }}\n\
+         [[policy]]\nname = \"pilot\"\nto = \"pilot@acme.example\"\noption = \"module\"\n\
+         module = \"m\"\nrevision = \"{of_pinned}\"\nsettings = {{ exceptions = {{}} }}\n"
+    );
+    let host = Site::new().tenant("acme", &tenant).start();
+    let mut client = Client::connect(host.address("smtp"));
+    client.ehlo();
+    client.expect("MAIL FROM:<amy@partner.example>", "250");
+    client.expect("RCPT TO:<bob@acme.example>", "250");
+    client.expect("RCPT TO:<pilot@acme.example>", "530 5.7.0");
+    client.quit();
+    let site = host.stop().site;
+    for (recipient, policy, expected) in [
+        ("bob@acme.example", "all", of_active),
+        ("pilot@acme.example", "pilot", of_pinned),
+    ] {
+        let used = site.receipt(recipient)["verdict"]["policy"].clone();
+        assert_eq!(used["name"], policy);
+        assert_eq!(used["module"]["digest"], expected, "{used:#}");
+    }
 }
 
 /// The module of interface 0.1.0 that is kept for ever: it reads every fact and fails

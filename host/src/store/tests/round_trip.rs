@@ -8,6 +8,9 @@ use serde_json::{Map, Value as Json, json};
 use super::*;
 use crate::config::FileContent;
 
+/// Longer than any active revision here.
+const OLDER: &[u8] = b"an older revision";
+
 /// Anything that TOML can say and a module may be given.
 fn value() -> impl Strategy<Value = Json> {
     let leaf = prop_oneof![
@@ -79,6 +82,11 @@ fn tenant() -> impl Strategy<Value = (Json, Vec<u8>)> {
             "module": [{ "name": "m", "path": "m.wasm" }],
             "policy": policies,
         });
+        // A policy that pins another revision than the active one.
+        if let Some(policy) = tenant["policy"].get_mut(0) {
+            policy["revision"] = Digest::of(OLDER).to_string().into();
+            tenant["module"][0]["pinned"] = json!(["older.wasm"]);
+        }
         if hop {
             tenant["targets"] =
                 json!({ "inbound": { "kind": "lmtp", "address": "unix:run/lmtp" } });
@@ -138,6 +146,7 @@ proptest! {
         let site = Site::new();
         let text = toml::to_string(&tenant).expect("it is TOML");
         site.write("a.toml", text).write("m.wasm", module);
+        site.write("older.wasm", OLDER);
         let first = read(&site);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let (kept, last) = runtime.expect("a runtime").block_on(async {

@@ -1,0 +1,414 @@
+//! Revisions of modules from rows and back: received, admitted, active, gone.
+//!
+//! **A revision's number and bytes are never changed**; what becomes of it is. One that is
+//! active, was active before, is pinned by a policy or waits for the engine does not go.
+
+use std::collections::{BTreeSet, HashSet};
+
+use serde_json::json;
+use sqlx::{query_as, query_scalar};
+
+use super::{Connection, Db, queries as sql};
+use crate::config::{ModuleConfig, ModuleContent, ModuleQuotas, Object, OtherRevision, pins};
+use crate::config::{Position, TenantDocument};
+use crate::digest::Digest;
+use crate::facts::TenantId;
+use crate::store::error::Failure;
+use crate::store::revisions::{Arrival, RevisionState, Upload, WAITING, Waiting};
+
+type Result<T> = std::result::Result<T, Failure>;
+
+/// A revision among those of its module.
+struct Kept {
+    number: i64,
+    digest: Digest,
+    state: RevisionState,
+}
+
+/// A tenant's modules that have an active revision, in the order of their places, with the
+/// others that policies may pin.
+pub(in crate::store) async fn modules(
+    c: &mut Connection,
+    tenant: &TenantId,
+) -> Result<Vec<ModuleConfig>> {
+    let sql = "SELECT m.name, r.digest FROM modules m JOIN module_revisions r \
+               ON r.tenant = m.tenant AND r.name = m.name AND r.number = m.active \
+               WHERE m.tenant = $1 ORDER BY m.place";
+    let query = query_as::<Db, (String, String)>(sql).bind(tenant.as_str());
+    let active = query.fetch_all(&mut *c).await?;
+    let sql = "SELECT r.name, r.digest FROM modules m JOIN module_revisions r \
+               ON r.tenant = m.tenant AND r.name = m.name AND r.number <> m.active \
+               WHERE m.tenant = $1 AND r.state = 'ready' ORDER BY r.number";
+    let query = query_as::<Db, (String, String)>(sql).bind(tenant.as_str());
+    let mut others = Vec::new();
+    for (name, digest) in query.fetch_all(&mut *c).await? {
+        others.push((name, read_digest(&digest)?));
+    }
+    let module = |(name, digest): (String, String)| {
+        let at = Position::tenant(tenant);
+        let others = others.iter().filter(|(of, _)| *of == name);
+        Ok(ModuleConfig {
+            content: ModuleContent::Stored(read_digest(&digest)?),
+            others: others
+                .map(|(_, digest)| OtherRevision {
+                    content: ModuleContent::Stored(*digest),
+                    at: at.clone(),
+                })
+                .collect(),
+            name: name
+                .parse()
+                .map_err(|_| Failure::damaged("a module's name", &name))?,
+            at,
+        })
+    };
+    active.into_iter().map(module).collect()
+}
+
+/// Makes this digest the active revision: one that is kept again, or else a new one.
+pub(in crate::store) async fn activate(
+    c: &mut Connection,
+    document: &TenantDocument,
+    module: &ModuleConfig,
+    who: &str,
+    now: i64,
+) -> Result<()> {
+    let (tenant, name) = (document.id.as_str(), module.name.as_str());
+    let number = admitted(c, tenant, name, &module.content, who, now).await?;
+    let sql = "UPDATE modules SET previous = active, active = $3, revision = revision + 1 \
+               WHERE tenant = $1 AND name = $2 AND active <> $3";
+    let query = sqlx::query::<Db>(sql).bind(tenant).bind(name).bind(number);
+    query.execute(&mut *c).await?;
+    Ok(())
+}
+
+/// Keeps the revisions that policies pin, which files bring along; whether there were any.
+pub(in crate::store) async fn keep_pinned(
+    c: &mut Connection,
+    document: &TenantDocument,
+    module: &ModuleConfig,
+    who: &str,
+    now: i64,
+) -> Result<bool> {
+    let mut kept = false;
+    let (tenant, name) = (document.id.as_str(), module.name.as_str());
+    for pinned in document.pinned(module) {
+        let of_file = |other: &&OtherRevision| {
+            other.content.digest() == pinned && matches!(other.content, ModuleContent::Given { .. })
+        };
+        if let Some(other) = module.others.iter().find(of_file) {
+            admitted(c, tenant, name, &other.content, who, now).await?;
+            kept = true;
+        }
+    }
+    Ok(kept)
+}
+
+/// The number of a revision that was found to be sound; a new one where none is kept.
+async fn admitted(
+    c: &mut Connection,
+    tenant: &str,
+    name: &str,
+    content: &ModuleContent,
+    who: &str,
+    now: i64,
+) -> Result<i64> {
+    let digest = content.digest();
+    let all = all(c, tenant, name).await?;
+    let mut known = all.iter().filter(|kept| kept.digest == digest);
+    if let Some(known) = known.find(|kept| kept.state != RevisionState::Refused) {
+        set_state(c, [tenant, name], known.number, RevisionState::Ready, None).await?;
+        return Ok(known.number);
+    }
+    make_module(c, tenant, name, 0).await?;
+    let size = match content {
+        ModuleContent::Given { bytes, .. } => {
+            sql::put_module_content(c, &digest.to_string(), bytes).await?;
+            size_of(bytes)
+        }
+        ModuleContent::Stored(_) => size_of_kept(c, digest).await?,
+    };
+    let state = RevisionState::Ready;
+    insert(c, [tenant, name, who], (digest, size), state, now).await
+}
+
+/// Removes the oldest revisions beyond the tenant's quota that nobody needs.
+pub(in crate::store) async fn prune(
+    c: &mut Connection,
+    document: &TenantDocument,
+    module: &ModuleConfig,
+) -> Result<()> {
+    let keep = ModuleQuotas::of(&document.operator).revisions;
+    let pins = pins(&document.policies, module.name.as_str());
+    make_room(c, document.id.as_str(), module.name.as_str(), keep, &pins).await?;
+    Ok(())
+}
+
+/// Keeps an upload; the caller has a transaction. The same bytes again are the same
+/// revision, and one that was refused is tried again.
+pub(in crate::store) async fn receive(
+    c: &mut Connection,
+    upload: &Upload<'_>,
+    who: &str,
+    now: i64,
+) -> Result<(i64, Arrival)> {
+    let (tenant, name) = (upload.tenant.as_str(), upload.module.as_str());
+    let Some((operator, ..)) = sql::tenant(c, tenant).await? else {
+        return Err(Failure::NoTenant(upload.tenant.clone()));
+    };
+    let quotas = ModuleQuotas::of(&read_object(&operator)?);
+    let all = all(c, tenant, name).await?;
+    let known = all.iter().rfind(|kept| kept.digest == upload.digest);
+    if let Some(known) = known
+        && known.state != RevisionState::Refused
+    {
+        return Ok((known.number, Arrival::Known));
+    }
+    if waiting_of(c, tenant).await? >= WAITING {
+        return Err(Failure::Waiting(WAITING));
+    }
+    let digest = upload.digest.to_string();
+    if let Some(known) = known {
+        sql::put_module_content(c, &digest, upload.bytes).await?;
+        let state = RevisionState::Received;
+        set_state(c, [tenant, name], known.number, state, None).await?;
+        return Ok((known.number, Arrival::Again));
+    }
+    if all.is_empty() && !has_module(c, tenant, name).await? {
+        if count_modules(c, tenant).await? >= quotas.modules {
+            return Err(Failure::Modules(quotas.modules));
+        }
+        make_module(c, tenant, name, 1).await?;
+    }
+    let policies = policies(c, tenant).await?;
+    let pins = pins(&policies, name);
+    if !make_room(c, tenant, name, quotas.revisions - 1, &pins).await? {
+        return Err(Failure::Revisions {
+            module: upload.module.to_string(),
+            most: quotas.revisions,
+        });
+    }
+    sql::put_module_content(c, &digest, upload.bytes).await?;
+    let kept = (upload.digest, size_of(upload.bytes));
+    let state = RevisionState::Received;
+    let number = insert(c, [tenant, name, who], kept, state, now).await?;
+    let what = format!("module {name} revision {number}");
+    let became = json!({ "digest": digest, "size": kept.1 }).to_string();
+    sql::insert_audit(c, now, [who, tenant, &what], [None, Some(&became)]).await?;
+    sql::sweep(c).await?;
+    Ok((number, Arrival::New))
+}
+
+/// What waits for the engine, the oldest first.
+pub(in crate::store) async fn waiting(c: &mut Connection) -> Result<Vec<Waiting>> {
+    let sql = "SELECT tenant, name, number, digest FROM module_revisions \
+               WHERE state IN ('received', 'compiling') ORDER BY made, tenant, name, number";
+    let rows = query_as::<Db, (String, String, i64, String)>(sql);
+    let rows = rows.fetch_all(c).await?;
+    let row = |(tenant, module, number, digest): (String, String, i64, String)| {
+        Ok(Waiting {
+            tenant: tenant
+                .parse()
+                .map_err(|_| Failure::damaged("a tenant's id", &tenant))?,
+            digest: read_digest(&digest)?,
+            module,
+            number,
+        })
+    };
+    rows.into_iter().map(row).collect()
+}
+
+/// Notes what became of one that waits; false where it waits no more. Bytes of what was
+/// refused are not kept.
+pub(in crate::store) async fn note(
+    c: &mut Connection,
+    waiting: &Waiting,
+    state: RevisionState,
+    reason: Option<&str>,
+) -> Result<bool> {
+    let (tenant, name) = (waiting.tenant.as_str(), waiting.module.as_str());
+    let sql = "SELECT state FROM module_revisions WHERE tenant = $1 AND name = $2 AND number = $3";
+    let query = query_scalar::<Db, String>(sql).bind(tenant).bind(name);
+    let found = query.bind(waiting.number).fetch_optional(&mut *c).await?;
+    let waits = [RevisionState::Received, RevisionState::Compiling];
+    if !found.is_some_and(|found| waits.iter().any(|state| state.as_str() == found)) {
+        return Ok(false);
+    }
+    set_state(c, [tenant, name], waiting.number, state, reason).await?;
+    if state == RevisionState::Refused {
+        sql::sweep(c).await?;
+    }
+    Ok(true)
+}
+
+/// Removes a module that was never active; the caller has a transaction. False where there
+/// is none.
+pub(in crate::store) async fn forget(
+    c: &mut Connection,
+    tenant: &TenantId,
+    name: &str,
+    who: &str,
+    now: i64,
+) -> Result<bool> {
+    let revisions = all(c, tenant.as_str(), name).await?.len();
+    let sql = "DELETE FROM modules WHERE tenant = $1 AND name = $2 AND active = 0";
+    let query = sqlx::query::<Db>(sql).bind(tenant.as_str()).bind(name);
+    if query.execute(&mut *c).await?.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let what = format!("module {name}");
+    let was = json!({ "revisions": revisions }).to_string();
+    sql::insert_audit(c, now, [who, tenant.as_str(), &what], [Some(&was), None]).await?;
+    sql::sweep(c).await?;
+    Ok(true)
+}
+
+/// Removes the oldest so that at most so many are left; whether that could be done.
+async fn make_room(
+    c: &mut Connection,
+    tenant: &str,
+    name: &str,
+    keep: i64,
+    pins: &BTreeSet<Digest>,
+) -> Result<bool> {
+    let all = all(c, tenant, name).await?;
+    let sql = "SELECT active, previous FROM modules WHERE tenant = $1 AND name = $2";
+    let query = query_as::<Db, (i64, i64)>(sql).bind(tenant).bind(name);
+    let (active, previous) = query.fetch_optional(&mut *c).await?.unwrap_or_default();
+    let is_needed = |kept: &&Kept| {
+        kept.number == active
+            || kept.number == previous
+            || pins.contains(&kept.digest)
+            || kept.state.is_waiting()
+    };
+    let surplus = all
+        .len()
+        .saturating_sub(usize::try_from(keep).unwrap_or(usize::MAX));
+    let may_go = all.iter().filter(|kept| !is_needed(kept)).take(surplus);
+    let gone: HashSet<i64> = may_go.map(|kept| kept.number).collect();
+    for number in &gone {
+        let sql = "DELETE FROM module_revisions WHERE tenant = $1 AND name = $2 AND number = $3";
+        let query = sqlx::query::<Db>(sql).bind(tenant).bind(name).bind(number);
+        query.execute(&mut *c).await?;
+    }
+    Ok(gone.len() == surplus)
+}
+
+/// The revisions of a module that are kept, the oldest first.
+async fn all(c: &mut Connection, tenant: &str, name: &str) -> Result<Vec<Kept>> {
+    let sql = "SELECT number, digest, state FROM module_revisions \
+               WHERE tenant = $1 AND name = $2 ORDER BY number";
+    let query = query_as::<Db, (i64, String, String)>(sql).bind(tenant);
+    let rows = query.bind(name).fetch_all(c).await?;
+    let kept = |(number, digest, state): (i64, String, String)| {
+        Ok(Kept {
+            number,
+            digest: read_digest(&digest)?,
+            state: read_state(&state)?,
+        })
+    };
+    rows.into_iter().map(kept).collect()
+}
+
+/// Adds a revision, and says which number it has.
+async fn insert(
+    c: &mut Connection,
+    [tenant, name, who]: [&str; 3],
+    (digest, size): (Digest, i64),
+    state: RevisionState,
+    made: i64,
+) -> Result<i64> {
+    let sql = "UPDATE modules SET newest = newest + 1 WHERE tenant = $1 AND name = $2";
+    let query = sqlx::query::<Db>(sql).bind(tenant).bind(name);
+    query.execute(&mut *c).await?;
+    let sql = "SELECT newest FROM modules WHERE tenant = $1 AND name = $2";
+    let query = query_scalar::<Db, i64>(sql).bind(tenant).bind(name);
+    let number = query.fetch_one(&mut *c).await?;
+    let sql = "INSERT INTO module_revisions \
+               (tenant, name, number, digest, size, content, state, made, who) \
+               VALUES ($1, $2, $3, $4, $5, $4, $6, $7, $8)";
+    let query = sqlx::query::<Db>(sql).bind(tenant).bind(name).bind(number);
+    let query = query.bind(digest.to_string()).bind(size);
+    let query = query.bind(state.as_str()).bind(made).bind(who);
+    query.execute(c).await?;
+    Ok(number)
+}
+
+/// What was refused has no bytes, and everything else has its own.
+async fn set_state(
+    c: &mut Connection,
+    [tenant, name]: [&str; 2],
+    number: i64,
+    state: RevisionState,
+    reason: Option<&str>,
+) -> Result<()> {
+    let kept = "UPDATE module_revisions SET state = $4, reason = $5, content = digest \
+                WHERE tenant = $1 AND name = $2 AND number = $3";
+    let refused = "UPDATE module_revisions SET state = $4, reason = $5, content = NULL \
+                   WHERE tenant = $1 AND name = $2 AND number = $3";
+    let sql = match state {
+        RevisionState::Refused => refused,
+        _ => kept,
+    };
+    let query = sqlx::query::<Db>(sql).bind(tenant).bind(name).bind(number);
+    query.bind(state.as_str()).bind(reason).execute(c).await?;
+    Ok(())
+}
+
+/// A module without an active revision, unless there is one of this name. It comes with the
+/// first upload, which is its first change, or with the first activation, which will be.
+async fn make_module(c: &mut Connection, tenant: &str, name: &str, revision: i64) -> Result<()> {
+    let sql = "INSERT INTO modules (tenant, name, place, active, previous, revision) \
+               SELECT $1, $2, COALESCE(MAX(place), -1) + 1, 0, 0, $3 FROM modules \
+               WHERE tenant = $1 ON CONFLICT (tenant, name) DO NOTHING";
+    let query = sqlx::query::<Db>(sql).bind(tenant).bind(name);
+    query.bind(revision).execute(c).await?;
+    Ok(())
+}
+
+async fn has_module(c: &mut Connection, tenant: &str, name: &str) -> Result<bool> {
+    let sql = "SELECT COUNT(*) FROM modules WHERE tenant = $1 AND name = $2";
+    let query = query_scalar::<Db, i64>(sql).bind(tenant).bind(name);
+    Ok(query.fetch_one(c).await? > 0)
+}
+
+async fn count_modules(c: &mut Connection, tenant: &str) -> Result<i64> {
+    let sql = "SELECT COUNT(*) FROM modules WHERE tenant = $1";
+    Ok(query_scalar::<Db, _>(sql).bind(tenant).fetch_one(c).await?)
+}
+
+async fn waiting_of(c: &mut Connection, tenant: &str) -> Result<i64> {
+    let sql = "SELECT COUNT(*) FROM module_revisions \
+               WHERE state IN ('received', 'compiling') AND tenant = $1";
+    Ok(query_scalar::<Db, _>(sql).bind(tenant).fetch_one(c).await?)
+}
+
+async fn size_of_kept(c: &mut Connection, digest: Digest) -> Result<i64> {
+    let sql = "SELECT size FROM module_contents WHERE digest = $1";
+    let query = query_scalar::<Db, i64>(sql).bind(digest.to_string());
+    let size = query.fetch_optional(c).await?;
+    size.ok_or_else(|| Failure::damaged("a module's content", &digest.to_string()))
+}
+
+async fn policies(c: &mut Connection, tenant: &str) -> Result<Vec<Object>> {
+    let policies = sql::policies(c, tenant).await?;
+    policies.iter().map(|policy| read_object(policy)).collect()
+}
+
+/// No module has 2^63 bytes.
+fn size_of(bytes: &[u8]) -> i64 {
+    i64::try_from(bytes.len()).unwrap_or(i64::MAX)
+}
+
+fn read_object(text: &str) -> Result<Object> {
+    serde_json::from_str(text).map_err(|_| Failure::damaged("a document", text))
+}
+
+fn read_digest(text: &str) -> Result<Digest> {
+    let read = text.parse();
+    read.map_err(|_| Failure::damaged("a digest", text))
+}
+
+fn read_state(text: &str) -> Result<RevisionState> {
+    let read = text.parse();
+    read.map_err(|()| Failure::damaged("a state", text))
+}
