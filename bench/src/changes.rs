@@ -2,9 +2,12 @@
 //! and how long a start takes when nothing has changed.
 //!
 //! What is told of a change is the host's own word, from the question until transactions
-//! begin under it. The whole tree of files is read for each, as an operator applies it.
+//! begin under it: of changes of one thing through the admin API, and of a whole tree of
+//! files as an operator applies it.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -22,7 +25,11 @@ const POLICIES: usize = 20;
 
 /// One round.
 pub(crate) struct Round {
-    /// A policy of the tenant with the list is another.
+    /// A policy of the tenant with the list is written through the admin API.
+    pub(crate) written: Duration,
+    /// An entry of the list is another, the same way.
+    pub(crate) entry: Duration,
+    /// A policy of that tenant is another in the tree.
     pub(crate) policy: Duration,
     /// A tenant has a new module, which is compiled.
     pub(crate) module: Duration,
@@ -43,6 +50,12 @@ pub(crate) fn measure(
     site.apply()?;
     let mut all = Vec::new();
     for round in 1..=rounds {
+        let policy = format!(
+            "{{\"option\":\"enforced\",\"from\":\"new.example\",\"narrative\":\"{round}\"}}"
+        );
+        let written = site.change("PUT", "/v1/tenants/t0/policies/p1", &policy)?;
+        let entry = format!("{{\"entries\":{{\"{}\":\"{round}\"}}}}", partner(0));
+        let entry = site.change("PATCH", "/v1/tenants/t0/lists/partners", &entry)?;
         site.write_tenant(0, round)?;
         let policy = site.apply()?;
         site.write_module(1, round)?;
@@ -51,6 +64,8 @@ pub(crate) fn measure(
         let began = Instant::now();
         server = site.start()?;
         all.push(Round {
+            written,
+            entry,
             policy,
             module,
             start: began.elapsed(),
@@ -129,6 +144,25 @@ impl<'a> Site<'a> {
         module.extend_from_slice(mark.as_bytes());
         let path = self.path(&format!("tree/tenants/{tenant}.wasm"));
         Ok(fs::write(path, module)?)
+    }
+
+    /// Asks the admin API for a change, and how long it took until it was in force.
+    fn change(&self, method: &str, path: &str, body: &str) -> anyhow::Result<Duration> {
+        let mut api = UnixStream::connect(self.path("data/admin.sock"))?;
+        write!(
+            api,
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nIf-Match: *\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )?;
+        let mut said = String::new();
+        api.read_to_string(&mut said)?;
+        let (_, json) = said.split_once("\r\n\r\n").unwrap_or_default();
+        let json: serde_json::Value =
+            serde_json::from_str(json).with_context(|| format!("{method} {path}: {said:?}"))?;
+        let took = json["in_force_ms"].as_f64();
+        let took = took.with_context(|| format!("{method} {path}: {json}"))?;
+        Ok(Duration::from_secs_f64(took / 1000.0))
     }
 
     /// How long it took until it was in force.

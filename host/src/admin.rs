@@ -11,6 +11,8 @@
 
 mod access;
 mod audit;
+mod bodies;
+mod changes;
 mod explanations;
 mod guard;
 mod input;
@@ -31,16 +33,28 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 
 pub use openapi::description;
 pub use server::{Admin, BindError, Doors};
 
+use bodies::Bodies;
+
 use crate::host::Host;
+use crate::server::Reloader;
 
 /// What handlers have.
 #[derive(Clone)]
 struct Api {
     host: Arc<Host>,
+    /// Changes tenants.
+    reloader: Arc<Reloader>,
+    /// Changes that are under way: they are not broken off.
+    changes: TaskTracker,
+    /// Places for them, since those whose client is gone are bounded by nothing else.
+    places: Arc<Semaphore>,
+    /// Bounds the memory for what is sent.
+    bodies: Bodies,
     /// Where receipts are.
     receipts: Arc<PathBuf>,
     /// Who looks for a receipt reads files: one at a time, so that administrators do not

@@ -30,6 +30,7 @@ mod similar;
 mod source_table;
 mod target_table;
 mod tenant_document;
+mod tenant_edit;
 mod tenant_file;
 mod tree;
 mod warnings;
@@ -49,6 +50,7 @@ pub use read::{ReadError, read};
 pub use settings::Settings;
 pub use similar::similar;
 pub use tenant_document::{Object, TenantDocument, pins};
+pub use tenant_edit::{EditError, Half};
 pub use tree::{FileContent, TreeError, TreeFile};
 pub use warnings::warnings;
 

@@ -74,6 +74,16 @@ impl Lists {
         self.0.get(name)
     }
 
+    /// Puts a list in the place of what had this name.
+    pub fn insert(&mut self, name: String, list: Arc<List>) {
+        self.0.insert(name, list);
+    }
+
+    /// Takes a list away; none where there is none of this name.
+    pub fn remove(&mut self, name: &str) -> Option<Arc<List>> {
+        self.0.remove(name)
+    }
+
     /// The names and the lists, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Arc<List>)> {
         self.0.iter().map(|(name, list)| (name.as_str(), list))

@@ -1,5 +1,6 @@
 //! A running host: put together from its configuration, started, stopped.
 
+mod amend;
 mod apply;
 mod certificates;
 mod listeners;
@@ -21,6 +22,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+pub use amend::{Amended, Amendment, Current};
 pub use apply::Applied;
 use certificates::{Sources, Watch};
 pub use listeners::{Listening, Sockets};
@@ -266,9 +268,10 @@ impl Server {
             ..
         } = sessions;
         let store = host.store.clone();
-        let admin = admin.serve(Arc::clone(&host), config.data_dir.join("receipts"));
+        let receipts_at = config.data_dir.join("receipts");
         let reloader = Reloader::new(&host, shutdown.clone(), slots, config, state);
         let reloader = Arc::new(reloader);
+        let admin = admin.serve(Arc::clone(&host), Arc::clone(&reloader), receipts_at);
         Self {
             metrics: sockets
                 .metrics

@@ -77,6 +77,16 @@ pub struct Checked {
     pub pairs: Vec<(Digest, Digest)>,
 }
 
+impl Checked {
+    /// Nothing, by such an engine.
+    pub fn nothing(engine: Digest) -> Self {
+        Self {
+            engine,
+            pairs: Vec::new(),
+        }
+    }
+}
+
 impl Store {
     /// The file in this data directory.
     pub fn path(data_dir: &Path) -> PathBuf {

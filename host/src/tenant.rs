@@ -99,6 +99,13 @@ impl Snapshot {
         }
     }
 
+    /// The same with another tenant in the place of the one of this id, or with none.
+    pub fn replacing(&self, id: &TenantId, tenant: Option<Arc<Tenant>>) -> Self {
+        let others = self.tenants.iter().filter(|other| other.id != *id);
+        let tenants = others.map(Arc::clone).chain(tenant).collect();
+        Self::new(tenants, self.default.clone())
+    }
+
     /// The tenant whose mail this recipient's is; none for a foreign domain.
     pub fn owner(&self, recipient: &Mailbox) -> Option<&Arc<Tenant>> {
         self.by_domain.get(recipient.domain()?)

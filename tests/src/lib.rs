@@ -7,6 +7,7 @@
 //!
 //! Deliberately not here: anything of the host's own code. The host is a black box.
 
+pub mod api;
 pub mod certificate;
 pub mod client;
 pub mod dns;

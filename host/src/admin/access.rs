@@ -34,6 +34,8 @@ const fn rule(method: Method, path: &'static str, least: Role) -> Rule {
 }
 
 const GET: Method = Method::GET;
+const PUT: Method = Method::PUT;
+const DELETE: Method = Method::DELETE;
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -44,9 +46,18 @@ pub(super) const RULES: &[Rule] = &[
     rule(GET, "/v1/node", Role::Operator),
     rule(GET, "/v1/tenants", Role::Viewer),
     rule(GET, "/v1/tenants/{tenant}", Role::Viewer),
+    rule(PUT, "/v1/tenants/{tenant}", Role::Operator),
+    rule(DELETE, "/v1/tenants/{tenant}", Role::Operator),
+    rule(PUT, "/v1/tenants/{tenant}/own", Role::Admin),
     rule(GET, "/v1/tenants/{tenant}/running", Role::Viewer),
     rule(GET, "/v1/tenants/{tenant}/policies", Role::Viewer),
     rule(GET, "/v1/tenants/{tenant}/policies/{policy}", Role::Viewer),
+    rule(PUT, "/v1/tenants/{tenant}/policies/{policy}", Role::Admin),
+    rule(
+        DELETE,
+        "/v1/tenants/{tenant}/policies/{policy}",
+        Role::Admin,
+    ),
     rule(GET, "/v1/tenants/{tenant}/lists", Role::Viewer),
     rule(GET, "/v1/tenants/{tenant}/lists/{list}", Role::Viewer),
     rule(
@@ -54,6 +65,13 @@ pub(super) const RULES: &[Rule] = &[
         "/v1/tenants/{tenant}/lists/{list}/entries",
         Role::Viewer,
     ),
+    rule(PUT, "/v1/tenants/{tenant}/lists/{list}", Role::Admin),
+    rule(
+        Method::PATCH,
+        "/v1/tenants/{tenant}/lists/{list}",
+        Role::Admin,
+    ),
+    rule(DELETE, "/v1/tenants/{tenant}/lists/{list}", Role::Admin),
     rule(GET, "/v1/tenants/{tenant}/modules", Role::Viewer),
     rule(GET, "/v1/tenants/{tenant}/modules/{module}", Role::Viewer),
     rule(
@@ -67,7 +85,7 @@ pub(super) const RULES: &[Rule] = &[
     rule(GET, "/v1/tokens", Role::Admin),
     rule(Method::POST, "/v1/tokens", Role::Admin),
     rule(GET, "/v1/tokens/{id}", Role::Admin),
-    rule(Method::DELETE, "/v1/tokens/{id}", Role::Admin),
+    rule(DELETE, "/v1/tokens/{id}", Role::Admin),
 ];
 
 /// The row of this method and path.

@@ -1,17 +1,21 @@
 //! What a request says, read into types; what is wrong with it is said by its place.
 
-use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::Api;
 use super::problem::Problem;
 
-/// Largest body in bytes: a question or a token is some hundred.
+/// Largest body in bytes: a question, a token or a policy is some hundred.
 pub(super) const BODY: usize = 64 * 1024;
+
+/// The same where lists and certificates are sent: a hundred thousand entries of 160
+/// bytes.
+pub(super) const LARGE: usize = 16 << 20;
 
 /// Parameters of the path, as text.
 pub(super) struct Named<T>(pub(super) T);
@@ -41,40 +45,49 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
     }
 }
 
-/// A body of JSON.
-pub(super) struct Given<T>(pub(super) T);
+/// A body of JSON of at most so many bytes.
+pub(super) struct Given<T, const LIMIT: usize = BODY>(pub(super) T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Given<T> {
+impl<T: DeserializeOwned, const LIMIT: usize> FromRequest<Api> for Given<T, LIMIT> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let kind = request.headers().get(header::CONTENT_TYPE);
-        let kind = kind.map(|kind| kind.to_str().unwrap_or_default());
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        let kind = content_type(request.headers());
         if !kind.is_some_and(is_json) {
-            let named = kind.map_or("no content type".to_owned(), |kind| format!("{kind:?}"));
-            return Err(Problem::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                format!("{named} is not read here: send JSON, as \"application/json\""),
-            ));
+            return Err(unread(kind, "send JSON, as \"application/json\""));
         }
-        match Bytes::from_request(request, state).await {
-            Ok(bytes) => parse(&bytes).map(Self),
-            Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(Problem::new(
-                error.status(),
-                format!("the body has more than {BODY} bytes"),
-            )),
-            Err(error) => Err(Problem::bad(error.body_text())),
-        }
+        let body = api.bodies.read(request.into_body(), LIMIT).await?;
+        parse(body.bytes()).map(Self)
     }
 }
 
-fn is_json(kind: &str) -> bool {
+/// What a body is, as far as its head says so.
+pub(super) fn content_type(headers: &HeaderMap) -> Option<&str> {
+    let kind = headers.get(header::CONTENT_TYPE)?;
+    Some(kind.to_str().unwrap_or_default())
+}
+
+/// It is of a kind that is not read here.
+pub(super) fn unread(kind: Option<&str>, instead: &str) -> Problem {
+    let named = kind.map_or("no content type".to_owned(), |kind| format!("{kind:?}"));
+    Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        format!("{named} is not read here: {instead}"),
+    )
+}
+
+pub(super) fn is_json(kind: &str) -> bool {
+    is_kind(kind, "application/json")
+}
+
+/// Whether it is this media type, whatever its parameters are.
+pub(super) fn is_kind(kind: &str, expected: &str) -> bool {
     let essence = kind.split(';').next().unwrap_or_default();
-    essence.trim().eq_ignore_ascii_case("application/json")
+    essence.trim().eq_ignore_ascii_case(expected)
 }
 
 /// JSON, and nothing behind it.
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let parsed: Result<T, _> = serde_path_to_error::deserialize(&mut json);
     let parsed = parsed.map_err(|error| {

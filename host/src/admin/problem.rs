@@ -5,7 +5,9 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::config::{EditError, Fault};
 use crate::receipt::read::ReadError;
+use crate::server::ReloadError;
 use crate::store::{Role, StoreError};
 
 /// Its media type.
@@ -21,6 +23,9 @@ pub(super) struct Problem {
     status: u16,
     /// What is wrong, and what to do.
     detail: String,
+    /// Every fault of what was sent, where there may be several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    faults: Option<Vec<String>>,
 }
 
 impl Problem {
@@ -29,7 +34,35 @@ impl Problem {
             title: status.canonical_reason().unwrap_or_default(),
             status: status.as_u16(),
             detail: detail.into(),
+            faults: None,
         }
+    }
+
+    /// What was sent is understood, and cannot be.
+    pub(super) fn faults(faults: &[Fault]) -> Self {
+        let lines: Vec<String> = faults.iter().map(line).collect();
+        let detail = match lines.as_slice() {
+            [one] => one.clone(),
+            lines => format!("there are {} faults: each is in \"faults\"", lines.len()),
+        };
+        Self {
+            faults: Some(lines),
+            ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+        }
+    }
+
+    /// The same where only a policy was sent: its keys are named as it has them.
+    pub(super) fn of_policy(mut self) -> Self {
+        for fault in self.faults.iter_mut().flatten() {
+            *fault = of_policy(fault).to_owned();
+        }
+        self.detail = of_policy(&self.detail).to_owned();
+        self
+    }
+
+    #[cfg(test)]
+    pub(super) fn status(&self) -> u16 {
+        self.status
     }
 
     pub(super) fn bad(detail: impl Into<String>) -> Self {
@@ -69,6 +102,48 @@ impl Problem {
 
     pub(super) fn forbidden(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, detail)
+    }
+}
+
+/// Where it is, within what was sent, and what.
+fn line(fault: &Fault) -> String {
+    let Fault { at, message } = fault;
+    match (at.line, at.key.as_str()) {
+        (Some(line), _) => format!("line {line}: {message}"),
+        (None, "") => message.clone(),
+        (None, key) => format!("{key}: {message}"),
+    }
+}
+
+/// Without a beginning such as `policy[3].`.
+fn of_policy(fault: &str) -> &str {
+    let place = fault.strip_prefix("policy[");
+    let key = place.and_then(|place| {
+        let (number, rest) = place.split_once(']')?;
+        let is_number = number.bytes().all(|digit| digit.is_ascii_digit());
+        let key = rest.strip_prefix('.').or_else(|| rest.strip_prefix(": "))?;
+        is_number.then_some(key)
+    });
+    key.unwrap_or(fault)
+}
+
+impl From<EditError> for Problem {
+    fn from(error: EditError) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
+    }
+}
+
+impl From<ReloadError> for Problem {
+    fn from(error: ReloadError) -> Self {
+        match error {
+            ReloadError::Faults(faults) => Self::faults(&faults),
+            ReloadError::Store(error) => error.into(),
+            ReloadError::Files(_) => Self::new(StatusCode::CONFLICT, error.to_string()),
+            ReloadError::Stopping => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the host is stopping: ask again when it runs",
+            ),
+        }
     }
 }
 
@@ -117,5 +192,26 @@ impl IntoResponse for Problem {
                 .insert(header::WWW_AUTHENTICATE, scheme);
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_of_a_policy_are_named_by_its_own_keys() {
+        for (fault, expected) in [
+            ("policy[12].settings.list: none", "settings.list: none"),
+            ("policy[0]: \"module\" is missing", "\"module\" is missing"),
+            (
+                "policy: 2 are over the quota",
+                "policy: 2 are over the quota",
+            ),
+            ("policy[x].a: b", "policy[x].a: b"),
+            ("lists.policy[0].a", "lists.policy[0].a"),
+        ] {
+            assert_eq!(of_policy(fault), expected);
+        }
     }
 }

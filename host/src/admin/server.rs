@@ -12,10 +12,13 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
+use super::bodies::Bodies;
 use super::guard::Origin;
 use super::{Api, description, routes};
 use crate::host::Host;
+use crate::server::Reloader;
 use crate::{http, owner_socket};
 
 /// The socket's name in the data directory.
@@ -63,6 +66,7 @@ pub struct Admin {
     tasks: Vec<JoinHandle<()>>,
     path: PathBuf,
     address: Option<SocketAddr>,
+    changes: TaskTracker,
 }
 
 impl Doors {
@@ -99,10 +103,15 @@ impl Doors {
     }
 
     /// Answers for this host, whose receipts are in this directory.
-    pub fn serve(self, host: Arc<Host>, receipts: PathBuf) -> Admin {
+    pub fn serve(self, host: Arc<Host>, reloader: Arc<Reloader>, receipts: PathBuf) -> Admin {
         let described = serde_json::to_string(&description()).unwrap_or_default();
+        let changes = TaskTracker::new();
         let api = Api {
             host,
+            reloader,
+            changes: changes.clone(),
+            places: Arc::new(Semaphore::new(CONNECTIONS)),
+            bodies: Bodies::default(),
             receipts: receipts.into(),
             reading: Arc::new(Semaphore::new(1)),
             description: described.into(),
@@ -122,6 +131,7 @@ impl Doors {
             tasks: network.into_iter().chain([owner]).collect(),
             path: self.path,
             address,
+            changes,
             stop,
         }
     }
@@ -150,6 +160,8 @@ impl Admin {
             // It ends by itself, or it panicked: over it is.
             let _ = task.await;
         }
+        self.changes.close();
+        self.changes.wait().await;
         // The next host removes it otherwise.
         let _ = std::fs::remove_file(&self.path);
     }

@@ -1,16 +1,37 @@
 //! Tenants.
 
 use axum::extract::{Extension, State};
-use serde::Serialize;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Api;
 use super::access::Caller;
-use super::input::{Asked, Json, Named, Revised};
+use super::changes::{Change, Changed, How, Preconditions};
+use super::input::{Asked, Given, Json, LARGE, Named, Revised};
 use super::page::{Page, Part};
 use super::problem::Problem;
+use crate::address::Domain;
+use crate::config::{Half, Object};
 use crate::facts::TenantId;
-use crate::store::KeptTenant;
+use crate::store::{KeptTenant, Subject};
+
+/// A tenant that is sent, without what it has many of.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SentTenant {
+    /// Mail to these is its mail. At least one, and no other tenant's.
+    #[schema(example = json!(["acme.example"]))]
+    domains: Vec<String>,
+    /// What operators write: targets, sources, quotas.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    operator: Object,
+    /// What the tenant writes, as in its file: contact, defaults, trust and the like.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    own: Object,
+}
 
 /// A tenant among others.
 #[derive(Debug, Serialize, ToSchema)]
@@ -70,6 +91,110 @@ pub(super) async fn one(
     };
     let found = found.ok_or_else(|| Problem::no_tenant(&tenant))?;
     Ok(Revised(found.revision, found))
+}
+
+/// Makes a tenant, or writes another in the place of one, which keeps its policies, lists
+/// and modules.
+#[utoipa::path(put, path = "/v1/tenants/{tenant}", tag = "tenants",
+    params(("tenant" = String, Path, description = "The tenant's id."), How, Preconditions),
+    request_body = SentTenant,
+    responses((status = 200, body = Changed,
+            headers(("ETag" = String, description = "The revision."))),
+        (status = 201, body = Changed,
+            headers(("ETag" = String, description = "The revision.")))))]
+pub(super) async fn put(
+    State(api): State<Api>,
+    Extension(who): Extension<Caller>,
+    Named(tenant): Named<String>,
+    Asked(how): Asked<How>,
+    preconditions: Preconditions,
+    Given(sent): Given<SentTenant, LARGE>,
+) -> Result<Response, Problem> {
+    let id: Result<TenantId, _> = tenant.parse();
+    let change = Change {
+        tenant: id.map_err(|error| Problem::bad(error.to_string()))?,
+        part: Subject::Tenant,
+        who,
+        how,
+        preconditions,
+    };
+    let SentTenant {
+        domains,
+        operator,
+        own,
+    } = sent;
+    let domains = parsed(&domains)?;
+    let changed = api.change(change, move |mut document| {
+        document.domains = domains;
+        document.write(Half::Operator, operator)?;
+        document.write(Half::Own, own)?;
+        Ok(Some(document))
+    });
+    changed.await
+}
+
+/// Writes what is a tenant's own: contact, defaults, trust, exempt recipients.
+#[utoipa::path(put, path = "/v1/tenants/{tenant}/own", tag = "tenants",
+    params(("tenant" = String, Path, description = "The tenant's id."), How, Preconditions),
+    request_body = Object,
+    responses((status = 200, body = Changed,
+        headers(("ETag" = String, description = "The tenant's revision.")))))]
+pub(super) async fn put_own(
+    State(api): State<Api>,
+    Extension(who): Extension<Caller>,
+    Named(tenant): Named<String>,
+    Asked(how): Asked<How>,
+    preconditions: Preconditions,
+    Given(own): Given<Object, LARGE>,
+) -> Result<Response, Problem> {
+    let change = Change {
+        tenant: id(&tenant)?,
+        part: Subject::Key("own".to_owned()),
+        who,
+        how,
+        preconditions,
+    };
+    let changed = api.change(change, move |mut document| {
+        document.write(Half::Own, own)?;
+        Ok(Some(document))
+    });
+    changed.await
+}
+
+/// Removes a tenant with everything that it has, its tokens too. Mail to its domains is
+/// refused from then on.
+#[utoipa::path(delete, path = "/v1/tenants/{tenant}", tag = "tenants",
+    params(("tenant" = String, Path, description = "The tenant's id."), How, Preconditions),
+    responses((status = 200, body = Changed)))]
+pub(super) async fn remove(
+    State(api): State<Api>,
+    Extension(who): Extension<Caller>,
+    Named(tenant): Named<String>,
+    Asked(how): Asked<How>,
+    preconditions: Preconditions,
+) -> Result<Response, Problem> {
+    let change = Change {
+        tenant: id(&tenant)?,
+        part: Subject::Tenant,
+        who,
+        how,
+        preconditions,
+    };
+    let none = Problem::no_tenant(&tenant);
+    let changed = api.change(change, move |document| match document.domains.is_empty() {
+        // What is not there is empty, and what is there has a domain.
+        true => Err(none),
+        false => Ok(None),
+    });
+    changed.await
+}
+
+fn parsed(domains: &[String]) -> Result<Vec<Domain>, Problem> {
+    let domains = domains.iter().enumerate().map(|(index, domain)| {
+        let parsed: Result<Domain, _> = domain.parse();
+        parsed.map_err(|error| Problem::bad(format!("domains[{index}]: {error}")))
+    });
+    domains.collect()
 }
 
 /// What is no id is no tenant's.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use toml::de::DeValue;
 
 use super::document::Faults;
-use super::fault::Position;
+use super::fault::{Fault, Position};
 use super::reader::{Table, Value, joined, shown};
 use super::{PolicyConfig, keys};
 use crate::lists::{List, MAX_ENTRIES};
@@ -84,7 +84,11 @@ impl ListTable {
         let mut found = Vec::new();
         for entry in raw {
             if let Some(twin) = self.entries.get(entry.key) {
-                let message = format!("{:?} is in line {} already", shown(entry.key), twin.line);
+                let shown = shown(entry.key);
+                let message = match self.has_lines {
+                    true => format!("{shown:?} is in line {} already", twin.line),
+                    false => format!("{shown:?} is there twice"),
+                };
                 found.push((entry.line, message));
                 continue;
             }
@@ -109,6 +113,66 @@ impl ListTable {
             let message = format!("{more} more entries of this list have faults, from here on");
             faults.push(self.at(*line).fault(message));
         }
+    }
+}
+
+impl List {
+    /// A list that is given as the text of a list's file.
+    ///
+    /// # Errors
+    /// Its faults, by line.
+    pub fn read_text(text: &str) -> Result<Self, Vec<Fault>> {
+        Self::read_given("", true, lines(text))
+    }
+
+    /// A list that is given as keys and values, whose faults are named by the key.
+    ///
+    /// # Errors
+    /// Its faults.
+    pub fn read_entries<'a>(
+        entries: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, Vec<Fault>> {
+        let raw = |(line, (key, value))| Raw { key, value, line };
+        Self::read_given("entries", false, entries.enumerate().map(raw))
+    }
+
+    /// The same list with these entries changed; those without a value are removed.
+    ///
+    /// # Errors
+    /// When it has too many then.
+    pub fn patched(&self, changes: &BTreeMap<String, Option<String>>) -> Result<Self, Vec<Fault>> {
+        let stay = self
+            .entries()
+            .filter(|(key, _)| !changes.contains_key(*key));
+        let new = changes.iter();
+        let new = new.filter_map(|(key, value)| Some((key.as_str(), value.as_deref()?)));
+        Self::read_entries(stay.chain(new))
+    }
+
+    fn read_given<'a>(
+        key: &str,
+        has_lines: bool,
+        raw: impl Iterator<Item = Raw<'a>>,
+    ) -> Result<Self, Vec<Fault>> {
+        let faults = Faults::default();
+        let mut list = ListTable {
+            name: None,
+            written: String::new(),
+            file: Path::new("the list").into(),
+            key: key.to_owned(),
+            entries: BTreeMap::new(),
+            stored: None,
+            has_lines,
+        };
+        list.fill(raw, &faults);
+        let faults = faults.into_sorted();
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let entries = list.entries.into_iter();
+        Ok(Self::new(
+            entries.map(|(key, entry)| (key, entry.value)).collect(),
+        ))
     }
 }
 

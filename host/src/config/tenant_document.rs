@@ -27,10 +27,10 @@ use crate::lists::Lists;
 use crate::name::Name;
 
 /// Keys that only operators write, beside the domains.
-const OPERATOR: [&str; 3] = ["targets", "sources", "quotas"];
+pub(super) const OPERATOR: [&str; 3] = ["targets", "sources", "quotas"];
 
 /// Keys that the store keeps apart.
-const APART: [&str; 4] = ["domains", "lists", "module", "policy"];
+pub(super) const APART: [&str; 4] = ["domains", "lists", "module", "policy"];
 
 /// An object of JSON.
 pub type Object = Map<String, Json>;

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::error::Failure;
 use super::sqlite::{Connection, Db, listing};
-use super::{RevisionState, Store, StoreError};
+use super::{RevisionState, Store, StoreError, Subject};
 use crate::config::Object;
 use crate::facts::TenantId;
 
@@ -253,6 +253,38 @@ impl Store {
             Ok::<_, Failure>(found.map(|found| (module(found), revisions)))
         };
         self.named(read.await)
+    }
+
+    /// The revision of a part of a tenant; none where there is no such part. What has no
+    /// revision of its own has the tenant's.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn revision(
+        &self,
+        tenant: &TenantId,
+        part: &Subject,
+    ) -> Result<Option<i64>, StoreError> {
+        let mut connection = self.reader().await?;
+        let id = tenant.as_str();
+        self.named(match part {
+            Subject::Tenant | Subject::Key(_) => {
+                let found = listing::tenant(&mut connection, id).await;
+                found.map(|row| row.map(|(_, _, revision, _)| revision))
+            }
+            Subject::Policy(name) => {
+                let found = listing::policy(&mut connection, id, name).await;
+                found.map(|row| row.map(|(.., revision)| revision))
+            }
+            Subject::List(name) => {
+                let found = listing::list(&mut connection, id, name).await;
+                found.map(|row| row.map(|(.., revision)| revision))
+            }
+            Subject::Module(name) => {
+                let found = listing::module(&mut connection, id, name).await;
+                found.map(|row| row.map(|(.., revision)| revision))
+            }
+        })
     }
 
     pub(super) async fn reader(&self) -> Result<sqlx::pool::PoolConnection<Db>, StoreError> {

@@ -1,17 +1,16 @@
-//! The admin API: who may do what, what is answered, and what is said of bad requests.
+//! The admin API: what it tells, and what it says of bad requests.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use portcullis_tests::api::{ADDRESS, over_network, over_socket, post, token};
 use portcullis_tests::client::Client;
 use portcullis_tests::program::{portcullis, stock_policy};
 use portcullis_tests::site::{Host, Site};
 use portcullis_tests::tool;
 use serde_json::{Value, json};
-
-const ADDRESS: &str = "[admin]\naddress = \"127.0.0.1:0\"";
 
 const ACME: &str = "domains = [\"acme.example\"]\ncontact = \"only-acme-knows\"\n\
     [[module]]\nname = \"partner-list\"\npath = \"../list.wasm\"\n\
@@ -21,37 +20,7 @@ const ACME: &str = "domains = [\"acme.example\"]\ncontact = \"only-acme-knows\"\
     [[policy]]\nname = \"asked\"\nfrom = \"never.example\"\noption = \"module\"\n\
     module = \"partner-list\"\nsettings = { list = \"partners\" }\n";
 
-/// Who may do what: the least role, or nobody's. A route without a row fails the test.
-const ROUTES: &[(&str, Option<&str>)] = &[
-    ("get /v1/openapi.json", None),
-    ("get /v1/node", Some("operator")),
-    ("get /v1/tenants", Some("viewer")),
-    ("get /v1/tenants/{tenant}", Some("viewer")),
-    ("get /v1/tenants/{tenant}/running", Some("viewer")),
-    ("get /v1/tenants/{tenant}/policies", Some("viewer")),
-    ("get /v1/tenants/{tenant}/policies/{policy}", Some("viewer")),
-    ("get /v1/tenants/{tenant}/lists", Some("viewer")),
-    ("get /v1/tenants/{tenant}/lists/{list}", Some("viewer")),
-    (
-        "get /v1/tenants/{tenant}/lists/{list}/entries",
-        Some("viewer"),
-    ),
-    ("get /v1/tenants/{tenant}/modules", Some("viewer")),
-    ("get /v1/tenants/{tenant}/modules/{module}", Some("viewer")),
-    ("post /v1/tenants/{tenant}/explanations", Some("viewer")),
-    ("get /v1/receipts/{receipt}", Some("viewer")),
-    ("get /v1/receipts/{receipt}/explanation", Some("viewer")),
-    ("get /v1/audit", Some("admin")),
-    ("get /v1/tokens", Some("admin")),
-    ("post /v1/tokens", Some("admin")),
-    ("get /v1/tokens/{id}", Some("admin")),
-    ("delete /v1/tokens/{id}", Some("admin")),
-];
-
-/// The least first.
-const ROLES: [&str; 4] = ["viewer", "author", "admin", "operator"];
-
-fn site() -> Site {
+pub(super) fn site() -> Site {
     let wasm = fs::read(stock_policy("partner-list")).expect("it was built");
     Site::new()
         .settings(ADDRESS)
@@ -60,81 +29,23 @@ fn site() -> Site {
         .tenant("bank", "domains = [\"bank.example\"]")
 }
 
-/// An answer over HTTP.
-#[derive(Debug)]
-struct Answer {
-    code: u16,
-    head: String,
-    body: String,
-}
-
-impl Answer {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|e| unreachable!("{e}: {self:?}"))
-    }
-
-    fn expect(self, code: u16) -> Self {
-        assert_eq!(self.code, code, "{self:?}");
-        self
-    }
-}
-
-/// Asks with these arguments of curl.
-fn curl(url: &str, arguments: &[&str]) -> Answer {
-    let mut all = vec!["-sS", "-i", "--max-time", "60", "--path-as-is"];
-    all.extend(arguments);
-    all.push(url);
-    let ran = tool::run("curl", &all).expect_code(0);
-    let (mut head, mut body) = ran.stdout.split_once("\r\n\r\n").expect("a head");
-    // A large body is asked for first.
-    if head.starts_with("HTTP/1.1 100") {
-        (head, body) = body.split_once("\r\n\r\n").expect("another head");
-    }
-    let code = head.split(' ').nth(1).and_then(|code| code.parse().ok());
-    Answer {
-        code: code.expect("a status line has a code"),
-        head: head.to_ascii_lowercase(),
-        body: body.to_owned(),
-    }
-}
-
-fn over_network(host: &Host, path: &str, token: &str, arguments: &[&str]) -> Answer {
-    let url = format!("http://{}{path}", host.address("admin"));
-    let field = format!("Authorization: Bearer {token}");
-    let mut all = arguments.to_vec();
-    if !token.is_empty() {
-        all.extend(["-H", &field]);
-    }
-    curl(&url, &all)
-}
-
-fn over_socket(host: &Host, path: &str, arguments: &[&str]) -> Answer {
-    let socket = host.site().path("data/admin.sock").display().to_string();
-    let mut all = vec!["--unix-socket", &socket];
-    all.extend(arguments);
-    curl(&format!("http://localhost{path}"), &all)
-}
-
-const JSON: [&str; 2] = ["-H", "Content-Type: application/json"];
-
-fn post(body: &str) -> Vec<&str> {
-    [&JSON[..], &["--data-binary", body]].concat()
-}
-
-/// A new token of this role, of this tenant unless it is an operator's: text and id.
-fn token(host: &Host, role: &str, tenant: &str) -> (String, String) {
-    let mut wanted = json!({ "name": format!("a-{role}"), "role": role });
-    if role != "operator" {
-        wanted["tenant"] = tenant.into();
-    }
-    let made = over_socket(host, "/v1/tokens", &post(&wanted.to_string())).expect(201);
-    let made = made.json();
-    let text = |key: &str| made[key].as_str().expect("a text").to_owned();
-    (text("token"), text("id"))
+/// A host whose tenants are kept by its store: the same.
+pub(super) fn managed() -> Host {
+    let wasm = fs::read(stock_policy("partner-list")).expect("it was built");
+    let site = Site::without_files().settings(ADDRESS);
+    fs::create_dir_all(site.path("tree/tenants")).expect("the test's directory can be written");
+    let site = site
+        .file("tree/list.wasm", wasm)
+        .file("tree/tenants/acme.toml", ACME)
+        .file("tree/tenants/bank.toml", "domains = [\"bank.example\"]");
+    let host = site.start();
+    let tree = host.site().path("tree").display().to_string();
+    host.site().run_with("apply", &[&tree]).expect_code(0);
+    host
 }
 
 /// The receipt of mail to the board, which is refused in clear.
-fn refusal(host: &Host) -> String {
+pub(super) fn refusal(host: &Host) -> String {
     let mut client = Client::connect(host.address("smtp"));
     client.ehlo();
     client.expect("MAIL FROM:<amy@sender.example>", "250");
@@ -149,90 +60,6 @@ fn refusal(host: &Host) -> String {
         thread::yield_now();
     }
     id
-}
-
-/// What is asked of a route: its path with real names, and the arguments of curl.
-fn question(host: &Host, route: &str, receipt: &str) -> (String, Vec<String>) {
-    let (method, path) = route.split_once(' ').expect("a method and a path");
-    // There may be a hundred, and each may be revoked once.
-    let spare = if path.contains("{id}") {
-        token(host, "viewer", "acme").1
-    } else {
-        String::new()
-    };
-    let path = path
-        .replace("{tenant}", "acme")
-        .replace("{policy}", "board")
-        .replace("{list}", "partners")
-        .replace("{module}", "partner-list")
-        .replace("{receipt}", receipt)
-        .replace("{id}", &spare);
-    let body = match path.as_str() {
-        "/v1/tokens" => json!({ "name": "made", "role": "viewer", "tenant": "acme" }),
-        _ => {
-            json!({ "from": "amy@sender.example", "to": "board@acme.example", "client": "192.0.2.1" })
-        }
-    };
-    let mut arguments = vec!["-X".to_owned(), method.to_uppercase()];
-    if method == "post" {
-        let body = body.to_string();
-        arguments.extend(post(&body).into_iter().map(str::to_owned));
-    }
-    (path, arguments)
-}
-
-#[test]
-fn who_may_do_what() {
-    let host = site().start();
-    let receipt = refusal(&host);
-    let described = over_network(&host, "/v1/openapi.json", "", &[]).expect(200);
-    let described = described.json();
-    let paths = described["paths"].as_object().expect("paths");
-    let routes = paths.iter().flat_map(|(path, item)| {
-        let methods = item.as_object().expect("methods").keys();
-        methods.map(move |method| format!("{method} {path}"))
-    });
-    let callers = ROLES.map(|role| (role, token(&host, role, "acme").0));
-    let (revoked, id) = token(&host, "operator", "");
-    over_socket(&host, &format!("/v1/tokens/{id}"), &["-X", "DELETE"]).expect(204);
-    let (other, _) = token(&host, "admin", "bank");
-    for route in routes {
-        let mut rows = ROUTES.iter();
-        let row = rows.find(|(known, _)| *known == route);
-        let (_, least) = row.unwrap_or_else(|| unreachable!("who may {route}?"));
-        let ask = |token: &str| {
-            let (path, arguments) = question(&host, &route, &receipt);
-            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-            over_network(&host, &path, token, &arguments)
-        };
-        let rank = |role: &str| ROLES.iter().position(|known| *known == role);
-        for unknown in ["", "portcullis_00", &revoked] {
-            let answer = ask(unknown);
-            let expected = if least.is_none() { 200 } else { 401 };
-            assert_eq!(answer.code, expected, "{route}: {answer:?}");
-        }
-        for (role, token) in &callers {
-            let answer = ask(token);
-            let may = least.is_none_or(|least| rank(role) >= rank(least));
-            assert_eq!(answer.code < 300, may, "{route} as {role}: {answer:?}");
-            assert!(may || answer.code == 403, "{route} as {role}: {answer:?}");
-        }
-        let answer = ask(&other);
-        // Of what it names nothing is there, and what it lists has nothing of another's.
-        let named = route.contains('{') || route.starts_with("post");
-        let expected = match *least {
-            None => 200,
-            Some("operator") => 403,
-            Some(_) if named => 404,
-            Some(_) => 200,
-        };
-        assert_eq!(answer.code, expected, "{route}: {answer:?}");
-        assert!(!answer.body.contains("only-acme-knows"), "{route}");
-        if !named && least.is_some() {
-            assert!(!answer.body.contains("acme"), "{route}: {answer:?}");
-        }
-    }
-    host.stop();
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! End-to-end suites, one module each: the real binary, real sockets, real clients.
 
+mod access;
 mod api;
+mod changes;
 mod check;
 mod chunks;
 mod clients;
