@@ -197,8 +197,17 @@ impl Api {
                     None if is_tenant => TenantDocument::empty(tenant),
                     None => return Err(Problem::no_tenant(tenant.as_str())),
                 };
-                preconditions.check(&part, revision)?;
-                edit(document)
+                match revision {
+                    Some(_) => preconditions
+                        .check(&part, revision)
+                        .and_then(|()| edit(document)),
+                    // What is to be changed and is not there is missed first (RFC 9110,
+                    // section 13.2.1).
+                    None => {
+                        let edited = edit(document)?;
+                        preconditions.check(&part, None).map(|()| edited)
+                    }
+                }
             });
             let amended: Result<Amended, Problem> = amended.await;
             amended.map(|amended| (amended, is_new))
