@@ -10,9 +10,11 @@
 //! (what), `problem` (every error). HTTP stops here.
 
 mod access;
+mod activation;
 mod audit;
 mod bodies;
 mod changes;
+mod dry_runs;
 mod explanations;
 mod guard;
 mod input;
@@ -28,6 +30,7 @@ mod routes;
 mod server;
 mod tenants;
 mod tokens;
+mod uploads;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,9 +42,22 @@ pub use openapi::description;
 pub use server::{Admin, BindError, Doors};
 
 use bodies::Bodies;
+use dry_runs::DryRuns;
 
 use crate::host::Host;
 use crate::server::Reloader;
+use crate::uploads::Uploads;
+
+/// Whom the API asks.
+#[derive(Clone)]
+pub struct Rooms {
+    /// What is in force, and what is kept.
+    pub host: Arc<Host>,
+    /// Changes tenants.
+    pub reloader: Arc<Reloader>,
+    /// Takes modules.
+    pub uploads: Arc<Uploads>,
+}
 
 /// What handlers have.
 #[derive(Clone)]
@@ -55,6 +71,10 @@ struct Api {
     places: Arc<Semaphore>,
     /// Bounds the memory for what is sent.
     bodies: Bodies,
+    /// Takes modules.
+    uploads: Arc<Uploads>,
+    /// Those of a tenant are run one at a time.
+    dry_runs: DryRuns,
     /// Where receipts are.
     receipts: Arc<PathBuf>,
     /// Who looks for a receipt reads files: one at a time, so that administrators do not

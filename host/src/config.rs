@@ -16,6 +16,7 @@ mod host;
 mod keys;
 mod limits;
 mod list_table;
+mod module_edit;
 mod module_table;
 mod network;
 mod observation;

@@ -197,6 +197,28 @@ impl Engine {
             .await
     }
 
+    /// Asks a module for its author, within the bounds of a decision. What it does there
+    /// brings nothing into quarantine.
+    pub async fn try_out(
+        &self,
+        module: &Module,
+        settings: &str,
+        facts: &Arc<Facts>,
+        lists: &Arc<Lists>,
+    ) -> Ran {
+        let waited = self.settings.wait;
+        let Some(_turn) = self.shares.turn(&module.share, waited).await else {
+            return Ran::not_run(Failure::Unavailable { waited });
+        };
+        let unobserved = breaker::Breaker::default();
+        self.run(module, &unobserved, settings, facts, lists).await
+    }
+
+    /// Largest upload in bytes.
+    pub fn module_size(&self) -> usize {
+        self.settings.module_size
+    }
+
     /// Runs a module for which there is a turn.
     async fn run(
         &self,
@@ -231,8 +253,7 @@ impl Engine {
         let schema = &module.program.manifest.settings_schema;
         let text = settings.to_string();
         let faults = {
-            // A check is a worker too, and a tenant has one at a time.
-            let _one_at_a_time = module.share.compiling.lock().await;
+            let _one_at_a_time = module.share.checking.lock().await;
             self.compiler.check_settings(schema, &text).await?
         };
         if !faults.is_empty() {

@@ -8,8 +8,9 @@
 //! turns the answer into a verdict; [`deliver`] hands accepted mail on; [`receipt`]
 //! keeps the evidence. Beside the way, [`log`] and [`metrics`] tell how it goes, and
 //! [`server`] starts, reloads and stops it all, as [`control`] and signals ask for;
-//! [`admin`] answers those who administer it, over [`http`] and [`owner_socket`]. One
-//! pass: a later module never calls back into an earlier one.
+//! [`admin`] answers those who administer it, over [`http`] and [`owner_socket`];
+//! [`uploads`] has the modules that they send looked at. One pass: a later module never
+//! calls back into an earlier one.
 
 pub mod config;
 
@@ -52,6 +53,8 @@ pub mod metrics;
 
 pub mod host;
 pub mod server;
+
+pub mod uploads;
 
 pub mod admin;
 pub mod http;

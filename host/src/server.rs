@@ -30,7 +30,7 @@ use preparation::Preparation;
 use reload::State;
 pub use reload::{ReloadError, Reloaded, Reloader};
 
-use crate::admin::{Admin, Doors};
+use crate::admin::{Admin, Doors, Rooms};
 use crate::config::{self, Config, Fault};
 use crate::content::Spool;
 use crate::control::{self, Control};
@@ -45,6 +45,7 @@ use crate::reverse_name::{ResolverError, ReverseNames};
 use crate::store::{Store, StoreError};
 use crate::tenant::{Loaded, Means, Refusal};
 use crate::tls::{FailedHandshakes, Identity, TlsServer};
+use crate::uploads::{self, Uploads};
 
 /// How long sessions that are cut off may take for their last reply, and then the disk
 /// for the last receipts.
@@ -65,6 +66,8 @@ pub struct Server {
     reloader: Arc<Reloader>,
     control: Control,
     admin: Admin,
+    /// Has uploaded modules looked at.
+    admission: uploads::Running,
     watch: JoinHandle<()>,
     store: Store,
     #[expect(dead_code, reason = "it is there to be held")]
@@ -271,7 +274,13 @@ impl Server {
         let receipts_at = config.data_dir.join("receipts");
         let reloader = Reloader::new(&host, shutdown.clone(), slots, config, state);
         let reloader = Arc::new(reloader);
-        let admin = admin.serve(Arc::clone(&host), Arc::clone(&reloader), receipts_at);
+        let (uploads, admission) = Uploads::start(Arc::clone(&host.engine), store.clone());
+        let rooms = Rooms {
+            host: Arc::clone(&host),
+            reloader: Arc::clone(&reloader),
+            uploads,
+        };
+        let admin = admin.serve(rooms, receipts_at);
         Self {
             metrics: sockets
                 .metrics
@@ -280,6 +289,7 @@ impl Server {
             store,
             control: control.serve(Arc::clone(&reloader)),
             admin,
+            admission,
             reloader,
             listening,
             shutdown,
@@ -324,6 +334,7 @@ impl Server {
         let ended = timeout(FAREWELL, self.tracker.wait()).await.is_ok();
         // These know the host, whose receipts are over only when nobody does any more.
         self.admin.stop().await;
+        self.admission.stop().await;
         if let Some(metrics) = self.metrics {
             metrics.stop().await;
         }

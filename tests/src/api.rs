@@ -1,9 +1,15 @@
 //! The admin API as administrators use it: curl, over the socket and over the network.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
+use crate::program::stock_policy;
 use crate::site::Host;
 use crate::tool;
+
+/// Longest wait for a module to be compiled, beside everything else that is.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The setting that opens the API on a port of the kernel's choice.
 pub const ADDRESS: &str = "[admin]\naddress = \"127.0.0.1:0\"";
@@ -116,4 +122,47 @@ pub fn token(host: &Host, role: &str, tenant: &str) -> (String, String) {
     let made = made.json();
     let text = |key: &str| made[key].as_str().expect("a text").to_owned();
     (text("token"), text("id"))
+}
+
+/// The module of a stock policy.
+pub fn stock(policy: &str) -> String {
+    stock_policy(policy).display().to_string()
+}
+
+/// Arguments that send a file as a module.
+pub fn sending(file: &str) -> Vec<String> {
+    let kind = "Content-Type: application/wasm";
+    let file = format!("@{file}");
+    let arguments = ["-X", "PUT", "-H", kind, "--data-binary", &file];
+    arguments.map(str::to_owned).into()
+}
+
+/// Uploads a module.
+pub fn upload(host: &Host, path: &str, token: &str, file: &str) -> Answer {
+    let arguments = sending(file);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    over_network(host, path, token, &arguments)
+}
+
+/// What becomes of an upload, by its answer.
+pub fn settled(host: &Host, token: &str, answer: &Answer) -> Value {
+    let location = answer.field("location").expect("where it is");
+    let path = format!("{location}?wait=50");
+    let began = Instant::now();
+    loop {
+        let found = over_network(host, &path, token, &[]).expect(200).json();
+        let waits =
+            ["received", "compiling"].contains(&found["state"].as_str().unwrap_or_default());
+        if !waits || began.elapsed() > PATIENCE {
+            return found;
+        }
+    }
+}
+
+/// Uploads what is sound, and waits until it is ready; its number.
+pub fn ready(host: &Host, path: &str, token: &str, file: &str) -> i64 {
+    let answer = upload(host, path, token, file).expect(202);
+    let settled = settled(host, token, &answer);
+    assert_eq!(settled["state"], "ready", "{settled}");
+    settled["number"].as_i64().expect("a number")
 }

@@ -74,6 +74,28 @@ pub(super) const RULES: &[Rule] = &[
     rule(DELETE, "/v1/tenants/{tenant}/lists/{list}", Role::Admin),
     rule(GET, "/v1/tenants/{tenant}/modules", Role::Viewer),
     rule(GET, "/v1/tenants/{tenant}/modules/{module}", Role::Viewer),
+    rule(PUT, "/v1/tenants/{tenant}/modules/{module}", Role::Author),
+    rule(
+        DELETE,
+        "/v1/tenants/{tenant}/modules/{module}",
+        Role::Author,
+    ),
+    rule(
+        GET,
+        "/v1/tenants/{tenant}/modules/{module}/revisions/{number}",
+        Role::Viewer,
+    ),
+    rule(
+        PUT,
+        "/v1/tenants/{tenant}/modules/{module}/active",
+        Role::Author,
+    ),
+    rule(
+        Method::POST,
+        "/v1/tenants/{tenant}/modules/{module}/rollback",
+        Role::Author,
+    ),
+    rule(Method::POST, "/v1/tenants/{tenant}/dry-runs", Role::Author),
     rule(
         Method::POST,
         "/v1/tenants/{tenant}/explanations",

@@ -1,6 +1,7 @@
 //! Changes: what they are founded on, and what is said of them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -28,6 +29,12 @@ pub(super) struct How {
     /// `true` only says what would change.
     #[serde(default)]
     dry_run: bool,
+}
+
+impl How {
+    pub(super) fn is_dry_run(self) -> bool {
+        self.dry_run
+    }
 }
 
 /// What was changed.
@@ -119,7 +126,7 @@ impl Preconditions {
     }
 
     /// Whether a change of what has this revision, or is not there, may be made.
-    fn check(&self, what: &Subject, revision: Option<i64>) -> Result<(), Problem> {
+    pub(super) fn check(&self, what: &Subject, revision: Option<i64>) -> Result<(), Problem> {
         let failed = |detail| Err(Problem::new(StatusCode::PRECONDITION_FAILED, detail));
         let Some(revision) = revision else {
             return match &self.matches {
@@ -221,6 +228,15 @@ impl Api {
     }
 }
 
+impl Changed {
+    pub(super) fn of(changes: Vec<String>, took: Option<Duration>) -> Self {
+        Self {
+            changes,
+            in_force_ms: took.map(|took| (took.as_secs_f64() * 1e6).round() / 1e3),
+        }
+    }
+}
+
 fn answer(amended: Amended, is_new: bool) -> Response {
     let status = match is_new {
         true => StatusCode::CREATED,
@@ -229,13 +245,7 @@ fn answer(amended: Amended, is_new: bool) -> Response {
     let tag = amended
         .revision
         .map(|revision| (header::ETAG, format!("\"{revision}\"")));
-    let milliseconds = amended
-        .took
-        .map(|took| (took.as_secs_f64() * 1e6).round() / 1e3);
-    let changed = Changed {
-        changes: amended.changes,
-        in_force_ms: milliseconds,
-    };
+    let changed = Changed::of(amended.changes, amended.took);
     let mut response = (status, Json(changed)).into_response();
     if let Some((name, value)) = tag
         && let Ok(value) = value.parse()

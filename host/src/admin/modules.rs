@@ -49,10 +49,13 @@ pub(super) async fn one(
 ) -> Result<Revised<ModuleHistory>, Problem> {
     let id = tenants::known(&api, &tenant).await?;
     let found = api.host.store.module_with_revisions(&id, &module).await?;
-    let (module, revisions) = found
-        .ok_or_else(|| Problem::not_found(format!("tenant {tenant:?} has no module {module:?}")))?;
+    let (module, revisions) = found.ok_or_else(|| no_module(&tenant, &module))?;
     Ok(Revised(
         module.revision,
         ModuleHistory { module, revisions },
     ))
+}
+
+pub(super) fn no_module(tenant: &str, module: &str) -> Problem {
+    Problem::not_found(format!("tenant {tenant:?} has no module {module:?}"))
 }

@@ -32,7 +32,13 @@ pub fn description() -> OpenApi {
     let scopes: [&str; 0] = [];
     description.security = Some(vec![SecurityRequirement::new(TOKEN, scopes)]);
     for item in description.paths.paths.values_mut() {
-        let operations = [&mut item.get, &mut item.post, &mut item.delete];
+        let operations = [
+            &mut item.get,
+            &mut item.put,
+            &mut item.post,
+            &mut item.patch,
+            &mut item.delete,
+        ];
         for operation in operations.into_iter().flatten() {
             describe_problems(operation);
         }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::config::{EditError, Fault};
+use crate::engine::{AdmissionError, SettingsFault};
 use crate::receipt::read::ReadError;
 use crate::server::ReloadError;
 use crate::store::{Role, StoreError};
@@ -40,7 +41,10 @@ impl Problem {
 
     /// What was sent is understood, and cannot be.
     pub(super) fn faults(faults: &[Fault]) -> Self {
-        let lines: Vec<String> = faults.iter().map(line).collect();
+        Self::lines(faults.iter().map(line).collect())
+    }
+
+    fn lines(lines: Vec<String>) -> Self {
         let detail = match lines.as_slice() {
             [one] => one.clone(),
             lines => format!("there are {} faults: each is in \"faults\"", lines.len()),
@@ -58,6 +62,25 @@ impl Problem {
         }
         self.detail = of_policy(&self.detail).to_owned();
         self
+    }
+
+    /// The same where something else was sent than the policies whose settings are wrong:
+    /// these are named, in the order of their places.
+    pub(super) fn naming(mut self, policies: &[String]) -> Self {
+        for fault in self.faults.iter_mut().flatten() {
+            *fault = naming(fault, policies);
+        }
+        self.detail = naming(&self.detail, policies);
+        self
+    }
+
+    /// Settings that a module does not take.
+    pub(super) fn settings(faults: &[SettingsFault]) -> Self {
+        let lines = faults.iter().map(|SettingsFault { path, message }| {
+            // The path is a JSON Pointer, which is empty or begins with a slash.
+            format!("settings{path}: {message}")
+        });
+        Self::lines(lines.collect())
     }
 
     #[cfg(test)]
@@ -115,6 +138,18 @@ fn line(fault: &Fault) -> String {
     }
 }
 
+/// With the name of the policy in the place of a beginning such as `policy[3].`.
+fn naming(fault: &str, policies: &[String]) -> String {
+    let place = fault.strip_prefix("policy[").and_then(|place| {
+        let (number, _) = place.split_once(']')?;
+        policies.get(number.parse::<usize>().ok()?)
+    });
+    match place {
+        Some(name) => format!("policy {name:?}: {}", of_policy(fault)),
+        None => fault.to_owned(),
+    }
+}
+
 /// Without a beginning such as `policy[3].`.
 fn of_policy(fault: &str) -> &str {
     let place = fault.strip_prefix("policy[");
@@ -144,6 +179,23 @@ impl From<ReloadError> for Problem {
                 "the host is stopping: ask again when it runs",
             ),
         }
+    }
+}
+
+impl From<AdmissionError> for Problem {
+    fn from(error: AdmissionError) -> Self {
+        let status = match &error {
+            AdmissionError::Refused(_) => StatusCode::CONFLICT,
+            AdmissionError::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            AdmissionError::Internal(_) => {
+                tracing::error!(%error, "the admin API could not use the engine");
+                return Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "the module cannot be run just now: the host's log says why",
+                );
+            }
+        };
+        Self::new(status, error.to_string())
     }
 }
 
@@ -198,6 +250,24 @@ impl IntoResponse for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_policy_is_named_where_it_was_not_sent() {
+        let names = ["one".to_owned(), "two".to_owned()];
+        for (fault, expected) in [
+            (
+                "policy[1].settings.a: none",
+                "policy \"two\": settings.a: none",
+            ),
+            ("policy[2].settings.a: none", "policy[2].settings.a: none"),
+            (
+                "policy: 2 are over the quota",
+                "policy: 2 are over the quota",
+            ),
+        ] {
+            assert_eq!(naming(fault, &names), expected);
+        }
+    }
 
     #[test]
     fn faults_of_a_policy_are_named_by_its_own_keys() {

@@ -11,7 +11,10 @@ use utoipa_axum::routes;
 use super::guard::{Origin, guard};
 use super::input::BODY;
 use super::problem::Problem;
-use super::{Api, audit, explanations, lists, modules, node, policies, receipts, tenants, tokens};
+use super::{
+    Api, activation, audit, dry_runs, explanations, lists, modules, node, policies, receipts,
+    tenants, tokens, uploads,
+};
 
 /// Every route with its description.
 pub(super) fn described() -> OpenApiRouter<Api> {
@@ -28,7 +31,11 @@ pub(super) fn described() -> OpenApiRouter<Api> {
         .routes(routes!(lists::one, lists::put, lists::patch, lists::remove))
         .routes(routes!(lists::entries))
         .routes(routes!(modules::all))
-        .routes(routes!(modules::one))
+        .routes(routes!(modules::one, uploads::put, activation::remove))
+        .routes(routes!(uploads::revision))
+        .routes(routes!(activation::activate))
+        .routes(routes!(activation::roll_back))
+        .routes(routes!(dry_runs::run))
         .routes(routes!(explanations::of_question))
         .routes(routes!(explanations::of_receipt))
         .routes(routes!(receipts::one))

@@ -15,10 +15,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::bodies::Bodies;
+use super::dry_runs::DryRuns;
 use super::guard::Origin;
-use super::{Api, description, routes};
-use crate::host::Host;
-use crate::server::Reloader;
+use super::{Api, Rooms, description, routes};
 use crate::{http, owner_socket};
 
 /// The socket's name in the data directory.
@@ -103,7 +102,12 @@ impl Doors {
     }
 
     /// Answers for this host, whose receipts are in this directory.
-    pub fn serve(self, host: Arc<Host>, reloader: Arc<Reloader>, receipts: PathBuf) -> Admin {
+    pub fn serve(self, rooms: Rooms, receipts: PathBuf) -> Admin {
+        let Rooms {
+            host,
+            reloader,
+            uploads,
+        } = rooms;
         let described = serde_json::to_string(&description()).unwrap_or_default();
         let changes = TaskTracker::new();
         let api = Api {
@@ -112,6 +116,8 @@ impl Doors {
             changes: changes.clone(),
             places: Arc::new(Semaphore::new(CONNECTIONS)),
             bodies: Bodies::default(),
+            uploads,
+            dry_runs: DryRuns::default(),
             receipts: receipts.into(),
             reading: Arc::new(Semaphore::new(1)),
             description: described.into(),

@@ -15,9 +15,11 @@ use crate::facts::TenantId;
 #[derive(Debug)]
 pub(super) struct Share {
     running: Semaphore,
-    /// Held while a worker compiles a module or checks settings of this tenant: one at
-    /// a time.
+    /// Held while a worker compiles a module of this tenant: one at a time.
     pub(super) compiling: AsyncMutex<()>,
+    /// The same while one checks settings, for which no module is waited for: what a
+    /// tenant uploads holds up no change.
+    pub(super) checking: AsyncMutex<()>,
 }
 
 /// The shares of all tenants.
@@ -63,6 +65,7 @@ impl Shares {
             Arc::new(Share {
                 running: Semaphore::new(self.each),
                 compiling: AsyncMutex::new(()),
+                checking: AsyncMutex::new(()),
             })
         });
         Arc::clone(share)

@@ -1,6 +1,8 @@
 //! Who may do what with the admin API: every route of its description, with every role.
 
-use portcullis_tests::api::{over_network, over_socket, send, token};
+use portcullis_tests::api::{
+    over_network, over_socket, ready, resend, send, sending, stock, token,
+};
 use portcullis_tests::site::Host;
 use serde_json::json;
 
@@ -34,6 +36,24 @@ const ROUTES: &[(&str, Option<&str>)] = &[
     ("delete /v1/tenants/{tenant}/lists/{list}", Some("admin")),
     ("get /v1/tenants/{tenant}/modules", Some("viewer")),
     ("get /v1/tenants/{tenant}/modules/{module}", Some("viewer")),
+    ("put /v1/tenants/{tenant}/modules/{module}", Some("author")),
+    (
+        "delete /v1/tenants/{tenant}/modules/{module}",
+        Some("author"),
+    ),
+    (
+        "get /v1/tenants/{tenant}/modules/{module}/revisions/{number}",
+        Some("viewer"),
+    ),
+    (
+        "put /v1/tenants/{tenant}/modules/{module}/active",
+        Some("author"),
+    ),
+    (
+        "post /v1/tenants/{tenant}/modules/{module}/rollback",
+        Some("author"),
+    ),
+    ("post /v1/tenants/{tenant}/dry-runs", Some("author")),
     ("post /v1/tenants/{tenant}/explanations", Some("viewer")),
     ("get /v1/receipts/{receipt}", Some("viewer")),
     ("get /v1/receipts/{receipt}/explanation", Some("viewer")),
@@ -43,6 +63,9 @@ const ROUTES: &[(&str, Option<&str>)] = &[
     ("get /v1/tokens/{id}", Some("admin")),
     ("delete /v1/tokens/{id}", Some("admin")),
 ];
+
+/// A module that nobody asks.
+const SPARE: &str = "spare";
 
 /// The least first.
 const ROLES: [&str; 4] = ["viewer", "author", "admin", "operator"];
@@ -60,7 +83,8 @@ fn question(host: &Host, route: &str, receipt: &str) -> (String, Vec<String>) {
         .replace("{tenant}", "acme")
         .replace("{policy}", "board")
         .replace("{list}", "partners")
-        .replace("{module}", "partner-list")
+        .replace("{module}", SPARE)
+        .replace("{number}", "1")
         .replace("{receipt}", receipt)
         .replace("{id}", &spare);
     let body = match path.rsplit('/').next() {
@@ -70,17 +94,24 @@ fn question(host: &Host, route: &str, receipt: &str) -> (String, Vec<String>) {
         }
         Some("acme") => json!({ "domains": ["acme.example"] }),
         Some("own") => json!({ "contact": "postmaster" }),
+        Some("active") => json!({ "revision": 1 }),
+        Some("dry-runs") => json!({ "module": SPARE, "revision": 1, "receipt": receipt }),
         Some("board") => json!({ "option": "default" }),
         Some("partners") => json!({ "entries": { "a.example": "" } }),
         _ => json!({}),
     };
     let (body, upper) = (body.to_string(), method.to_uppercase());
+    if method == "put" && path.ends_with(SPARE) {
+        return (path, sending(&stock("partner-list")));
+    }
     let mut arguments = match method {
         "get" | "delete" => vec!["-X", upper.as_str()],
         _ => send(&upper, &body),
     };
     // Whoever may, only sees what would change, so that all of them meet the same.
-    let may_be_tried = matches!(method, "put" | "patch") || method == "delete" && spare.is_empty();
+    let may_be_tried = matches!(method, "put" | "patch")
+        || method == "delete" && spare.is_empty()
+        || path.ends_with("/rollback");
     let path = match may_be_tried {
         true => {
             arguments.extend(["-H", "If-Match: *"]);
@@ -92,9 +123,22 @@ fn question(host: &Host, route: &str, receipt: &str) -> (String, Vec<String>) {
     (path, arguments)
 }
 
+/// A module that nobody asks, with two revisions that were active.
+fn keep_spare(host: &Host) {
+    let (author, _) = token(host, "author", "acme");
+    let path = format!("/v1/tenants/acme/modules/{SPARE}");
+    for (number, policy) in [(1, "partner-list"), (2, "modern-tls")] {
+        assert_eq!(ready(host, &path, &author, &stock(policy)), number);
+        let body = json!({ "revision": number }).to_string();
+        let active = format!("{path}/active");
+        over_network(host, &active, &author, &resend("PUT", &body)).expect(200);
+    }
+}
+
 #[test]
 fn who_may_do_what() {
     let host = managed();
+    keep_spare(&host);
     let receipt = refusal(&host);
     let described = over_network(&host, "/v1/openapi.json", "", &[]).expect(200);
     let described = described.json();

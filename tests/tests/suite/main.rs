@@ -31,4 +31,5 @@ mod replies;
 mod service;
 mod store;
 mod tenants;
+mod uploads;
 mod wire;

@@ -1,0 +1,193 @@
+//! Which revision of a module is active: chosen, rolled back, or none any more.
+//!
+//! **Only what is ready becomes active, and only where it takes the settings** of every
+//! policy that asks it: these are checked before anything is changed.
+
+use axum::extract::{Extension, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::Api;
+use super::access::Caller;
+use super::changes::{Change, Changed, How, Preconditions};
+use super::input::{Asked, Given, Json, Named};
+use super::modules::no_module;
+use super::problem::Problem;
+use super::{dry_runs, tenants, uploads};
+use crate::config::Authority;
+use crate::facts::TenantId;
+use crate::name::Name;
+use crate::server::ReloadError;
+use crate::store::{KeptModule, Subject};
+
+/// The revision that is to be active.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Activation {
+    /// Its number.
+    #[schema(example = 2)]
+    revision: i64,
+}
+
+/// Makes a revision of a module the active one, which the policies that ask the module ask
+/// from then on, but for those that pin another.
+#[utoipa::path(put, path = "/v1/tenants/{tenant}/modules/{module}/active", tag = "modules",
+    params(("tenant" = String, Path, description = "The tenant's id."),
+        ("module" = String, Path, description = "The module's name."), How, Preconditions),
+    request_body = Activation,
+    responses((status = 200, body = Changed,
+        headers(("ETag" = String, description = "The module's revision.")))))]
+pub(super) async fn activate(
+    State(api): State<Api>,
+    Extension(who): Extension<Caller>,
+    Named((tenant, module)): Named<(String, String)>,
+    Asked(how): Asked<How>,
+    preconditions: Preconditions,
+    Given(Activation { revision }): Given<Activation>,
+) -> Result<Response, Problem> {
+    let kept = kept(&api, &tenant, &module).await?;
+    let change = kept.change(who, how, preconditions);
+    make_active(&api, kept, change, revision).await
+}
+
+/// Makes the revision active that was before the active one.
+#[utoipa::path(post, path = "/v1/tenants/{tenant}/modules/{module}/rollback", tag = "modules",
+    params(("tenant" = String, Path, description = "The tenant's id."),
+        ("module" = String, Path, description = "The module's name."), How, Preconditions),
+    responses((status = 200, body = Changed,
+        headers(("ETag" = String, description = "The module's revision.")))))]
+pub(super) async fn roll_back(
+    State(api): State<Api>,
+    Extension(who): Extension<Caller>,
+    Named((tenant, module)): Named<(String, String)>,
+    Asked(how): Asked<How>,
+    preconditions: Preconditions,
+) -> Result<Response, Problem> {
+    let kept = kept(&api, &tenant, &module).await?;
+    let Some(previous) = kept.module.previous else {
+        return Err(Problem::new(
+            StatusCode::CONFLICT,
+            format!(
+                "no revision of module {module:?} was active before: there is nothing to roll back to"
+            ),
+        ));
+    };
+    let change = kept.change(who, how, preconditions);
+    make_active(&api, kept, change, previous).await
+}
+
+/// Removes a module with all of its revisions. Not while a policy asks it.
+#[utoipa::path(delete, path = "/v1/tenants/{tenant}/modules/{module}", tag = "modules",
+    params(("tenant" = String, Path, description = "The tenant's id."),
+        ("module" = String, Path, description = "The module's name."), How, Preconditions),
+    responses((status = 200, body = Changed)))]
+pub(super) async fn remove(
+    State(api): State<Api>,
+    Extension(who): Extension<Caller>,
+    Named((tenant, module)): Named<(String, String)>,
+    Asked(how): Asked<How>,
+    preconditions: Preconditions,
+) -> Result<Response, Problem> {
+    let kept = kept(&api, &tenant, &module).await?;
+    if kept.module.active.is_none() {
+        return forget(&api, &kept, &who, how, &preconditions).await;
+    }
+    let change = kept.change(who, how, preconditions);
+    let changed = api.change(change, move |mut document| {
+        let asking = document.policies_that_ask(&module);
+        if !asking.is_empty() {
+            return Err(Problem::new(
+                StatusCode::CONFLICT,
+                format!(
+                    "module {module:?} is asked by policies: change or remove these first: {}",
+                    asking.join(", ")
+                ),
+            ));
+        }
+        match document.remove_module(&module) {
+            true => Ok(Some(document)),
+            false => Err(no_module(document.id.as_str(), &module)),
+        }
+    });
+    changed.await
+}
+
+/// A module that is there.
+struct Kept {
+    tenant: TenantId,
+    module: KeptModule,
+}
+
+async fn kept(api: &Api, tenant: &str, module: &str) -> Result<Kept, Problem> {
+    let id = tenants::known(api, tenant).await?;
+    let found = api.host.store.module_with_revisions(&id, module).await?;
+    let (module, _) = found.ok_or_else(|| no_module(tenant, module))?;
+    Ok(Kept { tenant: id, module })
+}
+
+impl Kept {
+    fn change(&self, who: Caller, how: How, preconditions: Preconditions) -> Change {
+        Change {
+            tenant: self.tenant.clone(),
+            part: Subject::Module(self.module.name.clone()),
+            who,
+            how,
+            preconditions,
+        }
+    }
+}
+
+async fn make_active(
+    api: &Api,
+    kept: Kept,
+    change: Change,
+    number: i64,
+) -> Result<Response, Problem> {
+    let Kept { tenant, module } = kept;
+    let (_, digest) = uploads::ready(api, &tenant, &module.name, number).await?;
+    // What a host of another version compiled is compiled again, and nobody else's change
+    // waits for it.
+    let _loaded = dry_runs::admitted(api, &tenant, digest).await?;
+    let name: Result<Name, _> = module.name.parse();
+    let name = name.map_err(|_| no_module(tenant.as_str(), &module.name))?;
+    let changed = api.change(change, move |mut document| {
+        document.activate(&name, digest);
+        Ok(Some(document))
+    });
+    let snapshot = api.host.snapshot.load();
+    let names = snapshot.tenant(&tenant).map(|tenant| {
+        let policies = tenant.policies.iter();
+        policies.map(|policy| policy.name.to_string()).collect()
+    });
+    let names: Vec<String> = names.unwrap_or_default();
+    changed.await.map_err(|problem| problem.naming(&names))
+}
+
+/// One that was never active is in no document: removing it changes nothing that is in
+/// force.
+async fn forget(
+    api: &Api,
+    kept: &Kept,
+    who: &Caller,
+    how: How,
+    preconditions: &Preconditions,
+) -> Result<Response, Problem> {
+    if let Authority::Files(files) = &api.reloader.config().authority {
+        return Err(ReloadError::Files(files.clone()).into());
+    }
+    let Kept { tenant, module } = kept;
+    let began = std::time::Instant::now();
+    let part = Subject::Module(module.name.clone());
+    preconditions.check(&part, Some(module.revision))?;
+    if !how.is_dry_run() {
+        let store = &api.host.store;
+        if !store.forget_module(tenant, &module.name, &who.name).await? {
+            return Err(no_module(tenant.as_str(), &module.name));
+        }
+    }
+    let line = format!("- tenant {tenant}: {part}");
+    let took = (!how.is_dry_run()).then(|| began.elapsed());
+    Ok(Json(Changed::of(vec![line], took)).into_response())
+}
