@@ -11,6 +11,7 @@
 
 mod access;
 mod activation;
+mod apply;
 mod audit;
 mod bodies;
 mod changes;
@@ -23,9 +24,11 @@ mod modules;
 mod node;
 mod openapi;
 mod page;
+mod patience;
 mod policies;
 mod problem;
 mod receipts;
+mod reload;
 mod routes;
 mod server;
 mod tenants;
@@ -39,7 +42,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 pub use openapi::description;
-pub use server::{Admin, BindError, Doors};
+pub use server::{Admin, BindError, Doors, SOCKET};
 
 use bodies::Bodies;
 use dry_runs::DryRuns;

@@ -1,20 +1,33 @@
 //! The command line: arguments as typed, one module for each subcommand.
 //!
 //! Exit codes: 0 done, 1 it could not be done (the reason is on standard error), 2
-//! the command line is wrong. `explain` has one more.
+//! the command line is wrong; of what a running host is asked, 4 it is not there, 5 it
+//! was changed since it was read. `explain` has one more, 3.
 
+mod api;
 mod apply;
 mod audit;
 mod backup;
+mod change;
+mod changed;
 mod check;
 mod columns;
+mod completions;
 mod demo;
+mod document;
 mod explain;
 mod export;
+mod list;
+mod node;
 mod openapi;
+mod policy;
 mod receipts;
 mod reload;
+mod rows;
 mod serve;
+mod tenant;
+mod token;
+mod whose;
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Termination};
@@ -22,12 +35,25 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
+use api::Failure;
+use check::counted;
+
 use crate::log::{self, LogSettings};
+use crate::unicode;
+
+/// What scripts have to know, at the end of the help.
+const AFTER: &str = "\
+Exit codes: 0 done; 1 it could not be done, and standard error says why; 2 the command \
+line is wrong; 3 what decided an explained receipt has changed since; 4 there is no such \
+thing, or it is another tenant's; 5 it was changed since it was read, or is there already.
+
+Environment: PORTCULLIS_URL is the URL of the admin API to be asked, and PORTCULLIS_TOKEN \
+the token that goes with it. What the command line says goes before both.";
 
 /// A policy host for receiving mail: says per customer and route "this mail must
 /// arrive over TLS", and means it.
 #[derive(Parser)]
-#[command(name = "portcullis", version, about)]
+#[command(name = "portcullis", version, about, after_long_help = AFTER)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -40,7 +66,7 @@ enum Command {
     /// Check the configuration, all tenants and their modules; every fault is shown.
     Check(ConfigArguments),
     /// Have the running host load its configuration, tenants and certificates anew.
-    Reload(ConfigArguments),
+    Reload(reload::ReloadArguments),
     /// Have the running host make its store equal to a tree of files.
     Apply(apply::ApplyArguments),
     /// Write the tenants of the store as a tree of files.
@@ -55,8 +81,22 @@ enum Command {
     Receipts(receipts::ReceiptsArguments),
     /// Show which policy applies to mail, and why no other does.
     Explain(explain::ExplainArguments),
+    /// Show and change tenants.
+    Tenant(tenant::TenantsArguments),
+    /// Show and change policies of a tenant.
+    Policy(policy::PolicyArguments),
+    /// Show and change lists of a tenant.
+    List(list::ListArguments),
+    /// Make, show and revoke tokens for the admin API.
+    Token(token::TokenArguments),
+    /// Show what a running host is.
+    Node(node::NodeArguments),
     /// Print the description of the admin API (OpenAPI).
     Openapi,
+    /// Print what a shell has to read to complete this command line.
+    Completions(completions::CompletionsArguments),
+    /// Write manual pages, one for each subcommand.
+    Man(completions::ManArguments),
     /// Show the whole of it at work, on loopback, with throwaway certificates.
     Demo(demo::DemoArguments),
     /// Compile a module from standard input (the host starts this for itself).
@@ -82,22 +122,29 @@ pub fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::CompileWorker(_) => crate::engine::worker::main(),
         Command::Receipts(arguments) => finish(receipts::receipts(&arguments)),
-        Command::Explain(arguments) => finish(explain::run(&arguments)),
+        Command::Explain(arguments) => quietly(explain::run(&arguments)),
         Command::Openapi => finish(openapi::openapi()),
+        Command::Completions(arguments) => finish(completions::completions(&arguments)),
+        Command::Man(arguments) => finish(completions::man(&arguments)),
         Command::Serve(arguments) => finish(serve(&arguments.config)),
-        Command::Reload(arguments) => finish(reload::reload(&arguments.config)),
-        Command::Apply(arguments) => finish(apply::apply(&arguments)),
+        Command::Reload(arguments) => quietly(reload::reload(&arguments)),
+        Command::Apply(arguments) => quietly(apply::apply(&arguments)),
         Command::Check(arguments) => quietly(check::check(&arguments.config)),
         Command::Export(arguments) => quietly(export::export(&arguments)),
         Command::Backup(arguments) => quietly(backup::backup(&arguments)),
         Command::Restore(arguments) => quietly(backup::restore(&arguments)),
         Command::Audit(arguments) => quietly(audit::audit(&arguments)),
+        Command::Tenant(arguments) => quietly(tenant::run(&arguments)),
+        Command::Policy(arguments) => quietly(policy::run(&arguments)),
+        Command::List(arguments) => quietly(list::run(&arguments)),
+        Command::Token(arguments) => quietly(token::run(&arguments)),
+        Command::Node(arguments) => quietly(node::run(&arguments)),
         Command::Demo(arguments) => quietly(demo::demo(&arguments)),
     }
 }
 
 /// Runs what has no log of its own.
-fn quietly(command: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
+fn quietly(command: impl Future<Output = anyhow::Result<impl Termination>>) -> ExitCode {
     finish(run(command, LogSettings::WARNINGS))
 }
 
@@ -109,10 +156,10 @@ fn serve(path: &Path) -> anyhow::Result<()> {
 }
 
 /// Runs what is asynchronous, with the log on standard error.
-fn run(
-    command: impl Future<Output = anyhow::Result<()>>,
+fn run<T>(
+    command: impl Future<Output = anyhow::Result<T>>,
     settings: LogSettings,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<T> {
     let _log = log::start(settings);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -128,11 +175,24 @@ fn finish(result: anyhow::Result<impl Termination>) -> ExitCode {
         Ok(done) => done.report(),
         // A reader that has seen enough, such as `head`, is no failure.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("portcullis: {error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => failed(&error),
     }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    let failure = error.downcast_ref::<Failure>();
+    let faults = failure.map(Failure::faults).unwrap_or_default();
+    for fault in faults {
+        eprintln!("{}", unicode::shown(fault));
+    }
+    match faults.len() {
+        0 => eprintln!("portcullis: {error:#}"),
+        many => eprintln!(
+            "portcullis: {}; nothing was changed",
+            counted(many, "fault")
+        ),
+    }
+    failure.map_or(ExitCode::FAILURE, Failure::exit_code)
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -1,18 +1,21 @@
 //! HTTP/1.1 for those who look after a host: a router, served.
 //!
-//! **Bounded**: in connections, each of which is for one request, in the time and the
-//! size of a request.
+//! **Bounded**: in connections, each of which is for one request, and in the time and the
+//! size of a request. How long an answer may be in the making is the router's own to
+//! bound.
 
 use std::io;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// The head of a request comes in one packet.
@@ -33,9 +36,9 @@ pub struct Service {
     pub name: &'static str,
     /// Connections at one time; more wait.
     pub connections: usize,
-    /// The whole of a connection.
+    /// From an answer on, until the client has read it.
     pub deadline: Duration,
-    /// What answers.
+    /// What answers, within a time of its own.
     pub router: Router,
 }
 
@@ -66,21 +69,39 @@ pub async fn serve<Client: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
 
 async fn converse(client: impl AsyncRead + AsyncWrite + Unpin, service: Service) {
     let Service {
-        name: service,
+        name,
         deadline,
         router,
         ..
     } = service;
+    let router = TowerToHyperService::new(router);
+    let answered = CancellationToken::new();
+    let answering = service_fn(|request: Request<Incoming>| {
+        let answer = router.call(request);
+        let answered = answered.clone();
+        async move {
+            let answer = answer.await;
+            answered.cancel();
+            answer
+        }
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_DEADLINE)
         .max_headers(HEAD_FIELDS)
         .max_buf_size(HEAD_OCTETS)
         .keep_alive(false)
-        .serve_connection(TokioIo::new(client), TowerToHyperService::new(router));
-    match timeout(deadline, connection).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(service, %error, "an HTTP connection failed"),
-        Err(_) => tracing::debug!(service, "an HTTP connection took too long"),
+        .serve_connection(TokioIo::new(client), answering);
+    let overdue = async {
+        answered.cancelled().await;
+        tokio::time::sleep(deadline).await;
+    };
+    tokio::select! {
+        ended = connection => {
+            if let Err(error) = ended {
+                tracing::debug!(service = name, %error, "an HTTP connection failed");
+            }
+        }
+        () = overdue => tracing::debug!(service = name, "an HTTP connection took too long"),
     }
 }

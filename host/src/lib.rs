@@ -7,10 +7,10 @@
 //! [`policy`] that applies; [`engine`] runs those that are WebAssembly; [`decision`]
 //! turns the answer into a verdict; [`deliver`] hands accepted mail on; [`receipt`]
 //! keeps the evidence. Beside the way, [`log`] and [`metrics`] tell how it goes, and
-//! [`server`] starts, reloads and stops it all, as [`control`] and signals ask for;
-//! [`admin`] answers those who administer it, over [`http`] and [`owner_socket`];
-//! [`uploads`] has the modules that they send looked at. One pass: a later module never
-//! calls back into an earlier one.
+//! [`server`] starts, reloads and stops it all, as signals and [`admin`] ask for, which
+//! answers those who administer it, over [`http`] and [`owner_socket`]; [`uploads`] has
+//! the modules that they send looked at. One pass: a later module never calls back into
+//! an earlier one.
 
 pub mod config;
 
@@ -60,7 +60,6 @@ pub mod admin;
 pub mod http;
 pub mod owner_socket;
 
-pub mod control;
 pub mod privileges;
 pub mod supervisor;
 

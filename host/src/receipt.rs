@@ -8,6 +8,7 @@
 
 pub mod journal;
 pub mod read;
+pub mod since;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

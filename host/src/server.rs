@@ -33,7 +33,6 @@ pub use reload::{ReloadError, Reloaded, Reloader};
 use crate::admin::{Admin, Doors, Rooms};
 use crate::config::{self, Config, Fault};
 use crate::content::Spool;
-use crate::control::{self, Control};
 use crate::deliver::{Ledger, LedgerError, Targets};
 use crate::directory;
 use crate::engine::{Engine, EngineError};
@@ -64,7 +63,6 @@ pub struct Server {
     /// Where metrics are asked for, until the end.
     metrics: Option<Endpoint>,
     reloader: Arc<Reloader>,
-    control: Control,
     admin: Admin,
     /// Has uploaded modules looked at.
     admission: uploads::Running,
@@ -81,7 +79,6 @@ struct Parts {
     config: Config,
     state: State,
     receipts: Writer,
-    control: control::Bound,
     admin: Doors,
     lock: File,
 }
@@ -107,9 +104,6 @@ pub enum StartError {
     /// Another host has the data directory.
     #[error("data directory {0}: another host runs on it: stop that one first")]
     Taken(PathBuf),
-    /// The control socket cannot be made.
-    #[error(transparent)]
-    Control(#[from] crate::control::BindError),
     /// The admin API has nowhere to be.
     #[error(transparent)]
     Admin(#[from] crate::admin::BindError),
@@ -195,7 +189,6 @@ impl Server {
         let preparation = Preparation::of(&snapshot);
         let reverse_names = reverse_names(config, &metrics)?;
         let ledger = Ledger::open(&config.data_dir.join("ledger"))?;
-        let control = Control::bind(&config.data_dir)?;
         let admin = Doors::open(&config.data_dir, sockets.admin.take())?;
         let (journal, receipts) =
             Journal::start(&config.data_dir.join("receipts"), config.keep_receipts)?;
@@ -232,7 +225,6 @@ impl Server {
             config: config.clone(),
             state,
             receipts,
-            control,
             admin,
             lock,
         }))
@@ -245,7 +237,6 @@ impl Server {
             config,
             state,
             receipts,
-            control,
             admin,
             lock,
         } = parts;
@@ -287,7 +278,6 @@ impl Server {
                 .map(|bound| bound.serve(host, shutdown.clone())),
             watch: tokio::spawn(Arc::clone(&reloader).watch_certificates()),
             store,
-            control: control.serve(Arc::clone(&reloader)),
             admin,
             admission,
             reloader,
@@ -338,7 +328,6 @@ impl Server {
         if let Some(metrics) = self.metrics {
             metrics.stop().await;
         }
-        self.control.stop().await;
         // It has ended, for it waits for nothing but the same.
         let _ = self.watch.await;
         // What was committed is on disk already, if perhaps beside the file.

@@ -14,7 +14,7 @@ const TIMED_OUT: i32 = 124;
 const NOT_FOUND: i32 = 127;
 
 /// Programs that the suites use, and the Debian packages that have them.
-const PACKAGES: [(&str, &str); 11] = [
+const PACKAGES: [(&str, &str); 12] = [
     ("swaks", "swaks (with libnet-ssleay-perl)"),
     ("openssl", "openssl"),
     ("curl", "curl"),
@@ -26,6 +26,7 @@ const PACKAGES: [(&str, &str); 11] = [
     ("dovecot", "dovecot-lmtpd"),
     ("haproxy", "haproxy"),
     ("systemd-analyze", "systemd"),
+    ("mandoc", "mandoc"),
 ];
 
 /// What a tool left.

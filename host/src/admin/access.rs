@@ -23,6 +23,8 @@ pub(super) enum Who {
     /// At least this role. A path that names a tenant is for its own tokens and
     /// operators; on others a token meets only what is its tenant's.
     AtLeast(Role),
+    /// Whoever owns the host: over the socket, without a token.
+    Owner,
 }
 
 const fn rule(method: Method, path: &'static str, least: Role) -> Rule {
@@ -44,6 +46,12 @@ pub(super) const RULES: &[Rule] = &[
         who: Who::Everybody,
     },
     rule(GET, "/v1/node", Role::Operator),
+    rule(Method::POST, "/v1/reload", Role::Operator),
+    Rule {
+        method: Method::POST,
+        path: "/v1/apply",
+        who: Who::Owner,
+    },
     rule(GET, "/v1/tenants", Role::Viewer),
     rule(GET, "/v1/tenants/{tenant}", Role::Viewer),
     rule(PUT, "/v1/tenants/{tenant}", Role::Operator),

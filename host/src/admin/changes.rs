@@ -47,6 +47,17 @@ pub(super) struct Changed {
     in_force_ms: Option<f64>,
 }
 
+impl Changed {
+    pub(super) fn of(changes: Vec<String>, took: Option<Duration>) -> Self {
+        // To the microsecond: what is finer is chance.
+        let milliseconds = |took: Duration| (took.as_secs_f64() * 1e6).round() / 1e3;
+        Self {
+            changes,
+            in_force_ms: took.map(milliseconds),
+        }
+    }
+}
+
 /// On what a change is founded (RFC 9110, section 13.1).
 #[derive(Clone, Debug, Default)]
 pub(super) struct Preconditions {
@@ -228,12 +239,19 @@ impl Api {
     }
 }
 
-impl Changed {
-    pub(super) fn of(changes: Vec<String>, took: Option<Duration>) -> Self {
-        Self {
-            changes,
-            in_force_ms: took.map(|took| (took.as_secs_f64() * 1e6).round() / 1e3),
-        }
+impl Api {
+    /// Loads something, in a place as changes have one, to its end.
+    pub(super) async fn load<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, ReloadError>> + Send + 'static,
+    ) -> Result<T, ReloadError> {
+        let place = Arc::clone(&self.places).acquire_owned().await;
+        let work = self.changes.spawn(async move {
+            let _place = place;
+            work.await
+        });
+        // It does not panic, and nobody aborts it.
+        work.await.unwrap_or(Err(ReloadError::Stopping))
     }
 }
 

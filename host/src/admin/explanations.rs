@@ -2,6 +2,7 @@
 //! policies in force; no module is asked.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::extract::{Extension, State};
@@ -17,6 +18,8 @@ use crate::address::Mailbox;
 use crate::facts::{Direction, Stage, TenantId, unix_seconds};
 use crate::policy::{Explanation, Inquiry, Moment, explain};
 use crate::receipt::read::Receipt;
+use crate::receipt::since;
+use crate::tenant::{Snapshot, Tenant};
 
 /// Mail that may come.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -48,12 +51,16 @@ pub(super) struct Question {
 pub(super) struct Explained {
     /// Whose policies.
     tenant: String,
+    /// The receipt that was asked about, if one was.
+    receipt: Option<String>,
     /// What was asked.
     #[schema(value_type = Object)]
     question: Inquiry,
     /// The policy that applies, and what speaks for or against every other.
     #[schema(value_type = Object)]
     explanation: Explanation,
+    /// What decided the receipt and is different by now; null without a receipt.
+    changes: Option<Vec<String>>,
 }
 
 /// Which of a tenant's policies applies to mail that may come, and why no other does.
@@ -67,7 +74,9 @@ pub(super) async fn of_question(
     Given(question): Given<Question>,
 ) -> Result<Json<Explained>, Problem> {
     let id = tenants::id(&tenant)?;
-    explained(&api, &id, question.into_inquiry())
+    let snapshot = api.host.snapshot.load_full();
+    let tenant = in_force(&snapshot, &id)?;
+    Ok(Json(Explained::new(tenant, question.into_inquiry())))
 }
 
 /// Which policy applies to a receipt's mail as things are now, and why no other does.
@@ -81,8 +90,16 @@ pub(super) async fn of_receipt(
 ) -> Result<Json<Explained>, Problem> {
     match receipts::find(&api, &caller, &receipt).await? {
         Receipt::Decided(first, second, _) => {
-            let facts = second.unwrap_or(first).facts;
-            explained(&api, &facts.tenant, Inquiry::new(&facts))
+            let event = second.unwrap_or(first);
+            let snapshot = api.host.snapshot.load_full();
+            let tenant = in_force(&snapshot, &event.facts.tenant)?;
+            let explained = Explained::new(tenant, Inquiry::new(&event.facts));
+            let changes = since::changes(&event, &explained.explanation, &tenant.lists);
+            Ok(Json(Explained {
+                receipt: Some(event.id.to_string()),
+                changes: Some(changes),
+                ..explained
+            }))
         }
         Receipt::Relay(relay) => Err(Problem::not_found(format!(
             "no policy was asked for receipt {receipt}: no tenant has the domain of {}",
@@ -91,17 +108,22 @@ pub(super) async fn of_receipt(
     }
 }
 
-fn explained(api: &Api, id: &TenantId, question: Inquiry) -> Result<Json<Explained>, Problem> {
-    let snapshot = api.host.snapshot.load_full();
+fn in_force<'a>(snapshot: &'a Snapshot, id: &TenantId) -> Result<&'a Arc<Tenant>, Problem> {
     let tenant = snapshot.tenant(id);
-    let tenant = tenant.ok_or_else(|| Problem::no_tenant(id.as_str()))?;
-    let asked = question.of(&tenant.domains, &tenant.lists);
-    let explanation = explain(&tenant.policies, &tenant.exempt, &asked);
-    Ok(Json(Explained {
-        tenant: id.to_string(),
-        question,
-        explanation,
-    }))
+    tenant.ok_or_else(|| Problem::no_tenant(id.as_str()))
+}
+
+impl Explained {
+    fn new(tenant: &Tenant, question: Inquiry) -> Self {
+        let asked = question.of(&tenant.domains, &tenant.lists);
+        Self {
+            tenant: tenant.id.to_string(),
+            receipt: None,
+            explanation: explain(&tenant.policies, &tenant.exempt, &asked),
+            question,
+            changes: None,
+        }
+    }
 }
 
 impl Question {

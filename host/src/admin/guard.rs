@@ -72,10 +72,18 @@ async fn admit(
     tenant: Option<&str>,
     headers: &HeaderMap,
 ) -> Result<Option<Caller>, Problem> {
-    let Who::AtLeast(least) = rule.who else {
-        return Ok(None);
+    let least = match rule.who {
+        Who::Everybody => return Ok(None),
+        Who::AtLeast(least) => least,
+        Who::Owner => Role::Operator,
     };
     let caller = caller(api, origin, headers).await?;
+    let is_owner = origin == Origin::Owner && !headers.contains_key(header::AUTHORIZATION);
+    if rule.who == Who::Owner && !is_owner {
+        return Err(Problem::forbidden(
+            "this is for whoever owns the host: ask over its socket, without a token",
+        ));
+    }
     if let Some(tenant) = tenant
         && !caller.may_see(tenant)
     {

@@ -39,6 +39,16 @@ impl Problem {
         }
     }
 
+    /// The request is sound, and the files that it is about are not.
+    pub(super) fn of_files(faults: &[Fault]) -> Self {
+        let plural = if faults.len() == 1 { "" } else { "s" };
+        let detail = format!("{} fault{plural}; nothing was changed", faults.len());
+        Self {
+            faults: Some(faults.iter().map(ToString::to_string).collect()),
+            ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+        }
+    }
+
     /// What was sent is understood, and cannot be.
     pub(super) fn faults(faults: &[Fault]) -> Self {
         Self::lines(faults.iter().map(line).collect())

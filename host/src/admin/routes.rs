@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{Uri, header};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -12,8 +12,8 @@ use super::guard::{Origin, guard};
 use super::input::BODY;
 use super::problem::Problem;
 use super::{
-    Api, activation, audit, dry_runs, explanations, lists, modules, node, policies, receipts,
-    tenants, tokens, uploads,
+    Api, activation, apply, audit, dry_runs, explanations, lists, modules, node, patience,
+    policies, receipts, reload, tenants, tokens, uploads,
 };
 
 /// Every route with its description.
@@ -22,6 +22,8 @@ pub(super) fn described() -> OpenApiRouter<Api> {
         .routes(routes!(description))
         .routes(routes!(node::node))
         .routes(routes!(node::running))
+        .routes(routes!(reload::reload))
+        .routes(routes!(apply::apply))
         .routes(routes!(tenants::all))
         .routes(routes!(tenants::one, tenants::put, tenants::remove))
         .routes(routes!(tenants::put_own))
@@ -50,6 +52,7 @@ pub(super) fn router(api: Api, origin: Origin) -> Router {
     router
         .fallback(async |uri: Uri| Problem::no_route(uri.path()))
         .layer(DefaultBodyLimit::max(BODY))
+        .layer(from_fn(patience::bound))
         .layer(from_fn_with_state((api.clone(), origin), guard))
         .with_state(api)
 }

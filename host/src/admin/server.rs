@@ -21,12 +21,12 @@ use super::{Api, Rooms, description, routes};
 use crate::{http, owner_socket};
 
 /// The socket's name in the data directory.
-const SOCKET: &str = "admin.sock";
+pub const SOCKET: &str = "admin.sock";
 
 /// A hundred scripts at once wait a little for each other.
 const CONNECTIONS: usize = 64;
 
-/// The whole of a connection. Who looks for a receipt waits for those before.
+/// For reading an answer. The longest are some megabytes.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A door cannot be made.

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
+
 use crate::config::{Authority, Config, Examined, Fault, TenantConfig};
-use crate::control::Answer;
 use crate::engine::Engine;
 use crate::privileges;
 use crate::server::StartError;
@@ -88,12 +89,9 @@ async fn kept(config: &Config) -> anyhow::Result<usize> {
 }
 
 /// The configuration with the tenants of the store, where these have the last word.
-pub(super) fn whole(path: &Path) -> anyhow::Result<Config> {
+pub(super) async fn whole(path: &Path) -> anyhow::Result<Config> {
     let mut config = config(path)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let tenants = runtime.block_on(stored_tenants(&config))?;
+    let tenants = stored_tenants(&config).await?;
     let tenants = tenants.map_err(|faults| all(&faults))?;
     config.tenants.extend(tenants.stored);
     Ok(config)
@@ -133,19 +131,12 @@ pub(super) fn data_dir(path: &Path) -> anyhow::Result<PathBuf> {
     Ok(host.data_dir)
 }
 
-/// What the host says when it has not done what it was asked for.
-pub(super) fn refused(answer: Answer) -> anyhow::Error {
-    match answer {
-        Answer::Refused { faults } => {
-            for fault in &faults {
-                eprintln!("{fault}");
-            }
-            let faults = counted(faults.len(), "fault");
-            anyhow::anyhow!("{faults}; nothing was changed")
-        }
-        Answer::Failed { reason } => anyhow::anyhow!("{reason}; nothing was changed"),
-        other => anyhow::anyhow!("the host answered something else: {other:?}"),
-    }
+/// A path as a host knows it, which has a working directory of its own.
+pub(super) fn named(path: &Path) -> anyhow::Result<String> {
+    let path = std::path::absolute(path)?;
+    let text = path.to_str();
+    let text = text.with_context(|| format!("the path {} is not UTF-8", path.display()))?;
+    Ok(text.to_owned())
 }
 
 /// Faults a line each, as `check` shows them.

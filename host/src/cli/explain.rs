@@ -1,30 +1,34 @@
 //! `portcullis explain`: which policy applies to mail, and why no other does.
 //!
-//! It selects among the policies on disk, of files or of the store, and asks no module.
+//! It selects among the policies on disk, of files or of the store, or has a running host
+//! do so among those in force, and asks no module.
 //!
 //! Exit codes beside those of every subcommand: 3 when a receipt was explained, and what
 //! decided it has changed since.
 
-mod since;
 mod table;
 
 use std::io::{self, Write};
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::SystemTime;
 
 use anyhow::{Context, anyhow, bail};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
+use super::api::{ApiArguments, Ask, Client, Target};
 use super::check;
 use crate::address::{AddressError, Mailbox};
 use crate::config::{self, Config, TenantConfig};
 use crate::facts::{Direction, ReceiptId, Stage, TenantId, unix_seconds};
 use crate::policy::{Explanation, Inquiry, Moment, Policy, explain};
-use crate::receipt::VerdictEvent;
 use crate::receipt::read::{Filter, Receipt, read};
+use crate::receipt::{VerdictEvent, since};
+
+/// clap makes sure of it.
+const INCOMPLETE: &str = "name a receipt, or --tenant, --from, --to and --client";
 
 /// What was decided by policies that are others by now.
 const CHANGED: u8 = 3;
@@ -35,9 +39,6 @@ pub(super) struct ExplainArguments {
     /// A receipt, by the id at the end of an SMTP reply.
     #[arg(required_unless_present = "tenant")]
     id: Option<ReceiptId>,
-    /// The configuration file.
-    #[arg(short, long, value_name = "FILE", default_value = "portcullis.toml")]
-    config: PathBuf,
     /// Without a receipt: the tenant whose policies are meant.
     #[arg(long, value_name = "ID", conflicts_with = "id", requires_all = ["from", "to", "client"])]
     tenant: Option<TenantId>,
@@ -63,6 +64,8 @@ pub(super) struct ExplainArguments {
     /// One JSON object.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    api: ApiArguments,
 }
 
 /// An address, or nobody's.
@@ -89,7 +92,7 @@ fn direction(text: &str) -> Result<Direction, String> {
 }
 
 /// All that is shown.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Report {
     tenant: TenantId,
     /// The receipt that was asked about.
@@ -101,11 +104,10 @@ struct Report {
 }
 
 /// Explains, and says by the exit code whether a receipt would be decided by the same.
-pub(super) fn run(arguments: &ExplainArguments) -> anyhow::Result<ExitCode> {
-    let config = check::whole(&arguments.config)?;
-    let report = match arguments.id {
-        Some(id) => of_receipt(&config, id)?,
-        None => of_facts(&config, arguments)?,
+pub(super) async fn run(arguments: &ExplainArguments) -> anyhow::Result<ExitCode> {
+    let report: Report = match arguments.api.target()? {
+        Target::Config(path) => on_disk(&check::whole(&path).await?, arguments)?,
+        Target::Url(_) | Target::Socket(_) => in_force(arguments).await?,
     };
     let mut out = io::stdout().lock();
     if arguments.json {
@@ -118,12 +120,50 @@ pub(super) fn run(arguments: &ExplainArguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(if is_changed { CHANGED } else { 0 }))
 }
 
+/// By what a running host has in force.
+async fn in_force(arguments: &ExplainArguments) -> anyhow::Result<Report> {
+    let client = Client::new(&arguments.api)?;
+    let ask = match (arguments.id, asked(arguments)) {
+        (Some(id), _) => Ask::get(&["receipts", &id.to_string(), "explanation"]),
+        (None, Some((tenant, question))) => {
+            let header = !arguments.header_from.is_empty();
+            Ask::post(&["tenants", tenant.as_str(), "explanations"]).json(&json!({
+                "from": question.sender,
+                "to": question.recipient,
+                "client": question.client,
+                "direction": question.direction,
+                "header_from": header.then_some(&question.header_from),
+                "at": arguments.at,
+            }))?
+        }
+        (None, None) => bail!(INCOMPLETE),
+    };
+    Ok(client.send(ask).await?.json()?)
+}
+
+fn on_disk(config: &Config, arguments: &ExplainArguments) -> anyhow::Result<Report> {
+    match (arguments.id, asked(arguments)) {
+        (Some(id), _) => of_receipt(config, id),
+        (None, Some((id, question))) => {
+            let tenant = tenant(config, id)?;
+            Ok(Report {
+                tenant: tenant.id.clone(),
+                receipt: None,
+                explanation: explained(tenant, &question),
+                question,
+                changes: None,
+            })
+        }
+        (None, None) => bail!(INCOMPLETE),
+    }
+}
+
 fn of_receipt(config: &Config, id: ReceiptId) -> anyhow::Result<Report> {
     let event = verdict(config, id)?;
     let tenant = tenant(config, &event.facts.tenant)?;
     let question = Inquiry::new(&event.facts);
     let explanation = explained(tenant, &question);
-    let changes = since::changes(&event, &explanation, tenant);
+    let changes = since::changes(&event, &explanation, &tenant.lists);
     Ok(Report {
         tenant: tenant.id.clone(),
         receipt: Some(id),
@@ -149,9 +189,10 @@ fn verdict(config: &Config, id: ReceiptId) -> anyhow::Result<Box<VerdictEvent>> 
     }
 }
 
-fn of_facts(config: &Config, arguments: &ExplainArguments) -> anyhow::Result<Report> {
+/// Whose policies, and what is asked of them, unless it is about a receipt.
+fn asked(arguments: &ExplainArguments) -> Option<(&TenantId, Inquiry)> {
     let ExplainArguments {
-        tenant: Some(id),
+        tenant: Some(tenant),
         from: Some(Address(sender)),
         to: Some(recipient),
         client: Some(client),
@@ -159,9 +200,8 @@ fn of_facts(config: &Config, arguments: &ExplainArguments) -> anyhow::Result<Rep
         ..
     } = arguments
     else {
-        bail!("name a receipt, or --tenant, --from, --to and --client");
+        return None;
     };
-    let tenant = tenant(config, id)?;
     let question = Inquiry {
         now: arguments
             .at
@@ -177,13 +217,7 @@ fn of_facts(config: &Config, arguments: &ExplainArguments) -> anyhow::Result<Rep
         recipient: recipient.clone(),
         client: *client,
     };
-    Ok(Report {
-        tenant: tenant.id.clone(),
-        receipt: None,
-        explanation: explained(tenant, &question),
-        question,
-        changes: None,
-    })
+    Some((tenant, question))
 }
 
 fn tenant<'a>(config: &'a Config, id: &TenantId) -> anyhow::Result<&'a TenantConfig> {

@@ -25,7 +25,7 @@ use crate::http;
 /// One or two collectors, a prober, and an administrator with a browser.
 const CONNECTIONS: usize = 16;
 
-/// The whole of a connection: collectors give up after ten seconds by default.
+/// For reading an answer: collectors give up after ten seconds by default.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// What OpenMetrics calls its text format.

@@ -34,6 +34,15 @@ impl Reloader {
     /// Every fault of the tree, what is wrong with the store, or that files have the
     /// last word. Then nothing has changed.
     pub async fn apply(&self, directory: &Path, dry_run: bool) -> Result<Applied, ReloadError> {
+        tokio::select! {
+            biased;
+            () = self.shutdown.draining() => Err(ReloadError::Stopping),
+            // It is large, and nothing else of this waits.
+            applied = Box::pin(self.make_equal(directory, dry_run)) => applied,
+        }
+    }
+
+    async fn make_equal(&self, directory: &Path, dry_run: bool) -> Result<Applied, ReloadError> {
         let began = Instant::now();
         let mut state = self.state.lock().await;
         let host = self.host.upgrade().ok_or(ReloadError::Stopping)?;
@@ -44,8 +53,7 @@ impl Reloader {
             .collect();
         let edits = host.store.plan(&documents).await?;
         self.read_back(&edits).await?;
-        // It is large, and nothing else of this waits.
-        let loaded = Box::pin(self.load_tree(&host, &state, &tenants)).await?;
+        let loaded = self.load_tree(&host, &state, &tenants).await?;
         let changes = edits.iter().flat_map(Edit::lines).collect();
         if dry_run {
             return Ok(Applied {

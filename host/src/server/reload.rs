@@ -35,7 +35,7 @@ const LOOK: Duration = Duration::from_millis(250);
 pub struct Reloader {
     /// The host ends when its sessions have, not when nobody can reload it any more.
     pub(super) host: Weak<Host>,
-    shutdown: Shutdown,
+    pub(super) shutdown: Shutdown,
     listeners: Vec<Arc<ArcSwap<Listener>>>,
     /// In force. Whoever replaces it holds the state.
     config: ArcSwap<Config>,

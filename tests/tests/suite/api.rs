@@ -266,6 +266,48 @@ fn the_socket_is_the_owners_and_tokens_outlive_a_restart() {
 }
 
 #[test]
+fn files_and_trees_are_loaded_over_http() {
+    let host = site().start();
+    let (operator, _) = token(&host, "operator", "");
+    let ask = |path: &str, body: Value| over_socket(&host, path, &post(&body.to_string()));
+    let done = over_network(&host, "/v1/reload", &operator, &post("{}")).expect(200);
+    let done = done.json();
+    assert_eq!(
+        (&done["tenants"], &done["waiting"]),
+        (&json!(2), &json!([]))
+    );
+    let file = host.site().path("portcullis.toml");
+    assert_eq!(done["file"], file.display().to_string());
+    ask("/v1/reload", json!({ "file": file })).expect(200);
+    let other = ask("/v1/reload", json!({ "file": "/etc/hosts" })).expect(409);
+    assert!(other.body.contains("the host runs on "), "{other:?}");
+    // What has faults names all of them, and changes nothing.
+    let bank = "domains = [\"bank.example\"]\ncontat = \"x\"\nx = 1";
+    host.write("tenants/bank.toml", bank);
+    let refused = ask("/v1/reload", json!({})).expect(422).json();
+    assert_eq!(refused["detail"], "2 faults; nothing was changed");
+    let faults = refused["faults"].as_array().expect("faults");
+    let first = faults[0].as_str().expect("a text");
+    assert!(
+        first.contains("bank.toml:2: contat: unknown key"),
+        "{refused}"
+    );
+    assert_eq!(faults.len(), 2);
+    // The files have the last word, and a tree is for the owner alone.
+    let tree = json!({ "directory": host.site().directory() });
+    let refused = ask("/v1/apply", tree.clone()).expect(409);
+    assert!(refused.body.contains("have the last word"), "{refused:?}");
+    let relative = ask("/v1/apply", json!({ "directory": "tenants" })).expect(400);
+    assert!(relative.body.contains("is not absolute"), "{relative:?}");
+    let field = format!("Authorization: Bearer {operator}");
+    let tree = tree.to_string();
+    let mut with_token = post(&tree);
+    with_token.extend(["-H", &field]);
+    over_socket(&host, "/v1/apply", &with_token).expect(403);
+    host.stop();
+}
+
+#[test]
 fn a_token_ends_when_it_was_said_to_and_with_its_tenant() {
     let host = site().start();
     let (bank, _) = token(&host, "viewer", "bank");

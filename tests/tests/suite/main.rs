@@ -6,6 +6,7 @@ mod changes;
 mod check;
 mod chunks;
 mod clients;
+mod command_line;
 mod delivery;
 mod demo;
 mod dependencies;

@@ -371,43 +371,38 @@ fn without_a_host_there_is_nobody_to_ask() {
     done(&host);
 }
 
-/// What is asked is bounded, and what is not understood is said so.
+/// What was begun is ended: the store and what is in force are one.
 #[test]
-fn the_control_socket_answers_what_it_understands() {
-    use std::io::{Read, Write};
-    use std::os::unix::fs::PermissionsExt;
+fn a_reload_is_ended_when_whoever_asked_has_gone() {
+    use std::io::Write;
     use std::os::unix::net::UnixStream;
-    let host = site().start();
-    let path = host.site().path("data/control.sock");
-    let mode = path.metadata().expect("it is there").permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
-    let ask = |question: &[u8]| {
-        let mut stream = UnixStream::connect(&path).expect("the host listens");
-        stream.write_all(question).expect("written");
-        let mut answer = String::new();
-        // What is left unread when the host closes is a reset.
-        let _ = stream.read_to_string(&mut answer);
-        answer
-    };
-    for strange in [
-        &b"\n"[..],
-        b"{}\n",
-        b"\"restart\"\n",
-        b"\"reload\"\n",
-        b"{\"reload\":\n",
-        b"\xff\n",
-        &[b'x'; 4096],
-    ] {
-        let answer = ask(strange);
-        assert!(!answer.contains("done"), "{answer}");
-    }
-    // Those who ask nothing keep nobody else from asking.
-    let silent: Vec<_> = (0..3).map(|_| UnixStream::connect(&path)).collect();
-    let file = host.site().path("portcullis.toml");
-    let question = format!("{{\"reload\":{{\"file\":{file:?}}}}}\n");
-    let answer = ask(question.as_bytes());
-    assert!(answer.starts_with("{\"done\":"), "{answer}");
-    drop(silent);
+    let site = site();
+    let socket = site.path("manager");
+    let manager = Manager::new(&socket);
+    let host = site
+        .variable("NOTIFY_SOCKET", &socket.display().to_string())
+        .start();
+    manager.waits_for("READY=1");
+    // A module to compile takes longer than going away.
+    let module = fs::read(stock_policy("modern-tls")).expect("it was built");
+    host.write("tenants/m.wasm", module);
+    host.write(
+        "tenants/bank.toml",
+        "domains = [\"bank.example\"]\n[[module]]\nname = \"m\"\npath = \"m.wasm\"\n",
+    );
+    let path = host.site().path("data/admin.sock");
+    let mut stream = UnixStream::connect(&path).expect("the host listens");
+    let request = "POST /v1/reload HTTP/1.1\r\nHost: localhost\r\n\
+        Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+    stream.write_all(request.as_bytes()).expect("written");
+    manager.waits_for("RELOADING=1");
+    drop(stream);
+    host.wait_for_metric("reloads_total{what=configuration,result=done}", 1.0);
+    let mut client = Client::connect(host.address("smtp"));
+    client.ehlo();
+    assert!(rcpt(&mut client, "ben@bank.example").starts_with("250"));
+    client.quit();
+    host.stop();
 }
 
 #[test]

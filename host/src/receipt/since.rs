@@ -1,17 +1,13 @@
 //! What decided a receipt and is different by now.
 
-use crate::config::TenantConfig;
+use super::{PolicyUsed, VerdictEvent};
+use crate::lists::Lists;
 use crate::name::Name;
 use crate::policy::Explanation;
-use crate::receipt::{PolicyUsed, VerdictEvent};
 
 /// A sentence for each difference between what the receipt says and what would apply to
 /// the same facts now.
-pub(super) fn changes(
-    event: &VerdictEvent,
-    now: &Explanation,
-    tenant: &TenantConfig,
-) -> Vec<String> {
+pub fn changes(event: &VerdictEvent, now: &Explanation, lists: &Lists) -> Vec<String> {
     let monitored = event.monitored.as_ref().map(|monitored| &monitored.policy);
     let in_force = now.in_force.as_ref().map(Name::as_str);
     let would = now.monitored.as_ref().map(Name::as_str);
@@ -21,7 +17,7 @@ pub(super) fn changes(
     ]
     .into_iter()
     .flatten()
-    .chain(lists(event, tenant))
+    .chain(lists_since(event, lists))
     .collect()
 }
 
@@ -60,11 +56,11 @@ fn policy(
 }
 
 /// Lists decide which addresses a policy is about, and modules look into them.
-fn lists<'a>(event: &'a VerdictEvent, tenant: &'a TenantConfig) -> impl Iterator<Item = String> {
+fn lists_since<'a>(event: &'a VerdictEvent, lists: &'a Lists) -> impl Iterator<Item = String> {
     event
         .lists
         .iter()
-        .filter_map(|(name, digest)| match tenant.lists.get(name) {
+        .filter_map(|(name, digest)| match lists.get(name) {
             Some(list) if list.digest() == *digest => None,
             Some(_) => Some(format!("the list {name} has been changed since")),
             None => Some(format!("the list {name} is gone")),

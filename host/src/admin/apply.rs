@@ -1,0 +1,54 @@
+//! Making the store equal to a tree of files.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::extract::State;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::Api;
+use super::changes::Changed;
+use super::input::{Given, Json};
+use super::problem::Problem;
+use super::reload::{refused, same_file};
+
+/// The tree that the tenants are to be those of.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tree {
+    /// A directory with a directory `tenants` in it, which the host can read.
+    #[schema(value_type = String, example = "/srv/tenants/today")]
+    directory: PathBuf,
+    /// Only say what would change.
+    #[serde(default)]
+    dry_run: bool,
+    /// The configuration's file, as for a reload.
+    #[schema(value_type = Option<String>)]
+    file: Option<PathBuf>,
+}
+
+/// Makes the tenants those of a tree of files and no others. It is for whoever owns the
+/// host, over the socket and without a token, since the host reads the files.
+#[utoipa::path(post, path = "/v1/apply", tag = "node", request_body = Tree,
+    responses((status = 200, body = Changed)))]
+pub(super) async fn apply(
+    State(api): State<Api>,
+    Given(tree): Given<Tree>,
+) -> Result<Json<Changed>, Problem> {
+    let Tree {
+        directory,
+        dry_run,
+        file,
+    } = tree;
+    if !directory.is_absolute() {
+        return Err(Problem::bad(format!(
+            "directory: {directory:?} is not absolute, and the host has a working directory of its own"
+        )));
+    }
+    same_file(&api.reloader, file.as_deref())?;
+    let reloader = Arc::clone(&api.reloader);
+    let applied = api.load(async move { reloader.apply(&directory, dry_run).await });
+    let applied = applied.await.map_err(|error| refused(&error))?;
+    Ok(Json(Changed::of(applied.changes, applied.took)))
+}

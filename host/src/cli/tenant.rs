@@ -1,0 +1,164 @@
+//! `portcullis tenant`.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::api::{ApiArguments, Ask, Client, items};
+use super::change::ChangeArguments;
+use super::{changed, document, rows};
+use crate::facts::TenantId;
+
+/// Tenants.
+#[derive(clap::Args)]
+pub(super) struct TenantsArguments {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    api: ApiArguments,
+    /// JSON, as the host answers it; of what there are many of, a line each.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show tenants by id.
+    List {
+        /// The first so many.
+        #[arg(long, value_name = "N")]
+        limit: Option<usize>,
+    },
+    /// Show one without its policies, lists and modules, as `set` reads it.
+    Show {
+        /// Its id.
+        id: TenantId,
+    },
+    /// Show what decides about its mail just now, by the digests that receipts name.
+    Running {
+        /// Its id.
+        id: TenantId,
+    },
+    /// Make one, or write it anew: `domains`, `operator` and `own`.
+    Set {
+        /// Its id.
+        id: TenantId,
+        /// TOML or JSON; - is standard input.
+        file: PathBuf,
+        /// Write only what is the tenant's own: the file has the keys of `own`.
+        #[arg(long)]
+        own: bool,
+        #[command(flatten)]
+        change: ChangeArguments,
+    },
+    /// Remove one with everything that it has.
+    Remove {
+        /// Its id.
+        id: TenantId,
+        #[command(flatten)]
+        change: ChangeArguments,
+    },
+}
+
+#[derive(Deserialize)]
+struct Row {
+    id: String,
+    revision: i64,
+    digest: String,
+}
+
+#[derive(Deserialize)]
+struct Tenant {
+    id: String,
+    revision: i64,
+    domains: Value,
+    operator: Value,
+    own: Value,
+}
+
+#[derive(Deserialize)]
+struct Running {
+    policies: Vec<Part>,
+    lists: Vec<Part>,
+    modules: Vec<Part>,
+}
+
+#[derive(Deserialize)]
+struct Part {
+    name: String,
+    digest: String,
+}
+
+pub(super) async fn run(arguments: &TenantsArguments) -> anyhow::Result<()> {
+    let client = Client::new(&arguments.api)?;
+    let json = arguments.json;
+    match &arguments.command {
+        Command::List { limit } => list(&client, *limit, json).await,
+        Command::Show { id } => show(&client, id, json).await,
+        Command::Running { id } => running(&client, id, json).await,
+        Command::Set {
+            id,
+            file,
+            own,
+            change,
+        } => {
+            let tenant = ["tenants", id.as_str()];
+            let half = ["tenants", id.as_str(), "own"];
+            let path = if *own { &half[..] } else { &tenant[..] };
+            let ask = Ask::put(path).json(&document::object(file)?)?;
+            let answer = change.put(&client, ask, &tenant).await?;
+            changed::show(&answer, json)
+        }
+        Command::Remove { id, change } => {
+            let answer = change.remove(&client, &["tenants", id.as_str()]).await?;
+            changed::show(&answer, json)
+        }
+    }
+}
+
+async fn list(client: &Client, limit: Option<usize>, json: bool) -> anyhow::Result<()> {
+    let found = items(client, Ask::get(&["tenants"]), limit).await?;
+    let row = |row: Row| [row.id, row.revision.to_string(), row.digest];
+    rows::show(&found, json, ["tenant", "revision", "digest"], row)
+}
+
+async fn show(client: &Client, id: &TenantId, json: bool) -> anyhow::Result<()> {
+    let answer = client.send(Ask::get(&["tenants", id.as_str()])).await?;
+    if json {
+        return rows::lines([answer.text()]);
+    }
+    let tenant: Tenant = answer.json()?;
+    let comment = format!("tenant {}, revision {}", tenant.id, tenant.revision);
+    let parts = [
+        ("domains", tenant.domains),
+        ("operator", tenant.operator),
+        ("own", tenant.own),
+    ];
+    let parts = parts.map(|(key, value)| (key.to_owned(), value));
+    document::show(&comment, Map::from_iter(parts))
+}
+
+async fn running(client: &Client, id: &TenantId, json: bool) -> anyhow::Result<()> {
+    let answer = client
+        .send(Ask::get(&["tenants", id.as_str(), "running"]))
+        .await?;
+    if json {
+        return rows::lines([answer.text()]);
+    }
+    let running: Running = answer.json()?;
+    let parts = [
+        ("policy", running.policies),
+        ("list", running.lists),
+        ("module", running.modules),
+    ];
+    let rows: Vec<[String; 3]> = parts
+        .into_iter()
+        .flat_map(|(kind, parts)| {
+            let row = move |part: Part| [kind.to_owned(), part.name, part.digest];
+            parts.into_iter().map(row)
+        })
+        .collect();
+    rows::table(["what", "name", "digest"], &rows)
+}
