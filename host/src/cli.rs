@@ -18,6 +18,7 @@ mod document;
 mod explain;
 mod export;
 mod list;
+mod module;
 mod node;
 mod openapi;
 mod policy;
@@ -87,6 +88,8 @@ enum Command {
     Policy(policy::PolicyArguments),
     /// Show and change lists of a tenant.
     List(list::ListArguments),
+    /// Upload modules of a tenant, show and choose their revisions.
+    Module(module::ModuleArguments),
     /// Make, show and revoke tokens for the admin API.
     Token(token::TokenArguments),
     /// Show what a running host is.
@@ -137,6 +140,7 @@ pub fn main() -> ExitCode {
         Command::Tenant(arguments) => quietly(tenant::run(&arguments)),
         Command::Policy(arguments) => quietly(policy::run(&arguments)),
         Command::List(arguments) => quietly(list::run(&arguments)),
+        Command::Module(arguments) => quietly(module::run(&arguments)),
         Command::Token(arguments) => quietly(token::run(&arguments)),
         Command::Node(arguments) => quietly(node::run(&arguments)),
         Command::Demo(arguments) => quietly(demo::demo(&arguments)),

@@ -4,7 +4,7 @@
 use super::api::{Answer, Ask, Client, Condition, Failure};
 
 /// How it is changed.
-#[derive(clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(super) struct ChangeArguments {
     /// Change it only if it has this revision; without it, the one that it has just now.
     #[arg(long, value_name = "REVISION")]

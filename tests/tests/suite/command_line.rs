@@ -404,6 +404,96 @@ fn tenants_policies_and_lists_are_changed() {
 }
 
 #[test]
+fn modules_are_pushed_chosen_and_rolled_back() {
+    let host = managed();
+    host.write("acme.toml", "domains = [\"acme.example\"]\n");
+    host.write("A b.wasm", "no module");
+    let path = |name: &str| host.site().path(name).display().to_string();
+    as_owner(&host, &["tenant", "set", "acme", &path("acme.toml")]).expect_code(0);
+    let author = token(&host, "author");
+    let ask = |arguments: &[&str]| with_token(&host, &author, arguments);
+    let first = stock_policy("partner-list").display().to_string();
+    let second = stock_policy("modern-tls").display().to_string();
+    let pushed = ask(&["module", "push", &first]).expect_code(0).stdout;
+    let ready = "revision 1 of partner-list is ready: portcullis module activate partner-list 1\n";
+    assert_eq!(pushed, ready);
+    let activated = changed(ask(&["module", "activate", "partner-list", "1"]));
+    assert!(activated.contains("module partner-list"), "{activated}");
+    // The same bytes are the same revision.
+    let again = ask(&["module", "push", &first, "--json"]).expect_code(0);
+    let again = &json(&again)[0];
+    assert_eq!(
+        (&again["number"], &again["state"]),
+        (&Value::from(1), &Value::from("ready"))
+    );
+    let push = [
+        "module",
+        "push",
+        &second,
+        "--name",
+        "partner-list",
+        "--activate",
+    ];
+    let activated = changed(ask(&push));
+    assert!(activated.ends_with("\n1 change"), "{activated}");
+    let shown = || {
+        ask(&["module", "show", "partner-list"])
+            .expect_code(0)
+            .stdout
+    };
+    let lines = |shown: String| -> Vec<String> {
+        let start = |line: &str| {
+            line.split_whitespace()
+                .take(2)
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        shown.lines().map(start).collect()
+    };
+    assert_eq!(lines(shown()), ["revision state", "2 active", "1 ready"]);
+    changed(ask(&["module", "rollback", "partner-list"]));
+    assert_eq!(lines(shown()), ["revision state", "2 ready", "1 active"]);
+    let listed = ask(&["module", "list"]).expect_code(0).stdout;
+    let row: Vec<&str> = listed
+        .lines()
+        .nth(1)
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
+    assert_eq!((row[0], row[2]), ("partner-list", "1"), "{listed}");
+
+    // A refusal is for the author to read.
+    let broken = ["module", "push", &path("A b.wasm"), "--name", "broken"];
+    let refused = ask(&broken).expect_code(1).stderr;
+    assert!(
+        refused.starts_with("portcullis: revision 1 of broken is refused: "),
+        "{refused}"
+    );
+    let unnamed = ask(&["module", "push", &path("A b.wasm")])
+        .expect_code(1)
+        .stderr;
+    assert!(unnamed.contains("say it with --name"), "{unnamed}");
+    let refused = ask(&["module", "activate", "broken", "1"])
+        .expect_code(1)
+        .stderr;
+    assert!(
+        refused.contains("is not ready: it was refused"),
+        "{refused}"
+    );
+    ask(&["module", "activate", "partner-list", "7"]).expect_code(4);
+    ask(&["module", "activate", "partner-list", "2", "--if-match", "1"]).expect_code(5);
+    let viewer = token(&host, "viewer");
+    let refused = with_token(&host, &viewer, &["module", "push", &first])
+        .expect_code(1)
+        .stderr;
+    assert!(refused.contains("this is for authors"), "{refused}");
+    changed(ask(&["module", "remove", "broken"]));
+    changed(ask(&["module", "remove", "partner-list"]));
+    ask(&["module", "show", "partner-list"]).expect_code(4);
+    host.stop();
+}
+
+#[test]
 fn tokens_are_made_and_revoked() {
     let host = site().start();
     let admin = token(&host, "admin");

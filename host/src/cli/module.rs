@@ -1,0 +1,267 @@
+//! `portcullis module`.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use clap::Subcommand;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::api::{Answer, Ask, Client, items};
+use super::change::ChangeArguments;
+use super::whose::TenantArguments;
+use super::{changed, document, rows};
+use crate::name::Name;
+use crate::unicode;
+
+/// How long a question about the verdict waits for it, in seconds.
+const WAIT: u64 = 30;
+
+/// How long in all: others' uploads are compiled first.
+const PATIENCE: Duration = Duration::from_secs(900);
+
+/// Modules of a tenant.
+#[derive(clap::Args)]
+pub(super) struct ModuleArguments {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    of: TenantArguments,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show modules by name.
+    List {
+        /// The first so many.
+        #[arg(long, value_name = "N")]
+        limit: Option<usize>,
+    },
+    /// Show the revisions of one, newest first.
+    Show {
+        /// Its name.
+        name: Name,
+    },
+    /// Upload a revision, and wait until it is compiled or refused.
+    Push {
+        /// The module or component; - is standard input.
+        file: PathBuf,
+        /// The module's name; without it, that of the file.
+        #[arg(long)]
+        name: Option<Name>,
+        /// Have it decide at once, if it is not refused.
+        #[arg(long)]
+        activate: bool,
+    },
+    /// Have a revision decide from now on.
+    Activate {
+        /// The module's name.
+        name: Name,
+        /// The number of the revision.
+        revision: i64,
+        #[command(flatten)]
+        change: ChangeArguments,
+    },
+    /// Have the revision decide again that did so before.
+    Rollback {
+        /// The module's name.
+        name: Name,
+        #[command(flatten)]
+        change: ChangeArguments,
+    },
+    /// Remove one with all its revisions.
+    Remove {
+        /// Its name.
+        name: Name,
+        #[command(flatten)]
+        change: ChangeArguments,
+    },
+}
+
+#[derive(Deserialize)]
+struct Module {
+    name: String,
+    revision: i64,
+    active: Option<i64>,
+    digest: Option<String>,
+    size: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct Revision {
+    number: i64,
+    digest: String,
+    size: i64,
+    made: i64,
+    who: String,
+    state: String,
+    reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct History {
+    active: Option<i64>,
+    revisions: Vec<Revision>,
+}
+
+/// One module on one host.
+struct Place<'a> {
+    client: &'a Client,
+    path: [String; 4],
+    json: bool,
+}
+
+pub(super) async fn run(arguments: &ModuleArguments) -> anyhow::Result<()> {
+    let client = Client::new(&arguments.of.api)?;
+    let tenant = arguments.of.tenant(&client).await?;
+    let json = arguments.of.json;
+    let at = |name: &Name| Place {
+        client: &client,
+        path: ["tenants", &tenant, "modules", name.as_str()].map(str::to_owned),
+        json,
+    };
+    match &arguments.command {
+        Command::List { limit } => {
+            let ask = Ask::get(&["tenants", &tenant, "modules"]);
+            list(&items(&client, ask, *limit).await?, json)
+        }
+        Command::Show { name } => at(name).show().await,
+        Command::Push {
+            file,
+            name,
+            activate,
+        } => {
+            let name = name.clone().map_or_else(|| named(file), Ok)?;
+            at(&name).push(file, *activate).await
+        }
+        Command::Activate {
+            name,
+            revision,
+            change,
+        } => at(name).activate(*revision, change).await,
+        Command::Rollback { name, change } => {
+            let place = at(name);
+            let ask = Ask::post(&place.below("rollback"));
+            let answer = change.put(&client, ask, &place.path).await?;
+            changed::show(&answer, json)
+        }
+        Command::Remove { name, change } => {
+            let answer = change.remove(&client, &at(name).path).await?;
+            changed::show(&answer, json)
+        }
+    }
+}
+
+fn list(items: &[Value], json: bool) -> anyhow::Result<()> {
+    let head = ["module", "revision", "active", "size", "digest"];
+    rows::show(items, json, head, |module: Module| {
+        let number = |number: Option<i64>| number.map_or("-".to_owned(), |n| n.to_string());
+        [
+            module.name,
+            module.revision.to_string(),
+            number(module.active),
+            number(module.size),
+            module.digest.unwrap_or_else(|| "-".to_owned()),
+        ]
+    })
+}
+
+/// The module's name, where only that of the file is said: `partner_list.wasm`, as cargo
+/// builds it, is `partner-list`.
+fn named(file: &Path) -> anyhow::Result<Name> {
+    let stem = file.file_stem().and_then(|stem| stem.to_str());
+    let name = stem.unwrap_or_default().replace('_', "-").parse();
+    name.context("the file's name makes no name for the module: say it with --name")
+}
+
+impl Place<'_> {
+    fn below(&self, part: &str) -> Vec<String> {
+        let part = [part.to_owned()];
+        self.path.iter().chain(&part).cloned().collect()
+    }
+
+    async fn show(&self) -> anyhow::Result<()> {
+        let answer = self.client.send(Ask::get(&self.path)).await?;
+        if self.json {
+            return rows::lines([answer.text()]);
+        }
+        let History { active, revisions } = answer.json()?;
+        let head = [
+            "revision", "state", "size", "made", "by", "digest", "reason",
+        ];
+        let rows: Vec<_> = revisions
+            .into_iter()
+            .map(|revision| {
+                let state = match active == Some(revision.number) {
+                    true => "active".to_owned(),
+                    false => revision.state,
+                };
+                [
+                    revision.number.to_string(),
+                    state,
+                    revision.size.to_string(),
+                    rows::time(revision.made),
+                    revision.who,
+                    revision.digest,
+                    revision.reason.unwrap_or_default(),
+                ]
+            })
+            .collect();
+        rows::table(head, &rows)
+    }
+
+    async fn push(&self, file: &Path, activate: bool) -> anyhow::Result<()> {
+        let bytes = document::bytes(file)?;
+        let upload = Ask::put(&self.path).body("application/wasm", bytes);
+        let received = self.client.send(upload).await?;
+        let answer = self.verdict(received).await?;
+        let revision: Revision = answer.json()?;
+        let name = &self.path[3];
+        let number = revision.number;
+        if revision.state == "refused" {
+            let reason = revision.reason.unwrap_or_default();
+            bail!(
+                "revision {number} of {name} is refused: {}",
+                unicode::shown(&reason)
+            );
+        }
+        match (activate, self.json) {
+            (true, _) => self.activate(number, &ChangeArguments::default()).await,
+            (false, true) => rows::lines([answer.text()]),
+            (false, false) => rows::lines([format!(
+                "revision {number} of {name} is ready: portcullis module activate {name} {number}"
+            )]),
+        }
+    }
+
+    /// The revision when it is compiled or refused.
+    async fn verdict(&self, received: Answer) -> anyhow::Result<Answer> {
+        let began = Instant::now();
+        let mut answer = received;
+        loop {
+            let revision: Revision = answer.json()?;
+            if !matches!(revision.state.as_str(), "received" | "compiling") {
+                return Ok(answer);
+            }
+            let number = revision.number;
+            if began.elapsed() > PATIENCE {
+                bail!(
+                    "revision {number} is still being compiled: portcullis module show {} tells of it",
+                    self.path[3]
+                );
+            }
+            let path = [self.below("revisions"), vec![number.to_string()]].concat();
+            answer = self
+                .client
+                .send(Ask::get(&path).with("wait", Some(WAIT)))
+                .await?;
+        }
+    }
+
+    async fn activate(&self, revision: i64, change: &ChangeArguments) -> anyhow::Result<()> {
+        let ask = Ask::put(&self.below("active")).json(&json!({ "revision": revision }))?;
+        let answer = change.put(self.client, ask, &self.path).await?;
+        changed::show(&answer, self.json)
+    }
+}
