@@ -31,7 +31,7 @@ pub(crate) struct ComparisonArguments {
     /// Exit with 1 if a bound is missed.
     #[arg(long)]
     pub(crate) check: bool,
-    /// Measure these parts only: decisions, mail and memory unless given.
+    /// Measure these parts only: decisions, mail, memory and receipts unless given.
     #[arg(long, value_delimiter = ',', value_name = "PART")]
     pub(crate) only: Vec<Part>,
     /// Rounds, of which the median counts.
@@ -59,6 +59,8 @@ pub(crate) enum Part {
     Memory,
     /// Time until a change is in force.
     Changes,
+    /// Receipts a second, and what they cost a message.
+    Receipts,
 }
 
 #[derive(Args)]

@@ -3,7 +3,7 @@
 //! `bench/run` builds all of it optimised and runs it. Read in this order: `arguments`
 //! (what can be asked for), `site` (the host under test and
 //! how it is configured), `floor` (what it is measured against), `load` (the clients),
-//! `decisions`, `mail`, `memory` and `changes` (the measurements), `table` (what is shown, and the
+//! `decisions`, `mail`, `memory`, `receipts` and `changes` (the measurements), `table` (what is shown, and the
 //! bounds that `--check` holds it to).
 //!
 //! **Servers are processes of their own on one core, clients are on another**: what is
@@ -19,6 +19,7 @@ mod floor;
 mod load;
 mod mail;
 mod memory;
+mod receipts;
 mod server;
 mod site;
 mod table;
@@ -70,6 +71,10 @@ fn compare(arguments: &ComparisonArguments) -> anyhow::Result<ExitCode> {
     if wanted(Part::Memory) {
         let idle = memory::measure(&programs, memory, rounds, quick)?;
         bounds.extend(table::memory(&idle));
+    }
+    if wanted(Part::Receipts) {
+        let rounds = receipts::measure(&programs, &arguments.disk, rounds, quick)?;
+        table::receipts(&rounds);
     }
     // A thousand modules take some minutes to compile: only for whoever asks.
     if arguments.only.contains(&Part::Changes) {

@@ -89,6 +89,17 @@ impl Site {
         parent: &Path,
         keep: bool,
     ) -> anyhow::Result<Self> {
+        Self::start_with(programs, subject, parent, keep, "")
+    }
+
+    /// The same with these settings of the host besides.
+    pub(crate) fn start_with(
+        programs: &Programs,
+        subject: Subject,
+        parent: &Path,
+        keep: bool,
+        settings: &str,
+    ) -> anyhow::Result<Self> {
         fs::create_dir_all(parent).with_context(|| parent.display().to_string())?;
         let directory = tempfile::Builder::new()
             .prefix("portcullis-bench-")
@@ -97,13 +108,18 @@ impl Site {
         let files = Files::make(directory.path())?;
         let server = match subject {
             Subject::Floor => start_floor(programs, directory.path(), &files, keep),
-            _ => start_host(programs, directory.path(), &files, subject, keep),
+            _ => start_host(programs, directory.path(), &files, subject, keep, settings),
         }?;
         Ok(Self {
             directory,
             subject,
             server,
         })
+    }
+
+    /// A path below its directory.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
     }
 
     /// Removes what was delivered, so that no directory grows from round to round.
@@ -146,6 +162,7 @@ fn start_host(
     files: &Files,
     subject: Subject,
     keep: bool,
+    settings: &str,
 ) -> anyhow::Result<Server> {
     let target = if keep { "maildir" } else { "discard" };
     let config = directory.join("portcullis.toml");
@@ -154,7 +171,7 @@ fn start_host(
          [[listener]]\nname = \"smtp\"\naddress = \"127.0.0.1:0\"\n\
          [[tls.certificate]]\nchain = {:?}\nkey = {:?}\n\
          [delivery]\nkind = {target:?}\n\
-         [limits]\nsessions = 20000\n",
+         [limits]\nsessions = 20000\n{settings}",
         files.chain, files.key
     );
     fs::write(&config, toml)?;

@@ -16,6 +16,7 @@ mod audit;
 mod bodies;
 mod changes;
 mod dry_runs;
+mod erasures;
 mod explanations;
 mod guard;
 mod input;
@@ -35,7 +36,6 @@ mod tenants;
 mod tokens;
 mod uploads;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
@@ -48,6 +48,7 @@ use bodies::Bodies;
 use dry_runs::DryRuns;
 
 use crate::host::Host;
+use crate::receipt::source::Source;
 use crate::server::Reloader;
 use crate::uploads::Uploads;
 
@@ -79,10 +80,14 @@ struct Api {
     /// Those of a tenant are run one at a time.
     dry_runs: DryRuns,
     /// Where receipts are.
-    receipts: Arc<PathBuf>,
-    /// Who looks for a receipt reads files: one at a time, so that administrators do not
+    receipts: Source,
+    /// Who looks for receipts may read much: one at a time, so that administrators do not
     /// take the disk from mail.
     reading: Arc<Semaphore>,
+    /// Whether receipts are in day files, too.
+    has_day_files: bool,
+    /// One address is erased at a time.
+    erasing: Arc<Semaphore>,
     /// The description of this API, as JSON.
     description: Arc<str>,
 }

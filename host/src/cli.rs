@@ -15,6 +15,7 @@ mod columns;
 mod completions;
 mod demo;
 mod document;
+mod erase;
 mod explain;
 mod export;
 mod list;
@@ -80,6 +81,8 @@ enum Command {
     Audit(audit::AuditArguments),
     /// Show receipts: what was decided, and why.
     Receipts(receipts::ReceiptsArguments),
+    /// Erase a person's address from receipts.
+    Erase(erase::EraseArguments),
     /// Show which policy applies to mail, and why no other does.
     Explain(explain::ExplainArguments),
     /// Show and change tenants.
@@ -124,8 +127,9 @@ struct WorkerArguments {
 pub fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::CompileWorker(_) => crate::engine::worker::main(),
-        Command::Receipts(arguments) => finish(receipts::receipts(&arguments)),
+        Command::Receipts(arguments) => quietly(receipts::receipts(&arguments)),
         Command::Explain(arguments) => quietly(explain::run(&arguments)),
+        Command::Erase(arguments) => quietly(erase::run(&arguments)),
         Command::Openapi => finish(openapi::openapi()),
         Command::Completions(arguments) => finish(completions::completions(&arguments)),
         Command::Man(arguments) => finish(completions::man(&arguments)),

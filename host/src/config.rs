@@ -25,6 +25,7 @@ mod process;
 mod quotas;
 mod read;
 mod reader;
+mod receipts;
 mod resolver;
 mod settings;
 mod similar;
@@ -46,8 +47,9 @@ use ipnet::IpNet;
 
 pub use contents::Pem;
 pub use fault::{Fault, Located, Position};
-pub use quotas::ModuleQuotas;
+pub use quotas::{ModuleQuotas, Retention};
 pub use read::{ReadError, read};
+pub use receipts::ReceiptsConfig;
 pub use settings::Settings;
 pub use similar::similar;
 pub use tenant_document::{Object, TenantDocument, pins};
@@ -99,8 +101,8 @@ pub struct Config {
     pub engine: EngineSettings,
     /// What Default means for tenants who do not say.
     pub default: Resolved,
-    /// Days for which receipts are kept, at least one.
-    pub keep_receipts: u32,
+    /// Where receipts are kept, and for how long.
+    pub receipts: ReceiptsConfig,
     /// Where metrics are asked for, if anywhere; port 0 is any free port.
     pub metrics: Option<SocketAddr>,
     /// Where the admin API is asked, beside its socket; port 0 is any free port.

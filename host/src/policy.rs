@@ -187,11 +187,14 @@ impl Policy {
             && !self.valid.is_over(now)
     }
 
-    /// The revision for receipts: SHA-256 of the policy as JSON, everything but its
-    /// place in the file.
+    /// The revision for receipts: SHA-256 of its text.
     pub fn digest(&self) -> Digest {
-        let json = serde_json::to_vec(self).expect("a policy has text keys and finite numbers");
-        Digest::of(&json)
+        Digest::of(self.text().as_bytes())
+    }
+
+    /// The policy as JSON, everything but its place in the file.
+    pub fn text(&self) -> String {
+        serde_json::to_string(self).expect("a policy has text keys and finite numbers")
     }
 }
 

@@ -6,9 +6,14 @@
 //! reaches the disk within a second; a crash may lose that second of evidence, never
 //! mail. Facts are kept whole, so that the decision can be run again.
 
+pub mod eraser;
+pub mod filter;
 pub mod journal;
 pub mod read;
+#[cfg(test)]
+pub(crate) mod sample;
 pub mod since;
+pub mod source;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,8 +25,9 @@ use crate::decision::{Decision, Resolved, Verdict};
 use crate::digest::Digest;
 use crate::engine::LogLine;
 use crate::facts::{Connection, Facts, Helo, ReceiptId, TenantId};
+use crate::tenant::Tenant;
 
-/// One line of the journal.
+/// One thing to keep of a receipt: a line of a day file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
@@ -82,6 +88,10 @@ pub struct VerdictEvent {
     /// What a policy in monitor mode would have decided, had it been in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monitored: Option<Box<Monitored>>,
+    /// The tenant as it was then: the store takes the policies from it that the event
+    /// names. No part of the event, so none where it was read back.
+    #[serde(skip)]
+    pub under: Option<Arc<Tenant>>,
 }
 
 /// What a policy in monitor mode would have decided. Nothing was done with it.

@@ -6,6 +6,7 @@ mod certificates;
 mod listeners;
 mod preparation;
 mod reload;
+mod retention;
 mod settle;
 mod tenants;
 
@@ -39,7 +40,8 @@ use crate::engine::{Engine, EngineError};
 use crate::host::{Host, RelayReceipts, Shutdown};
 use crate::listen::{self, Admission, Bound, Bounds, Sessions, accept};
 use crate::metrics::{self, Endpoint, Metrics};
-use crate::receipt::journal::{Journal, JournalError, Writer};
+use crate::receipt::journal::{Journal, JournalError, Places, Writer};
+use crate::receipt::source::{self, Source};
 use crate::reverse_name::{ResolverError, ReverseNames};
 use crate::store::{Store, StoreError};
 use crate::tenant::{Loaded, Means, Refusal};
@@ -67,6 +69,8 @@ pub struct Server {
     /// Has uploaded modules looked at.
     admission: uploads::Running,
     watch: JoinHandle<()>,
+    /// Removes receipts whose time is over.
+    retention: JoinHandle<()>,
     store: Store,
     #[expect(dead_code, reason = "it is there to be held")]
     lock: File,
@@ -190,8 +194,7 @@ impl Server {
         let reverse_names = reverse_names(config, &metrics)?;
         let ledger = Ledger::open(&config.data_dir.join("ledger"))?;
         let admin = Doors::open(&config.data_dir, sockets.admin.take())?;
-        let (journal, receipts) =
-            Journal::start(&config.data_dir.join("receipts"), config.keep_receipts)?;
+        let (journal, receipts) = Journal::start(places(config, &store))?;
         let admission = Admission::new(bounds(&config.limits), Arc::clone(&metrics));
         let host = Arc::new(Host {
             hostname: config.hostname.to_string(),
@@ -262,7 +265,9 @@ impl Server {
             ..
         } = sessions;
         let store = host.store.clone();
-        let receipts_at = config.data_dir.join("receipts");
+        let source = Source::of(&config, &store);
+        let has_day_files = config.receipts.files;
+        let retention = retention::keep(store.clone(), config.receipts.keep_days, shutdown.clone());
         let reloader = Reloader::new(&host, shutdown.clone(), slots, config, state);
         let reloader = Arc::new(reloader);
         let (uploads, admission) = Uploads::start(Arc::clone(&host.engine), store.clone());
@@ -271,12 +276,13 @@ impl Server {
             reloader: Arc::clone(&reloader),
             uploads,
         };
-        let admin = admin.serve(rooms, receipts_at);
+        let admin = admin.serve(rooms, source, has_day_files);
         Self {
             metrics: sockets
                 .metrics
                 .map(|bound| bound.serve(host, shutdown.clone())),
             watch: tokio::spawn(Arc::clone(&reloader).watch_certificates()),
+            retention: tokio::spawn(retention),
             store,
             admin,
             admission,
@@ -328,14 +334,15 @@ impl Server {
         if let Some(metrics) = self.metrics {
             metrics.stop().await;
         }
-        // It has ended, for it waits for nothing but the same.
+        // They have ended, for they wait for nothing but the same.
         let _ = self.watch.await;
-        // What was committed is on disk already, if perhaps beside the file.
-        let _ = timeout(FAREWELL, self.store.close()).await;
+        let _ = self.retention.await;
         let written = tokio::task::spawn_blocking(move || self.receipts.finish());
         // Whoever hangs may still have a receipt to hand over, and then this does not end;
         // what was handed over is on disk well within that time all the same.
         let written = timeout(FAREWELL, written).await.is_ok();
+        // What was committed is on disk already, if perhaps beside the file.
+        let _ = timeout(FAREWELL, self.store.close()).await;
         if !ended || !written {
             tracing::error!("the host ends while sessions or receipts hang");
         }
@@ -359,6 +366,17 @@ pub fn claim(path: &Path) -> Result<File, StartError> {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(StartError::Taken(path.to_owned())),
         Err(TryLockError::Error(source)) => Err(fault(source)),
+    }
+}
+
+/// Where receipts are written.
+fn places(config: &Config, store: &Store) -> Places {
+    let receipts = &config.receipts;
+    Places {
+        store: receipts.store.then(|| store.clone()),
+        files: receipts
+            .files
+            .then(|| (source::directory(&config.data_dir), receipts.keep_days)),
     }
 }
 

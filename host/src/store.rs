@@ -15,11 +15,15 @@ mod administration;
 mod audit;
 mod backup;
 mod difference;
+mod erasure;
 mod error;
 mod file;
 mod migrations;
 #[cfg(test)]
 mod postgres;
+mod receipt_columns;
+mod receipts;
+mod retention;
 mod revisions;
 mod sqlite;
 mod token;
@@ -35,7 +39,10 @@ pub use administration::{
 };
 pub use audit::{AuditFilter, AuditRecord};
 pub use difference::{Change, Edit, Kept, Subject};
+pub use erasure::Erased;
 pub use error::StoreError;
+pub use receipts::ReceiptWriter;
+pub use retention::Allowance;
 pub use revisions::{Arrival, RevisionState, Upload, Waiting};
 pub use token::{NewToken, Role, Secret, Token};
 
@@ -91,6 +98,11 @@ impl Store {
     /// The file in this data directory.
     pub fn path(data_dir: &Path) -> PathBuf {
         data_dir.join(file::NAME)
+    }
+
+    /// Its file.
+    pub fn file(&self) -> &Path {
+        &self.path
     }
 
     /// Whether a host has made it.

@@ -15,6 +15,7 @@ pub mod dovecot;
 pub mod fault;
 pub mod haproxy;
 pub mod hop;
+pub mod locked;
 pub mod operate;
 mod peer;
 pub mod postfix;

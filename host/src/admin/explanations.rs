@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::extract::{Extension, State};
+use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -88,7 +89,14 @@ pub(super) async fn of_receipt(
     Extension(caller): Extension<Caller>,
     Named(receipt): Named<String>,
 ) -> Result<Json<Explained>, Problem> {
-    match receipts::find(&api, &caller, &receipt).await? {
+    let found = receipts::find(&api, &caller, &receipt).await?;
+    if found.is_erased() {
+        return Err(Problem::new(
+            StatusCode::GONE,
+            format!("an address of receipt {receipt} was erased, so it cannot be explained"),
+        ));
+    }
+    match found {
         Receipt::Decided(first, second, _) => {
             let event = second.unwrap_or(first);
             let snapshot = api.host.snapshot.load_full();

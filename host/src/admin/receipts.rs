@@ -1,21 +1,72 @@
-//! Receipts, from the day files.
+//! Receipts, from the store, or from the day files where only these are written.
 
-use std::sync::Arc;
+use std::net::IpAddr;
 
 use axum::extract::{Extension, State};
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
 use super::access::Caller;
-use super::input::{Json, Named};
+use super::audit::of_tenant;
+use super::input::{Asked, Json, Named};
+use super::page::{self, Page};
 use super::problem::Problem;
 use crate::facts::ReceiptId;
-use crate::receipt::read::{Filter, Receipt, read};
+use crate::policy::Moment;
+use crate::receipt::filter::{AddressFilter, Filter};
+use crate::receipt::read::Receipt;
+use crate::receipt::source::Part;
+
+/// Which receipts.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ReceiptPart {
+    /// From this time on, such as `2026-12-31T18:00:00Z`.
+    #[param(value_type = Option<String>)]
+    from: Option<Moment>,
+    /// Before this time.
+    #[param(value_type = Option<String>)]
+    to: Option<Moment>,
+    /// This envelope sender, or every one of this domain; `<>` is the null sender.
+    sender: Option<String>,
+    /// This recipient, or every one of this domain.
+    recipient: Option<String>,
+    /// Clients of this address.
+    #[param(value_type = Option<String>)]
+    client: Option<IpAddr>,
+    /// Decided by this policy, the last time.
+    policy: Option<String>,
+    /// How it was decided in the end.
+    verdict: Option<Outcome>,
+    /// Only of this tenant.
+    tenant: Option<String>,
+    /// At most so many.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+    /// The `next` of the page before, as it is; without it the first page.
+    after: Option<String>,
+}
+
+/// How a receipt was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schema(as = ReceiptVerdict)]
+pub(super) enum Outcome {
+    /// The recipient was accepted.
+    Accepted,
+    /// It was refused, or put off.
+    Refused,
+}
 
 /// A receipt: either a decision with what followed it, or that relaying was denied.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ReceiptEvents {
+    /// Its id.
+    id: String,
+    /// An address in it was erased, so that it cannot be explained any more.
+    erased: bool,
     /// The decision at `RCPT TO`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
@@ -33,6 +84,59 @@ pub(super) struct ReceiptEvents {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     relay: Option<serde_json::Value>,
+    /// The policy that decided in the end, as it was then, where one receipt is asked for
+    /// and the store has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    policy: Option<serde_json::Value>,
+}
+
+/// Receipts, newest first: of all tenants for operators, else of the own one. Refused
+/// relaying is no tenant's.
+#[utoipa::path(get, path = "/v1/receipts", tag = "receipts", params(ReceiptPart),
+    responses((status = 200, body = Page<ReceiptEvents>)))]
+pub(super) async fn all(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Asked(part): Asked<ReceiptPart>,
+) -> Result<Json<Page<ReceiptEvents>>, Problem> {
+    let limit = page::limit(part.limit)?;
+    let after = part.after.as_deref().map(|after| {
+        let read = after.parse::<ReceiptId>();
+        read.map_err(|error| Problem::bad(format!("after: {error}")))
+    });
+    let wanted = Part {
+        newest_first: true,
+        after: after.transpose()?,
+        limit: usize::try_from(limit).unwrap_or(0),
+    };
+    let filter = part.into_filter(&caller)?;
+    let _turn = api.reading.acquire().await;
+    let found = api.receipts.find(&filter, wanted).await?.receipts;
+    let found: Result<_, Problem> = found.into_iter().map(ReceiptEvents::of).collect();
+    Ok(Json(Page::of(found?, limit, |receipt: &ReceiptEvents| {
+        receipt.id.clone()
+    })))
+}
+
+impl ReceiptPart {
+    fn into_filter(self, caller: &Caller) -> Result<Filter, Problem> {
+        let address = |text: String| {
+            let Ok(filter) = text.parse::<AddressFilter>();
+            filter
+        };
+        Ok(Filter {
+            id: None,
+            tenant: of_tenant(caller, self.tenant.as_deref())?,
+            sender: self.sender.map(address),
+            recipient: self.recipient.map(address),
+            client: self.client,
+            policy: self.policy,
+            accepted: self.verdict.map(|verdict| verdict == Outcome::Accepted),
+            from: self.from.map(Moment::unix_seconds),
+            to: self.to.map(Moment::unix_seconds),
+        })
+    }
 }
 
 /// A receipt, by the id that ends an SMTP reply. The events are those of
@@ -46,7 +150,12 @@ pub(super) async fn one(
     Named(id): Named<String>,
 ) -> Result<Json<ReceiptEvents>, Problem> {
     let receipt = find(&api, &caller, &id).await?;
-    Ok(Json(ReceiptEvents::of(receipt)?))
+    let policy = api.receipts.policy(&receipt).await?;
+    let policy = policy.and_then(|text| serde_json::from_str(&text).ok());
+    Ok(Json(ReceiptEvents {
+        policy,
+        ..ReceiptEvents::of(receipt)?
+    }))
 }
 
 /// The receipt of this id, if the caller may see it.
@@ -54,32 +163,29 @@ pub(super) async fn find(api: &Api, caller: &Caller, id: &str) -> Result<Receipt
     let none = || Problem::not_found(format!("there is no receipt {id:?}"));
     let wanted: ReceiptId = id.parse().map_err(|_| none())?;
     let filter = Filter {
-        id: Some(wanted),
-        tenant: caller.tenant.as_ref().map(ToString::to_string),
-        ..Filter::default()
+        tenant: caller.tenant.clone(),
+        ..Filter::of(wanted)
     };
     // Whoever goes away while this waits takes nobody else's turn.
-    let turn = Arc::clone(&api.reading).acquire_owned().await;
-    let directory = Arc::clone(&api.receipts);
-    let found = tokio::task::spawn_blocking(move || {
-        let _turn = turn;
-        read(&directory, &filter)
-    });
-    let mut found = found.await.map_err(|_| none())??;
-    found.receipts.pop().ok_or_else(none)
+    let _turn = api.reading.acquire().await;
+    api.receipts.one(&filter).await?.ok_or_else(none)
 }
 
 impl ReceiptEvents {
     fn of(receipt: Receipt) -> Result<Self, Problem> {
+        let (id, erased) = (receipt.id().to_string(), receipt.is_erased());
         let (verdict, content, outcome, relay) = match receipt {
             Receipt::Decided(verdict, content, outcome) => (Some(verdict), content, outcome, None),
             Receipt::Relay(relay) => (None, None, None, Some(relay)),
         };
         Ok(Self {
+            id,
+            erased,
             verdict: json(verdict.as_ref())?,
             content: json(content.as_ref())?,
             outcome: json(outcome.as_ref())?,
             relay: json(relay.as_ref())?,
+            policy: None,
         })
     }
 }

@@ -12,8 +12,8 @@ use super::guard::{Origin, guard};
 use super::input::BODY;
 use super::problem::Problem;
 use super::{
-    Api, activation, apply, audit, dry_runs, explanations, lists, modules, node, patience,
-    policies, receipts, reload, tenants, tokens, uploads,
+    Api, activation, apply, audit, dry_runs, erasures, explanations, lists, modules, node,
+    patience, policies, receipts, reload, tenants, tokens, uploads,
 };
 
 /// Every route with its description.
@@ -40,7 +40,9 @@ pub(super) fn described() -> OpenApiRouter<Api> {
         .routes(routes!(dry_runs::run))
         .routes(routes!(explanations::of_question))
         .routes(routes!(explanations::of_receipt))
+        .routes(routes!(receipts::all))
         .routes(routes!(receipts::one))
+        .routes(routes!(erasures::erase))
         .routes(routes!(audit::all))
         .routes(routes!(tokens::all, tokens::make))
         .routes(routes!(tokens::one, tokens::revoke))

@@ -18,6 +18,7 @@ use super::bodies::Bodies;
 use super::dry_runs::DryRuns;
 use super::guard::Origin;
 use super::{Api, Rooms, description, routes};
+use crate::receipt::source::Source;
 use crate::{http, owner_socket};
 
 /// The socket's name in the data directory.
@@ -101,8 +102,9 @@ impl Doors {
         }
     }
 
-    /// Answers for this host, whose receipts are in this directory.
-    pub fn serve(self, rooms: Rooms, receipts: PathBuf) -> Admin {
+    /// Answers for this host, whose receipts are looked for there, and are in day files,
+    /// too, or not.
+    pub fn serve(self, rooms: Rooms, receipts: Source, has_day_files: bool) -> Admin {
         let Rooms {
             host,
             reloader,
@@ -118,8 +120,10 @@ impl Doors {
             bodies: Bodies::default(),
             uploads,
             dry_runs: DryRuns::default(),
-            receipts: receipts.into(),
+            receipts,
             reading: Arc::new(Semaphore::new(1)),
+            has_day_files,
+            erasing: Arc::new(Semaphore::new(1)),
             description: described.into(),
         };
         let stop = CancellationToken::new();

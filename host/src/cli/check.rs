@@ -124,11 +124,15 @@ pub(super) fn config(path: &Path) -> anyhow::Result<Config> {
     Config::read(path).map_err(|faults| all(&faults))
 }
 
-/// The data directory that a configuration names. Its tenants may have faults: what is
-/// kept there is wanted most when something is wrong.
+/// The configuration of the host alone. Its tenants may have faults: what is kept in its
+/// data directory is wanted most when something is wrong.
+pub(super) fn host(path: &Path) -> anyhow::Result<Config> {
+    Config::read_host(path).map_err(|faults| all(&faults))
+}
+
+/// The data directory that a configuration names.
 pub(super) fn data_dir(path: &Path) -> anyhow::Result<PathBuf> {
-    let host = Config::read_host(path).map_err(|faults| all(&faults))?;
-    Ok(host.data_dir)
+    Ok(host(path)?.data_dir)
 }
 
 /// A path as a host knows it, which has a working directory of its own.

@@ -23,7 +23,9 @@ use table::Row;
 
 use super::serve::Stop;
 use crate::config::{Config, ListenerTls};
-use crate::receipt::read::{Filter, Receipt, read};
+use crate::receipt::filter::Filter;
+use crate::receipt::read::Receipt;
+use crate::receipt::source::{Part, Source};
 use crate::server::{Listening, Server};
 
 /// How long receipts may take to be on disk: they promise a second.
@@ -120,10 +122,15 @@ fn place(listening: &[Listening], scene: &Scene) -> anyhow::Result<Place> {
 
 /// All receipts so far, once there are so many.
 async fn receipts(config: &Config, expected: usize) -> anyhow::Result<Vec<Receipt>> {
-    let directory = config.data_dir.join("receipts");
+    let source = Source::open(config).await?;
+    let all = Part {
+        newest_first: false,
+        after: None,
+        limit: expected + 1,
+    };
     let waited = tokio::time::timeout(RECEIPT_PATIENCE, async {
         loop {
-            let found = read(&directory, &Filter::default())?.receipts;
+            let found = source.find(&Filter::default(), all).await?.receipts;
             if found.len() >= expected && found.iter().all(is_complete) {
                 return anyhow::Ok(found);
             }

@@ -24,7 +24,9 @@ use crate::address::{AddressError, Mailbox};
 use crate::config::{self, Config, TenantConfig};
 use crate::facts::{Direction, ReceiptId, Stage, TenantId, unix_seconds};
 use crate::policy::{Explanation, Inquiry, Moment, Policy, explain};
-use crate::receipt::read::{Filter, Receipt, read};
+use crate::receipt::filter::Filter;
+use crate::receipt::read::Receipt;
+use crate::receipt::source::Source;
 use crate::receipt::{VerdictEvent, since};
 
 /// clap makes sure of it.
@@ -106,7 +108,7 @@ struct Report {
 /// Explains, and says by the exit code whether a receipt would be decided by the same.
 pub(super) async fn run(arguments: &ExplainArguments) -> anyhow::Result<ExitCode> {
     let report: Report = match arguments.api.target()? {
-        Target::Config(path) => on_disk(&check::whole(&path).await?, arguments)?,
+        Target::Config(path) => on_disk(&check::whole(&path).await?, arguments).await?,
         Target::Url(_) | Target::Socket(_) => in_force(arguments).await?,
     };
     let mut out = io::stdout().lock();
@@ -141,9 +143,9 @@ async fn in_force(arguments: &ExplainArguments) -> anyhow::Result<Report> {
     Ok(client.send(ask).await?.json()?)
 }
 
-fn on_disk(config: &Config, arguments: &ExplainArguments) -> anyhow::Result<Report> {
+async fn on_disk(config: &Config, arguments: &ExplainArguments) -> anyhow::Result<Report> {
     match (arguments.id, asked(arguments)) {
-        (Some(id), _) => of_receipt(config, id),
+        (Some(id), _) => of_receipt(config, id).await,
         (None, Some((id, question))) => {
             let tenant = tenant(config, id)?;
             Ok(Report {
@@ -158,8 +160,8 @@ fn on_disk(config: &Config, arguments: &ExplainArguments) -> anyhow::Result<Repo
     }
 }
 
-fn of_receipt(config: &Config, id: ReceiptId) -> anyhow::Result<Report> {
-    let event = verdict(config, id)?;
+async fn of_receipt(config: &Config, id: ReceiptId) -> anyhow::Result<Report> {
+    let event = verdict(config, id).await?;
     let tenant = tenant(config, &event.facts.tenant)?;
     let question = Inquiry::new(&event.facts);
     let explanation = explained(tenant, &question);
@@ -173,19 +175,19 @@ fn of_receipt(config: &Config, id: ReceiptId) -> anyhow::Result<Report> {
     })
 }
 
-fn verdict(config: &Config, id: ReceiptId) -> anyhow::Result<Box<VerdictEvent>> {
-    let directory = config.data_dir.join("receipts");
-    let filter = Filter {
-        id: Some(id),
-        ..Filter::default()
-    };
-    match read(&directory, &filter)?.receipts.pop() {
+async fn verdict(config: &Config, id: ReceiptId) -> anyhow::Result<Box<VerdictEvent>> {
+    let source = Source::open(config).await?;
+    let found = source.one(&Filter::of(id)).await?;
+    if found.as_ref().is_some_and(Receipt::is_erased) {
+        bail!("an address of receipt {id} was erased, so it cannot be explained");
+    }
+    match found {
         Some(Receipt::Decided(first, second, _)) => Ok(second.unwrap_or(first)),
         Some(Receipt::Relay(relay)) => bail!(
             "no policy was asked for receipt {id}: no tenant has the domain of {}",
             relay.recipient
         ),
-        None => bail!("no receipt {id} in {}", directory.display()),
+        None => bail!("no receipt {id} in {}", source.place().display()),
     }
 }
 

@@ -3,16 +3,23 @@
 mod detail;
 
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use serde_json::json;
 
 use crate::decision::{Resolved, Verdict};
-use crate::facts::{Origin, ReceiptId};
-use crate::receipt::read::{Filter, Receipt, read};
+use crate::facts::{Origin, ReceiptId, TenantId};
+use crate::policy::Moment;
+use crate::receipt::filter::{AddressFilter, Filter};
+use crate::receipt::read::Receipt;
+use crate::receipt::source::{self, Part, Source};
 use crate::receipt::{Monitored, VerdictEvent};
 use crate::unicode;
+
+/// Receipts that are in memory at a time.
+const PAGE: usize = 1000;
 
 /// Which receipts, and how to show them.
 #[derive(clap::Args)]
@@ -25,16 +32,22 @@ pub(super) struct ReceiptsArguments {
     /// The data directory, where there is no configuration file.
     #[arg(long, value_name = "DIR", conflicts_with = "config")]
     data_dir: Option<PathBuf>,
+    /// Look into the day files, also where receipts are in the store.
+    #[arg(long)]
+    files: bool,
     /// Of this tenant.
     #[arg(long, value_name = "ID")]
-    tenant: Option<String>,
+    tenant: Option<TenantId>,
     /// From this address or domain; "<>" is the null sender.
     #[arg(long, value_name = "ADDRESS")]
-    sender: Option<String>,
+    sender: Option<AddressFilter>,
     /// To this address or domain.
     #[arg(long, value_name = "ADDRESS")]
-    recipient: Option<String>,
-    /// Decided by this policy.
+    recipient: Option<AddressFilter>,
+    /// From a client of this address.
+    #[arg(long, value_name = "IP")]
+    client: Option<IpAddr>,
+    /// Decided by this policy, the last time.
     #[arg(long, value_name = "NAME")]
     policy: Option<String>,
     /// Only what was accepted.
@@ -43,9 +56,12 @@ pub(super) struct ReceiptsArguments {
     /// Only what was refused.
     #[arg(long)]
     refused: bool,
-    /// From this day on (UTC).
-    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
-    since: Option<String>,
+    /// From this day (UTC) or time on, such as 2026-12-31 or 2026-12-31T18:00:00Z.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    since: Option<u64>,
+    /// Before this day or time.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    until: Option<u64>,
     /// Only the last so many.
     #[arg(long, value_name = "N")]
     last: Option<usize>,
@@ -55,44 +71,100 @@ pub(super) struct ReceiptsArguments {
     json: bool,
 }
 
-fn day(text: &str) -> Result<String, String> {
+/// Seconds since 1970.
+fn time(text: &str) -> Result<u64, String> {
     let format = time::macros::format_description!("[year]-[month]-[day]");
-    time::Date::parse(text, &format)
-        .map(|_| text.to_owned())
-        .map_err(|_| "write a day as YYYY-MM-DD".to_owned())
+    let moment = match time::Date::parse(text, &format) {
+        Ok(_) => format!("{text}T00:00:00Z").parse::<Moment>(),
+        Err(_) => text.parse(),
+    };
+    let moment = moment.map_err(|error| format!("{error}, or a day as YYYY-MM-DD"));
+    moment.map(Moment::unix_seconds)
 }
 
-pub(super) fn receipts(arguments: &ReceiptsArguments) -> anyhow::Result<()> {
-    let directory = data_directory(arguments)?.join("receipts");
-    let found = read(&directory, &filter(arguments))?;
-    if let (Some(id), true) = (&arguments.id, found.receipts.is_empty()) {
-        bail!("no receipt {id} in {}", directory.display());
-    }
-    let skip = arguments
-        .last
-        .map_or(0, |last| found.receipts.len().saturating_sub(last));
+pub(super) async fn receipts(arguments: &ReceiptsArguments) -> anyhow::Result<()> {
+    let source = source(arguments).await?;
     let mut out = io::BufWriter::new(io::stdout().lock());
-    for receipt in found.receipts.iter().skip(skip) {
-        match (arguments.json, &arguments.id) {
-            (true, _) => writeln!(out, "{}", as_json(receipt))?,
-            (false, Some(_)) => write!(out, "{}", detail::detail(receipt))?,
-            (false, None) => writeln!(out, "{}", unicode::shown(&as_line(receipt)))?,
-        }
+    match arguments.id {
+        Some(id) => show_one(&mut out, &source, id, arguments).await?,
+        None => show_many(&mut out, &source, arguments).await?,
     }
-    out.flush().context("standard output")?;
-    if found.unreadable > 0 {
-        eprintln!(
-            "portcullis: {} lines are no receipts and were passed over",
-            found.unreadable
-        );
+    out.flush().context("standard output")
+}
+
+/// All of one, and the policy that decided as it was then.
+async fn show_one(
+    out: &mut impl Write,
+    source: &Source,
+    id: ReceiptId,
+    arguments: &ReceiptsArguments,
+) -> anyhow::Result<()> {
+    let Some(receipt) = source.one(&filter(arguments)).await? else {
+        bail!("no receipt {id} in {}", source.place().display());
+    };
+    if arguments.json {
+        writeln!(out, "{}", as_json(&receipt))?;
+    } else {
+        let policy = source.policy(&receipt).await?;
+        write!(out, "{}", detail::detail(&receipt, policy.as_deref()))?;
     }
     Ok(())
 }
 
-fn data_directory(arguments: &ReceiptsArguments) -> anyhow::Result<PathBuf> {
-    match &arguments.data_dir {
-        Some(directory) => Ok(directory.clone()),
-        None => super::check::data_dir(&arguments.config),
+async fn show_many(
+    out: &mut impl Write,
+    source: &Source,
+    arguments: &ReceiptsArguments,
+) -> anyhow::Result<()> {
+    let filter = filter(arguments);
+    let mut part = Part {
+        newest_first: arguments.last.is_some(),
+        after: None,
+        limit: match (arguments.last, source) {
+            (Some(last), _) => last,
+            (None, Source::Store(_)) => PAGE,
+            // Files are read once.
+            (None, Source::Files(_)) => usize::MAX,
+        },
+    };
+    loop {
+        let mut found = source.find(&filter, part).await?;
+        part.after = found.receipts.last().map(Receipt::id);
+        let is_end = part.newest_first || found.receipts.len() < part.limit;
+        if part.newest_first {
+            found.receipts.reverse();
+        }
+        for receipt in &found.receipts {
+            let line = match arguments.json {
+                true => as_json(receipt).to_string(),
+                false => unicode::shown(&as_line(receipt)),
+            };
+            writeln!(out, "{line}")?;
+        }
+        if found.unreadable > 0 {
+            let lines = found.unreadable;
+            eprintln!("portcullis: {lines} lines are no receipts and were passed over");
+        }
+        if is_end {
+            return Ok(());
+        }
+    }
+}
+
+async fn source(arguments: &ReceiptsArguments) -> anyhow::Result<Source> {
+    let data_dir = match &arguments.data_dir {
+        Some(directory) => directory.clone(),
+        None => {
+            let config = super::check::host(&arguments.config)?;
+            if !arguments.files {
+                return Ok(Source::open(&config).await?);
+            }
+            config.data_dir
+        }
+    };
+    match arguments.files {
+        true => Ok(Source::Files(source::directory(&data_dir))),
+        false => Ok(Source::guess(&data_dir).await?),
     }
 }
 
@@ -102,13 +174,15 @@ fn filter(arguments: &ReceiptsArguments) -> Filter {
         tenant: arguments.tenant.clone(),
         sender: arguments.sender.clone(),
         recipient: arguments.recipient.clone(),
+        client: arguments.client,
         policy: arguments.policy.clone(),
         accepted: match (arguments.accepted, arguments.refused) {
             (true, _) => Some(true),
             (_, true) => Some(false),
             _ => None,
         },
-        since: arguments.since.clone(),
+        from: arguments.since,
+        to: arguments.until,
     }
 }
 

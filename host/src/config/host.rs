@@ -12,7 +12,7 @@ use super::network::proxies;
 use super::reader::{Table, Value};
 use super::{
     Authority, CertificateFiles, Config, Listener, ListenerTls, TargetConfig, TenantConfig,
-    TlsConfig, limits, observation, process, resolver, target_table, tenant_file,
+    TlsConfig, limits, observation, process, receipts, resolver, target_table, tenant_file,
 };
 use crate::address::{Domain, Mailbox};
 use crate::decision::{Requirements, Resolved};
@@ -76,8 +76,7 @@ fn read_with(
         Some(value) => value.parsed(),
         None => own_name(),
     };
-    let receipts = table.section("receipts", &keys::RECEIPTS);
-    let keep_receipts = u32::try_from(receipts.number(&keys::KEEP_DAYS)).ok();
+    let receipts = receipts::receipts(&table.section("receipts", &keys::RECEIPTS));
     let tls = tls(&table);
     let limits = limits::limits(&table.section("limits", &keys::LIMITS));
     let engine = engine(
@@ -103,7 +102,7 @@ fn read_with(
         limits: limits?,
         engine: engine?,
         default,
-        keep_receipts: keep_receipts?,
+        receipts: receipts?,
         metrics,
         admin,
         reverse_names,

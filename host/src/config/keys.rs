@@ -125,7 +125,7 @@ pub(super) const HOST_DEFAULTS: Schema = Schema {
 };
 pub(super) const RECEIPTS: Schema = Schema {
     name: "[receipts]",
-    keys: &[KEEP_DAYS.key],
+    keys: &["store", "files", KEEP_DAYS.key],
 };
 pub(super) const METRICS: Schema = Schema {
     name: "[metrics]",
@@ -162,6 +162,8 @@ pub(super) const QUOTAS: Schema = Schema {
         MODULE_REVISIONS.key,
         LIST_ENTRIES.key,
         POLICIES.key,
+        RECEIPT_COUNT.key,
+        RECEIPT_DAYS.key,
     ],
 };
 pub(super) const SOURCES: Schema = Schema {
@@ -343,6 +345,10 @@ pub(super) const POLICIES: Number = number("policies", 1_000, 0, 100_000);
 
 /// What hosted gateways keep, and at most ten years.
 pub(super) const KEEP_DAYS: Number = number("keep_days", 90, 1, 3650);
+/// The same of one tenant; its default is the host's.
+pub(super) const RECEIPT_DAYS: Number = number("receipt_days", 0, 1, 3650);
+/// Ten thousand messages a day for the time that they are kept: some three gigabytes.
+pub(super) const RECEIPT_COUNT: Number = number("receipt_count", 1_000_000, 1_000, 1_000_000_000);
 
 /// All tables, in the order of the documentation.
 #[cfg(test)]
@@ -379,7 +385,7 @@ pub(super) const SCHEMAS: [&Schema; 28] = [
 
 /// All numbers.
 #[cfg(test)]
-pub(super) const NUMBERS: [&Number; 33] = [
+pub(super) const NUMBERS: [&Number; 34] = [
     &GREETING_DELAY,
     &MESSAGE_SIZE,
     &CONTENT_MEMORY,
@@ -411,6 +417,7 @@ pub(super) const NUMBERS: [&Number; 33] = [
     &MODULE_REVISIONS,
     &LIST_ENTRIES,
     &POLICIES,
+    &RECEIPT_COUNT,
     &KEEP_DAYS,
     &DNS_TIMEOUT,
 ];

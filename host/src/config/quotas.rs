@@ -30,6 +30,33 @@ impl ModuleQuotas {
     }
 }
 
+/// How many receipts of a tenant are kept, and for how many days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// At most so many.
+    pub receipts: u64,
+    /// At most so long; none where the host says it.
+    pub days: Option<u64>,
+}
+
+impl Retention {
+    /// Unless a tenant has its own.
+    pub const DEFAULT: Self = Self {
+        receipts: keys::RECEIPT_COUNT.default,
+        days: None,
+    };
+
+    /// Of the part of a tenant that operators write.
+    pub fn of(operator: &Object) -> Self {
+        let quotas = operator.get("quotas");
+        let number = |key| quotas.and_then(|quotas| quotas.get(key)?.as_u64());
+        Self {
+            receipts: number(keys::RECEIPT_COUNT.key).unwrap_or(Self::DEFAULT.receipts),
+            days: number(keys::RECEIPT_DAYS.key),
+        }
+    }
+}
+
 /// Reports what is over its quota, where it is written.
 pub(super) fn check(
     tenant: &Table<'_>,
@@ -38,8 +65,10 @@ pub(super) fn check(
     policies: usize,
 ) {
     let quotas = tenant.section("quotas", &keys::QUOTAS);
-    // The store holds it to this one, which has them all.
+    // The store holds it to these, which has them all.
     quotas.number(&keys::MODULE_REVISIONS);
+    quotas.number(&keys::RECEIPT_COUNT);
+    quotas.number(&keys::RECEIPT_DAYS);
     let entries = lists.iter().map(ListTable::len).sum();
     for (key, quota, found, what) in [
         ("module", &keys::MODULES, modules.len(), "modules"),

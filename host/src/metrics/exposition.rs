@@ -302,6 +302,7 @@ impl Exposition {
             written,
             lost,
             write_errors,
+            deferred,
             waiting,
             limit,
             ..
@@ -311,8 +312,13 @@ impl Exposition {
             ("receipts_lost", "Events that could not be written.", lost),
             (
                 "receipts_write_errors",
-                "Times that the disk did not take receipts.",
+                "Times that the store or the disk did not take receipts.",
                 write_errors,
+            ),
+            (
+                "receipts_deferred",
+                "Recipients put off, since their receipts found no room.",
+                deferred,
             ),
         ] {
             page.counters(name, help, one(value))?;

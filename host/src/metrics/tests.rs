@@ -46,6 +46,7 @@ fn event(policy: Option<&str>, decision: Decision, verdict: Verdict) -> VerdictE
         log: Vec::new(),
         log_dropped: 0,
         monitored: None,
+        under: None,
     }
 }
 
@@ -123,6 +124,7 @@ fn page(metrics: &Arc<Metrics>) -> String {
             written: 5,
             lost: 6,
             write_errors: 7,
+            deferred: 11,
             waiting: 8,
             limit: 9,
             is_closed: false,

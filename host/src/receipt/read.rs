@@ -1,32 +1,15 @@
-//! Reading receipts back: the events of one id joined, filtered, oldest first.
+//! Reading receipts back from the day files: the events of one id joined, filtered, oldest
+//! first.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
+use super::filter::Filter;
 use super::{Event, OutcomeEvent, RelayEvent, VerdictEvent, timestamp};
-use crate::decision::Verdict;
 use crate::facts::ReceiptId;
-
-/// What to look for; everything that is set must hold.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    /// This receipt.
-    pub id: Option<ReceiptId>,
-    /// This tenant.
-    pub tenant: Option<String>,
-    /// This sender address or, without an `@`, sender domain.
-    pub sender: Option<String>,
-    /// This recipient address or, without an `@`, recipient domain.
-    pub recipient: Option<String>,
-    /// This policy.
-    pub policy: Option<String>,
-    /// Accepted, or refused.
-    pub accepted: Option<bool>,
-    /// From this day on (RFC 3339 date).
-    pub since: Option<String>,
-}
+use crate::store::StoreError;
 
 /// One receipt with all that is known of it.
 #[derive(Clone, Debug)]
@@ -53,6 +36,9 @@ pub enum ReadError {
         /// Why.
         source: io::Error,
     },
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// What was read.
@@ -97,7 +83,7 @@ fn day_files(directory: &Path, filter: &Filter) -> Result<Vec<PathBuf>, ReadErro
         path: directory.to_owned(),
         source,
     };
-    let first = filter.first_day();
+    let first = first_day(filter);
     let mut files = Vec::new();
     for entry in fs::read_dir(directory).map_err(fault)? {
         let path = entry.map_err(fault)?.path();
@@ -150,7 +136,8 @@ impl Receipt {
         }
     }
 
-    fn id(&self) -> ReceiptId {
+    /// Its id.
+    pub fn id(&self) -> ReceiptId {
         match self {
             Self::Decided(verdict, ..) => verdict.id,
             Self::Relay(relay) => relay.id,
@@ -158,63 +145,11 @@ impl Receipt {
     }
 }
 
-impl Filter {
-    /// The first day that can hold a receipt of these: an id tells its day.
-    fn first_day(&self) -> Option<String> {
-        let made = self.id.map(|id| timestamp(id.made())[..10].to_owned());
-        made.into_iter().chain(self.since.clone()).max()
-    }
-
-    fn admits(&self, receipt: &Receipt) -> bool {
-        let (sender, recipient, tenant) = match receipt {
-            Receipt::Decided(verdict, ..) => {
-                let facts = &verdict.facts;
-                (&facts.sender, &facts.recipient, Some(facts.tenant.as_str()))
-            }
-            Receipt::Relay(relay) => (&relay.sender, &relay.recipient, None),
-        };
-        let sender = sender.as_ref().map(ToString::to_string);
-        self.id.is_none_or(|id| id == receipt.id())
-            && is(self.tenant.as_deref(), tenant)
-            && is_address(self.sender.as_deref(), &sender.unwrap_or_default())
-            && is_address(self.recipient.as_deref(), &recipient.to_string())
-    }
-
-    fn admits_decision(&self, receipt: &Receipt) -> bool {
-        let (first, second) = match receipt {
-            Receipt::Decided(first, second, _) => (Some(first), second.as_ref()),
-            Receipt::Relay(_) => (None, None),
-        };
-        let policies = [first, second].map(|event| {
-            let policy = event.and_then(|event| event.policy.as_ref());
-            policy.map(|policy| policy.name.as_str())
-        });
-        let accepted = receipt
-            .last()
-            .map(|event| event.verdict == Verdict::Accepted);
-        policies
-            .iter()
-            .any(|policy| is(self.policy.as_deref(), *policy))
-            && self
-                .accepted
-                .is_none_or(|wanted| wanted == accepted.unwrap_or(false))
-    }
-}
-
-fn is(wanted: Option<&str>, found: Option<&str>) -> bool {
-    wanted.is_none_or(|wanted| Some(wanted) == found)
-}
-
-/// `user@domain` is an address, `domain` every address of it, `<>` the null sender.
-fn is_address(wanted: Option<&str>, found: &str) -> bool {
-    match wanted {
-        None => true,
-        Some("<>") => found.is_empty(),
-        Some(address) if address.contains('@') => found.eq_ignore_ascii_case(address),
-        Some(domain) => found
-            .rsplit_once('@')
-            .is_some_and(|(_, found)| found.eq_ignore_ascii_case(domain)),
-    }
+/// The first day that can hold a receipt of these: an id tells its day.
+fn first_day(filter: &Filter) -> Option<String> {
+    let made = filter.id.map(|id| id.made());
+    let first = made.into_iter().chain(filter.from).max();
+    first.map(|seconds| timestamp(seconds)[..10].to_owned())
 }
 
 #[cfg(test)]

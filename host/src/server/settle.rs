@@ -5,7 +5,7 @@
 //! is not. What waits keeps the value that is in force, so that no part of the host
 //! sees half of a change.
 
-use crate::config::{Config, Limits, Listener, Located, ProcessConfig};
+use crate::config::{Config, Limits, Listener, Located, ProcessConfig, ReceiptsConfig};
 use crate::decision::Resolved;
 use crate::engine::EngineSettings;
 
@@ -38,8 +38,7 @@ pub(super) fn settle(mut new: Config, running: &Config) -> Settled {
     }
     limits(&mut new.limits, &running.limits, &mut waiting);
     engine(&mut new.engine, &running.engine, &mut waiting);
-    let receipts = (&mut new.keep_receipts, &running.keep_receipts);
-    waiting.keep("receipts.keep_days", receipts.0, receipts.1);
+    receipts(&mut new.receipts, &running.receipts, &mut waiting);
     waiting.keep("metrics.address", &mut new.metrics, &running.metrics);
     waiting.keep("admin.address", &mut new.admin, &running.admin);
     dns(&mut new, running, &mut waiting);
@@ -97,6 +96,18 @@ fn limits(new: &mut Limits, running: &Limits, waiting: &mut Waiting) {
     let key = "limits.client_handshake_rate";
     waiting.keep(key, client_handshake_rate, &running.client_handshake_rate);
     waiting.keep("limits.exempt", exempt, &running.exempt);
+}
+
+/// The journal is set up at the start.
+fn receipts(new: &mut ReceiptsConfig, running: &ReceiptsConfig, waiting: &mut Waiting) {
+    let ReceiptsConfig {
+        store,
+        files,
+        keep_days,
+    } = new;
+    waiting.keep("receipts.store", store, &running.store);
+    waiting.keep("receipts.files", files, &running.files);
+    waiting.keep("receipts.keep_days", keep_days, &running.keep_days);
 }
 
 /// The resolver is set up at the start. Where it is written does not matter.

@@ -169,6 +169,15 @@ fn refusal_text(refusal: &Refusal) -> (u16, &'static str, String) {
     }
 }
 
+/// Receipts are not taken, and so many wait that those of another recipient have no room.
+pub fn no_room_for_receipts() -> Reply {
+    Reply::new(
+        451,
+        "4.3.0",
+        "Receipts cannot be kept just now, please try again later",
+    )
+}
+
 /// A header From that policies have to read and cannot.
 pub fn unreadable_from(receipt: ReceiptId) -> Reply {
     let text = format!(

@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Connection, listing, revision_rows, tenants, token_rows};
+use super::{Connection, listing, receipt_rows, revision_rows, tenants, token_rows};
 use crate::address::Domain;
 use crate::config::{ModuleConfig, ModuleContent, Object, Position, TenantDocument};
 use crate::digest::Digest;
 use crate::facts::TenantId;
 use crate::lists::{List, Lists};
+use crate::receipt::filter::Filter;
+use crate::receipt::source::Part;
+use crate::receipt::{Event, ModuleUsed, PolicyUsed, VerdictEvent, sample};
 use crate::store::error::Failure;
+use crate::store::receipt_columns::{self, Batch};
 use crate::store::{
     Arrival, Checked, Edit, Kept, NewToken, RevisionState, Role, Token, Upload, Version, audit,
 };
@@ -92,10 +96,7 @@ pub(in crate::store) async fn exercise(c: &mut Connection) {
         .collect::<Vec<_>>();
     tenants::write(c, &gone, "test", 3).await.expect("written");
     assert!(kept(c, &two.id).await.is_none());
-    assert!(
-        tenants::module(c, second).await.is_err(),
-        "it went with its tenant"
-    );
+    receipts(c, second).await;
     let rows = super::queries::audit(c, Some(&two.id))
         .await
         .expect("the audit");
@@ -248,6 +249,108 @@ async fn token_rows_of(c: &mut Connection, tenant: &TenantId) {
         let gone = token_rows::delete(c, &two, "test", 6).await;
         assert_eq!(gone.expect("deleted"), expected);
     }
+}
+
+/// Receipts of a tenant that needs this module, from the first to the last of them.
+async fn receipts(c: &mut Connection, module: Digest) {
+    let (one, two) = (
+        sample::verdict("a@a.example"),
+        sample::verdict("b@a.example"),
+    );
+    let two = VerdictEvent {
+        policy: sample::policy("board", "board").map(|used| PolicyUsed {
+            module: Some(ModuleUsed {
+                name: "m".to_owned(),
+                digest: module,
+                settings: module,
+            }),
+            ..used
+        }),
+        ..two
+    };
+    let events = [
+        Event::Verdict(Box::new(one.clone())),
+        Event::Verdict(Box::new(two.clone())),
+        sample::outcome(&one),
+        sample::relay("no"),
+    ];
+    let (mut batch, _) = Batch::of(&events);
+    batch
+        .policies
+        .insert(Digest::of(b"board"), "board".to_owned());
+    receipt_rows::keep(c, &batch).await.expect("written");
+    let (batch, _) = Batch::of(&[sample::outcome(&two), Event::Content(Box::new(two.clone()))]);
+    receipt_rows::keep(c, &batch).await.expect("written");
+    let ids = [one.id, two.id].map(|id| id.to_string());
+    let known = receipt_rows::known(c, &ids).await.expect("known");
+    assert_eq!(known.len(), 2);
+    assert!(receipt_rows::any(c).await.expect("read"));
+    searches(c, &two).await;
+    let page = receipt_rows::texts(c, Some("acme"), &ids[0], 10)
+        .await
+        .expect("a page");
+    assert_eq!(page.len(), 1);
+    let these = receipt_rows::these(c, &ids).await.expect("these");
+    for texts in these {
+        let row = receipt_columns::row(texts).expect("a row");
+        receipt_rows::replace(c, &row).await.expect("replaced");
+    }
+    let board = Digest::of(b"board").to_string();
+    // Its tenant is gone since the third second; the receipt needs the module still.
+    for needed in [true, false] {
+        super::queries::sweep(c, 3 + 2 * 3600).await.expect("swept");
+        receipt_rows::forget(c).await.expect("forgotten");
+        let bytes = tenants::module(c, module).await;
+        assert_eq!(bytes.is_ok(), needed);
+        let policy = receipt_rows::policy(c, &board).await.expect("read");
+        assert_eq!(policy.is_some(), needed);
+        let gone = receipt_rows::expire(c, "acme", Some(&ids[1]), 10).await;
+        assert_eq!(gone.expect("expired"), i64::from(needed));
+        receipt_rows::expire(c, "acme", None, 10)
+            .await
+            .expect("expired");
+        receipt_rows::forget(c).await.expect("forgotten");
+    }
+    let counts = receipt_rows::counts(c).await.expect("counts");
+    assert_eq!(counts, [(String::new(), 1)]);
+    assert_eq!(receipt_rows::operators(c).await.expect("tenants").len(), 0);
+}
+
+async fn searches(c: &mut Connection, two: &VerdictEvent) {
+    let part = Part {
+        newest_first: true,
+        after: None,
+        limit: 10,
+    };
+    let all = Filter {
+        id: Some(two.id),
+        tenant: Some(two.facts.tenant.clone()),
+        sender: "partner.example".parse().ok(),
+        recipient: "B@a.example".parse().ok(),
+        client: Some(two.facts.connection.client.ip()),
+        policy: Some("board".to_owned()),
+        accepted: Some(true),
+        from: Some(1),
+        to: Some(two.id.made() + 1),
+    };
+    let found = receipt_rows::find(c, &all, part).await.expect("found");
+    let [texts] = found.as_slice() else {
+        unreachable!("{found:?}");
+    };
+    assert!(texts.3.is_some() && texts.4.is_some(), "{texts:?}");
+    let every = receipt_rows::find(c, &Filter::default(), part).await;
+    assert_eq!(every.expect("found").len(), 3);
+    let refused = Filter {
+        accepted: Some(false),
+        ..Filter::default()
+    };
+    let after = Part {
+        after: Some(two.id),
+        newest_first: false,
+        ..part
+    };
+    let found = receipt_rows::find(c, &refused, after).await.expect("found");
+    assert_eq!(found.len(), 1, "the refused relaying came behind it");
 }
 
 async fn checked(c: &mut Connection, module: Digest) {

@@ -33,16 +33,12 @@ const CONNECTIONS: u32 = 4;
 /// Opens it for the host.
 pub(super) async fn open(path: &Path) -> Result<Pool<Db>, Failure> {
     make(path)?;
-    let options = options(path)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true);
     let pool = SqlitePoolOptions::new()
         .max_connections(CONNECTIONS)
         // The files beside it are made by the first connection and go with the last, and
         // a disk that is full meanwhile has no room for them again.
         .min_connections(1)
-        .connect_with(options)
+        .connect_with(writing(path, BUSY))
         .await?;
     // Whether somebody else has it is known before anything is done.
     pool.begin_with(BEGIN).await?.rollback().await?;
@@ -50,6 +46,11 @@ pub(super) async fn open(path: &Path) -> Result<Pool<Db>, Failure> {
     // And whether it can be written, and not when somebody wants a change.
     sqlite::probe(&mut *pool.acquire().await?).await?;
     Ok(pool)
+}
+
+/// Another connection for the host, to a store that it has opened.
+pub(super) async fn connect(path: &Path, busy: Duration) -> Result<Connection, Failure> {
+    Ok(SqliteConnection::connect_with(&writing(path, busy)).await?)
 }
 
 /// Opens it for reading only.
@@ -94,6 +95,17 @@ fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .busy_timeout(BUSY)
+}
+
+/// What is removed is written over, so that an address that was erased is nowhere in the
+/// file.
+fn writing(path: &Path, busy: Duration) -> SqliteConnectOptions {
+    options(path)
+        .busy_timeout(busy)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .pragma("secure_delete", "ON")
 }
 
 /// An empty file is an empty store. It is made here for the sake of its mode, which the

@@ -6,9 +6,10 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// Every step, the oldest first.
-const STEPS: [(i64, &str, &str); 3] = [
+const STEPS: [(i64, &str, &str); 4] = [
     (1, "tenants", include_str!("migrations/0001_tenants.sql")),
     (2, "tokens", include_str!("migrations/0002_tokens.sql")),
+    (3, "receipts", include_str!("migrations/0003_receipts.sql")),
     (
         4,
         "revisions",

@@ -22,6 +22,12 @@ mod queries;
     clippy::duplicate_mod,
     reason = "one text of each query for both databases"
 )]
+#[path = "receipt_rows.rs"]
+mod receipt_rows;
+#[expect(
+    clippy::duplicate_mod,
+    reason = "one text of each query for both databases"
+)]
 #[path = "revision_rows.rs"]
 mod revision_rows;
 #[expect(

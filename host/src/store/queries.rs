@@ -13,6 +13,10 @@ use crate::store::audit::Row;
 type Result<T> = std::result::Result<T, sqlx::Error>;
 type Arguments = <Db as Database>::Arguments;
 
+/// How long what no tenant has any more is kept, in seconds: a transaction that began
+/// before ends, and the receipts that name it are written by then.
+const LINGER: i64 = 3600;
+
 /// Every tenant: id, revision, digest.
 pub(super) async fn tenants(c: &mut Connection) -> Result<Vec<(String, i64, String)>> {
     let sql = "SELECT id, revision, digest FROM tenants ORDER BY id";
@@ -246,18 +250,52 @@ pub(super) async fn forget_checked(c: &mut Connection, engine: &str) -> Result<(
     run(c, statement(sql).bind(engine)).await.map(drop)
 }
 
-/// Removes contents that nothing refers to any more.
-pub(super) async fn sweep(c: &mut Connection) -> Result<()> {
-    let lists = "DELETE FROM list_contents WHERE NOT EXISTS \
-                 (SELECT 1 FROM lists WHERE lists.content = list_contents.digest)";
-    run(c, statement(lists)).await?;
-    let modules = "DELETE FROM module_contents WHERE NOT EXISTS \
-                   (SELECT 1 FROM module_revisions r WHERE r.content = module_contents.digest)";
-    run(c, statement(modules)).await.map(drop)
+/// Removes contents that no tenant has had for some time and no receipt needs; `now` is in
+/// seconds since 1970.
+pub(in crate::store) async fn sweep(c: &mut Connection, now: i64) -> Result<()> {
+    let used_again = "DELETE FROM unused_contents WHERE \
+        EXISTS (SELECT 1 FROM lists l WHERE l.content = unused_contents.digest) OR \
+        EXISTS (SELECT 1 FROM module_revisions r WHERE r.content = unused_contents.digest)";
+    run(c, statement(used_again)).await?;
+    let lists = "INSERT INTO unused_contents (digest, since) SELECT digest, $1 \
+        FROM list_contents WHERE NOT EXISTS \
+        (SELECT 1 FROM lists l WHERE l.content = list_contents.digest) \
+        ON CONFLICT (digest) DO NOTHING";
+    run(c, statement(lists).bind(now)).await?;
+    let modules = "INSERT INTO unused_contents (digest, since) SELECT digest, $1 \
+        FROM module_contents WHERE NOT EXISTS \
+        (SELECT 1 FROM module_revisions r WHERE r.content = module_contents.digest) \
+        ON CONFLICT (digest) DO NOTHING";
+    run(c, statement(modules).bind(now)).await?;
+    let before = now.saturating_sub(LINGER);
+    for unneeded in [
+        "DELETE FROM list_contents WHERE digest IN \
+         (SELECT digest FROM unused_contents WHERE since <= $1) AND NOT EXISTS \
+         (SELECT 1 FROM receipt_needs n WHERE n.kind = 'list' AND n.digest = list_contents.digest)",
+        "DELETE FROM module_contents WHERE digest IN \
+         (SELECT digest FROM unused_contents WHERE since <= $1) AND NOT EXISTS \
+         (SELECT 1 FROM receipt_needs n \
+         WHERE n.kind = 'module' AND n.digest = module_contents.digest)",
+    ] {
+        run(c, statement(unneeded).bind(before)).await?;
+    }
+    let gone = "DELETE FROM unused_contents WHERE \
+        NOT EXISTS (SELECT 1 FROM list_contents l WHERE l.digest = unused_contents.digest) AND \
+        NOT EXISTS (SELECT 1 FROM module_contents m WHERE m.digest = unused_contents.digest)";
+    run(c, statement(gone)).await.map(drop)
+}
+
+/// Removes the bytes of a module that has never decided anything, unless somebody has or
+/// had the same.
+pub(super) async fn drop_module_content(c: &mut Connection, digest: &str) -> Result<()> {
+    let sql = "DELETE FROM module_contents WHERE digest = $1 \
+        AND NOT EXISTS (SELECT 1 FROM module_revisions r WHERE r.content = $1) \
+        AND NOT EXISTS (SELECT 1 FROM unused_contents u WHERE u.digest = $1)";
+    run(c, statement(sql).bind(digest)).await.map(drop)
 }
 
 /// Adds to the audit.
-pub(super) async fn insert_audit(
+pub(in crate::store) async fn insert_audit(
     c: &mut Connection,
     made: i64,
     [who, tenant, what]: [&str; 3],

@@ -194,7 +194,7 @@ pub(in crate::store) async fn receive(
     let what = format!("module {name} revision {number}");
     let became = json!({ "digest": digest, "size": kept.1 }).to_string();
     sql::insert_audit(c, now, [who, tenant, &what], [None, Some(&became)]).await?;
-    sql::sweep(c).await?;
+    sql::sweep(c, now).await?;
     Ok((number, Arrival::New))
 }
 
@@ -235,7 +235,7 @@ pub(in crate::store) async fn note(
     }
     set_state(c, [tenant, name], waiting.number, state, reason).await?;
     if state == RevisionState::Refused {
-        sql::sweep(c).await?;
+        sql::drop_module_content(c, &waiting.digest.to_string()).await?;
     }
     Ok(true)
 }
@@ -258,7 +258,7 @@ pub(in crate::store) async fn forget(
     let what = format!("module {name}");
     let was = json!({ "revisions": revisions }).to_string();
     sql::insert_audit(c, now, [who, tenant.as_str(), &what], [Some(&was), None]).await?;
-    sql::sweep(c).await?;
+    sql::sweep(c, now).await?;
     Ok(true)
 }
 

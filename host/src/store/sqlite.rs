@@ -7,6 +7,8 @@ pub(super) mod exercise;
 pub(super) mod listing;
 #[path = "queries.rs"]
 pub(super) mod queries;
+#[path = "receipt_rows.rs"]
+pub(super) mod receipt_rows;
 #[path = "revision_rows.rs"]
 pub(super) mod revision_rows;
 #[path = "tenants.rs"]

@@ -79,7 +79,8 @@ async fn lists(
     Ok(lists.into_iter().collect())
 }
 
-async fn list(c: &mut Connection, digest: Digest) -> Result<Arc<List>> {
+/// The list with this digest.
+pub(in crate::store) async fn list(c: &mut Connection, digest: Digest) -> Result<Arc<List>> {
     let name = digest.to_string();
     let content = sql::list_content(c, &name).await?;
     let content = content.ok_or_else(|| Failure::damaged("a list's content", &name))?;
@@ -149,7 +150,7 @@ pub(in crate::store) async fn write(
             audit(c, edit.id(), change, who, now).await?;
         }
     }
-    Ok(sql::sweep(c).await?)
+    Ok(sql::sweep(c, now).await?)
 }
 
 async fn write_one(c: &mut Connection, edit: &Edit, who: &str, now: i64) -> Result<()> {

@@ -76,6 +76,12 @@ async fn apply(store: &Store, site: &Site) -> Vec<String> {
     edits.iter().flat_map(Edit::lines).collect()
 }
 
+/// What nobody has had for two hours is looked after.
+async fn later(store: &Store) {
+    let later = unix_seconds(SystemTime::now()) + 2 * 3600;
+    store.tidy(later).await.expect("tidied");
+}
+
 async fn digests(store: &Store) -> Vec<Digest> {
     let versions = store.versions().await.expect("versions");
     let kept = store
@@ -301,6 +307,7 @@ async fn revisions_of_a_module_go_beyond_the_quota() {
         site.write("m.wasm", bytes);
         apply(&store, &site).await;
     }
+    later(&store).await;
     for (bytes, there) in [("one", false), ("two", true), ("three", true)] {
         let found = store.module(Digest::of(bytes.as_bytes())).await;
         assert_eq!(found.is_ok(), there, "{bytes}");
@@ -354,6 +361,7 @@ async fn a_pinned_revision_does_not_go() {
         apply(&store, &site).await;
         assert!(store.module(pinned).await.is_ok(), "with {bytes}");
     }
+    later(&store).await;
     let one = store.module(Digest::of(b"one")).await;
     assert!(one.is_err(), "nobody needs it");
     site.write("a.toml", text("", ""));
@@ -361,6 +369,7 @@ async fn a_pinned_revision_does_not_go() {
         site.write("m.wasm", bytes);
         apply(&store, &site).await;
     }
+    later(&store).await;
     assert!(
         store.module(pinned).await.is_err(),
         "it is not pinned any more"
@@ -392,6 +401,7 @@ async fn settings_that_were_checked_are_known() {
     assert!(known(one).await.expect("read").is_empty());
     fs::remove_file(site.path().join("tenants/a.toml")).expect("removed");
     apply(&store, &site).await;
+    later(&store).await;
     assert!(known(other).await.expect("read").is_empty());
 }
 
@@ -409,6 +419,11 @@ async fn contents_go_with_the_last_who_has_them() {
     for (id, there) in [("a", true), ("b", false)] {
         fs::remove_file(site.path().join(format!("tenants/{id}.toml"))).expect("removed");
         apply(&store, &site).await;
+        assert!(
+            store.module(digest).await.is_ok(),
+            "a receipt on its way may need it"
+        );
+        later(&store).await;
         assert_eq!(store.module(digest).await.is_ok(), there);
     }
 }
@@ -436,5 +451,6 @@ async fn a_change_meanwhile_is_not_seen_by_half() {
 
 mod backup;
 mod file;
+mod receipts;
 mod revisions;
 mod round_trip;

@@ -22,7 +22,7 @@ use crate::tenant::Tenant;
 /// A tenant that is asked about one recipient.
 #[derive(Clone, Copy)]
 pub(super) struct Asked<'a> {
-    pub(super) tenant: &'a Tenant,
+    pub(super) tenant: &'a Arc<Tenant>,
     pub(super) host_default: &'a Resolved,
     pub(super) facts: &'a Arc<Facts>,
     pub(super) offer: TlsOffer,

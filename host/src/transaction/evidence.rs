@@ -29,7 +29,7 @@ pub(super) fn patience() -> tokio::time::Instant {
 
 /// All that a verdict is drawn from.
 pub(super) struct Conclusion<'a> {
-    pub(super) tenant: &'a Tenant,
+    pub(super) tenant: &'a Arc<Tenant>,
     pub(super) host_default: &'a Resolved,
     pub(super) facts: Arc<Facts>,
     pub(super) answered: Answered,
@@ -80,6 +80,7 @@ impl Conclusion<'_> {
             log: answered.log,
             log_dropped: answered.log_dropped,
             monitored: None,
+            under: Some(Arc::clone(tenant)),
             facts,
         };
         (event, judged, answered.contact)

@@ -43,6 +43,10 @@ impl Transaction {
         recipient: Mailbox,
         offer: TlsOffer,
     ) -> Answer {
+        // Whose receipts would find no room is not decided about.
+        if !host.journal.has_room(evidence::patience()).await {
+            return Answer::Refused(reply::no_room_for_receipts());
+        }
         let now = SystemTime::now();
         let origin = self.origin(client, mail, now).await;
         let route = self.snapshot.route(&origin, &recipient);

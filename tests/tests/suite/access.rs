@@ -58,8 +58,10 @@ const ROUTES: &[(&str, Option<&str>)] = &[
     ),
     ("post /v1/tenants/{tenant}/dry-runs", Some("author")),
     ("post /v1/tenants/{tenant}/explanations", Some("viewer")),
+    ("get /v1/receipts", Some("viewer")),
     ("get /v1/receipts/{receipt}", Some("viewer")),
     ("get /v1/receipts/{receipt}/explanation", Some("viewer")),
+    ("post /v1/erasures", Some("admin")),
     ("get /v1/audit", Some("admin")),
     ("get /v1/tokens", Some("admin")),
     ("post /v1/tokens", Some("admin")),
@@ -95,6 +97,7 @@ fn question(host: &Host, route: &str, receipt: &str) -> (String, Vec<String>) {
         Some("explanations") => {
             json!({ "from": "amy@sender.example", "to": "board@acme.example", "client": "192.0.2.1" })
         }
+        Some("erasures") => json!({ "address": "nobody@sender.example" }),
         Some("acme") => json!({ "domains": ["acme.example"] }),
         Some("apply") => json!({ "directory": "/nowhere" }),
         Some("own") => json!({ "contact": "postmaster" }),
@@ -177,7 +180,8 @@ fn who_may_do_what() {
             assert!(may || answer.code == 403, "{route} as {role}: {answer:?}");
         }
         let answer = ask(&other);
-        // Of what it names nothing is there, and what it lists has nothing of another's.
+        // Of what it names nothing is there, and what it lists or erases has nothing of
+        // another's.
         let named = route.contains('{') || route == "post /v1/tokens";
         let expected = match *least {
             None => 200,

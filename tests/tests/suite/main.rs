@@ -27,6 +27,7 @@ mod peers;
 mod policies;
 mod proxy;
 mod readme;
+mod receipts;
 mod reload;
 mod replies;
 mod service;

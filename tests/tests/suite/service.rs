@@ -327,7 +327,7 @@ fn the_rights_of_root_are_given_up() {
     assert_eq!(owner(&data), NOBODY_ID, "root made it, and gave it away");
     for made in [
         "mail/acme/new",
-        "receipts",
+        "portcullis.db",
         "modules",
         "tls/self-signed.pem",
     ] {

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use portcullis_tests::client::Client;
+use portcullis_tests::locked::Locked;
 use portcullis_tests::program::{portcullis, stock_policy};
 use portcullis_tests::site::{Host, Site};
 use portcullis_tests::tool::{self, Ran};
@@ -346,7 +347,8 @@ fn a_kill_in_the_middle_of_changes_loses_none_that_was_acknowledged() {
         let found = found(host.site(), round);
         assert!(
             (acknowledged..=begun).contains(&found),
-            "{found} is not within {acknowledged} to {begun}"
+            "{found} is not within {acknowledged} to {begun}: {}",
+            host.site().run_with("audit", &[]).stdout
         );
         number = found;
     }
@@ -437,24 +439,9 @@ fn a_store_that_is_locked_is_named_at_the_start() {
     let site = Site::new().tenant("acme", ACME);
     let site = site.start().stop().site;
     fs::remove_dir_all(site.path("tenants")).expect("the site can be written");
-    let db = site.path("data/portcullis.db").display().to_string();
-    let script = "import sqlite3, sys\n\
-                  c = sqlite3.connect(sys.argv[1], isolation_level=None)\n\
-                  c.execute('BEGIN IMMEDIATE')\n\
-                  print('locked', flush=True)\n\
-                  sys.stdin.read()\n";
-    let mut other = std::process::Command::new("python3")
-        .args(["-c", script, &db])
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .expect("python3 is there");
-    let mut line = String::new();
-    let stdout = other.stdout.take().expect("it is piped");
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line).expect("a line");
+    let other = Locked::take(&site.path("data/portcullis.db"));
     let said = refused_start(&site);
-    drop(other.stdin.take());
-    other.wait().expect("it ends with its input");
+    drop(other);
     assert!(said.contains("another program has it locked"), "{said}");
     site.start().stop();
 }

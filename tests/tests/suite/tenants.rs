@@ -204,6 +204,10 @@ fn receipts_are_found_by_id_and_by_filter() {
         (vec!["--recipient", "bank.example"], 1),
         (vec!["--recipient", "ann@acme.example", "--refused"], 0),
         (vec!["--last", "1"], 1),
+        (vec!["--client", "127.0.0.1"], 2),
+        (vec!["--client", "192.0.2.1"], 0),
+        (vec!["--since", "2026-01-01"], 2),
+        (vec!["--until", "2026-01-01T00:00:00Z"], 0),
     ] {
         assert_eq!(site.receipts_by(&filter).len(), found, "{filter:?}");
     }

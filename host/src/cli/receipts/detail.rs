@@ -12,9 +12,16 @@ use crate::receipt::{
 };
 use crate::unicode;
 
-/// The receipt, a fact a line. What is left out is in `--json`.
-pub(super) fn detail(receipt: &Receipt) -> String {
+/// The receipt, a fact a line, and the policy that decided as it was then. What is left
+/// out is in `--json`.
+pub(super) fn detail(receipt: &Receipt, policy: Option<&str>) -> String {
     let mut lines = Lines(String::new());
+    if receipt.is_erased() {
+        lines.put(
+            "erased",
+            "an address was erased, so this cannot be explained",
+        );
+    }
     match receipt {
         Receipt::Decided(verdict, content, outcome) => {
             let outcome = outcome.as_ref();
@@ -25,6 +32,7 @@ pub(super) fn detail(receipt: &Receipt) -> String {
         }
         Receipt::Relay(relay) => refused_relaying(&mut lines, relay),
     }
+    lines.put_some("as it was", policy);
     lines.0
 }
 

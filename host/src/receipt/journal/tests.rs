@@ -1,45 +1,15 @@
+use std::time::{Duration, SystemTime};
+
+use sqlx::Connection as _;
+use tempfile::TempDir;
+
 use super::*;
+use crate::receipt::filter::Filter;
+use crate::receipt::sample::relay;
+use crate::receipt::source::Part;
 use crate::receipt::{Outcome, OutcomeEvent};
 
-#[test]
-fn days_are_counted_over_months() {
-    assert_eq!(days_before("2026-03-01", 1), date("2026-02-28"));
-    assert_eq!(days_before("2026-01-01", 90), date("2025-10-03"));
-    assert_eq!(days_before("nonsense", 1), None);
-}
-
-#[test]
-fn a_torn_line_is_ended() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let path = directory.path().join(format!("{}.jsonl", today()));
-    fs::write(&path, "{\"event\":\"verd").expect("written");
-    let mut days = Days::new(directory.path().to_owned(), 1, Arc::default());
-    days.pending.extend_from_slice(b"{}\n");
-    assert!(days.sync());
-    assert_eq!(
-        fs::read_to_string(path).expect("read"),
-        "{\"event\":\"verd\n{}\n"
-    );
-}
-
-#[test]
-fn each_day_has_a_file_and_old_ones_go() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let mut days = Days::new(directory.path().to_owned(), 1, Arc::default());
-    let all = ["2026-02-28", "2026-03-01", "2026-03-02"];
-    for day in all {
-        days.open(day).expect("opened");
-        // It is written at the latest when the next day begins.
-        days.pending.extend_from_slice(day.as_bytes());
-    }
-    let read = |day: &str| fs::read_to_string(directory.path().join(format!("{day}.jsonl")));
-    assert!(read(all[0]).is_err(), "two days old");
-    assert_eq!(read(all[1]).expect("it is there"), all[1]);
-    assert_eq!(read(all[2]).expect("it is there"), "");
-    assert_eq!(days.pending, all[2].as_bytes());
-}
-
-fn event(detail: String) -> Event {
+fn outcome(detail: String) -> Event {
     Event::Outcome(OutcomeEvent {
         id: crate::facts::ReceiptId::new(SystemTime::UNIX_EPOCH),
         time: String::new(),
@@ -50,113 +20,137 @@ fn event(detail: String) -> Event {
     })
 }
 
+fn until(seconds: u64) -> Instant {
+    Instant::now() + Duration::from_secs(seconds)
+}
+
+fn places(directory: &TempDir, store: bool, files: bool) -> Places {
+    let path = directory.path();
+    Places {
+        store: store.then(|| Store::of(path)),
+        files: files.then(|| (path.join("receipts"), 1)),
+    }
+}
+
+async fn finish(journal: Journal, writer: Writer) {
+    drop(journal);
+    let finished = tokio::task::spawn_blocking(|| writer.finish()).await;
+    finished.expect("it ends");
+}
+
+async fn replies(directory: &TempDir) -> Vec<String> {
+    let store = Store::read(directory.path()).await.expect("a store");
+    let part = Part {
+        newest_first: false,
+        after: None,
+        limit: 100_000,
+    };
+    let found = store.receipts(&Filter::default(), part).await;
+    let reply = |receipt| match receipt {
+        crate::receipt::read::Receipt::Relay(relay) => relay.reply,
+        other => unreachable!("{other:?}"),
+    };
+    let mut replies: Vec<String> = found.expect("receipts").into_iter().map(reply).collect();
+    replies.sort();
+    replies
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_is_written_while_it_comes() {
     const EVENTS: usize = 4_000;
-    let directory = tempfile::tempdir().expect("a directory");
-    let (journal, writer) = Journal::start(directory.path(), 1).expect("it starts");
-    let until = tokio::time::Instant::now() + Duration::from_secs(60);
+    let directory = TempDir::new().expect("a directory");
+    let places = places(&directory, true, true);
+    let (journal, writer) = Journal::start(places).expect("it starts");
     let mut flood = tokio::task::JoinSet::new();
+    let end = until(60);
     for _ in 0..4 {
         let journal = journal.clone();
         flood.spawn(async move {
             for _ in 0..EVENTS {
-                journal.record(event("x".repeat(1000)), until).await;
+                journal.record(outcome("x".repeat(1000)), end).await;
             }
         });
     }
     flood.join_all().await;
-    // Three times as much as may wait in memory.
-    const { assert!(4 * EVENTS * 1000 > 3 * PENDING) };
+    // Several times as much as may wait in memory.
+    const { assert!(4 * EVENTS > 3 * QUEUE) };
     let counts = Arc::clone(&journal.counts);
-    drop(journal);
-    writer.finish();
+    finish(journal, writer).await;
     assert_eq!(counts.lost.load(Relaxed), 0);
     assert_eq!(counts.written.load(Relaxed), 4 * EVENTS as u64);
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_waits_for_ever_for_a_disk_that_hangs() {
+async fn nobody_waits_for_ever_for_what_takes_nothing() {
     let (queue, _hangs) = mpsc::channel(1);
-    let counts = Arc::<Counts>::default();
     let journal = Journal {
         queue,
-        counts: Arc::clone(&counts),
+        counts: Arc::default(),
+        room: Arc::default(),
     };
-    let until = tokio::time::Instant::now() + Duration::from_secs(10);
+    let end = until(10);
     for _ in 0..3 {
-        journal.record(event(String::new()), until).await;
+        journal.record(outcome(String::new()), end).await;
     }
-    assert_eq!(tokio::time::Instant::now(), until, "all of them together");
-    assert_eq!(counts.lost.load(Relaxed), 2);
+    assert_eq!(Instant::now(), end, "all of them together");
+    assert_eq!(journal.counts.lost.load(Relaxed), 2);
+    let end = until(10);
+    assert!(!journal.has_room(end).await);
+    assert_eq!(Instant::now(), end, "who decides waits, too");
+    assert_eq!(journal.state().deferred, 1);
 }
 
-/// A directory in the way of the day's file stands for a disk that takes nothing.
-#[test]
-fn what_the_disk_does_not_take_waits_up_to_a_bound() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let path = directory.path().join(format!("{}.jsonl", today()));
-    fs::create_dir(&path).expect("made");
-    let counts = Arc::new(Counts::default());
-    let mut days = Days::new(directory.path().to_owned(), 1, Arc::clone(&counts));
-    days.record(&event("first".into()));
-    assert!(!days.sync());
-    days.record(&event("x".repeat(PENDING)));
-    days.record(&event("last".into()));
-    assert!(!days.sync());
-    let count = |count: &AtomicU64| count.load(Relaxed);
-    assert_eq!((count(&counts.written), count(&counts.lost)), (0, 1));
-    assert_eq!(count(&counts.write_errors), 2);
-    fs::remove_dir(&path).expect("it is empty");
-    assert!(days.sync());
-    assert_eq!(count(&counts.written), 2);
-    let text = fs::read_to_string(path).expect("read");
-    let details: Vec<bool> = text
-        .lines()
-        .zip(["first", "last"])
-        .map(|(line, detail)| line.contains(detail))
-        .collect();
-    assert_eq!(details, [true, true], "{text}");
+/// Another program has the store: the queue fills up to the reserve, nothing is lost, and
+/// all of it is there when the store is free again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_store_keeps_recipients_waiting_and_loses_nothing() {
+    let directory = TempDir::new().expect("a directory");
+    let store = Store::open(directory.path()).await.expect("a store");
+    let mut other = sqlx::SqliteConnection::connect_with(
+        &sqlx::sqlite::SqliteConnectOptions::new().filename(store.file()),
+    )
+    .await
+    .expect("it is there");
+    let lock = other.begin_with("BEGIN IMMEDIATE").await.expect("the lock");
+    let (journal, writer) = Journal::start(places(&directory, true, true)).expect("it starts");
+    let mut sent = Vec::new();
+    // What the writer holds, and the half of the queue.
+    while journal.state().write_errors == 0 || journal.queue.capacity() >= RESERVE {
+        if journal.queue.capacity() < RESERVE {
+            tokio::task::yield_now().await;
+            continue;
+        }
+        let text = format!("{:06}", sent.len());
+        journal.record(relay(&text), until(60)).await;
+        sent.push(text);
+        assert!(sent.len() < 4 * QUEUE, "it is bounded");
+    }
+    assert!(!journal.has_room(Instant::now()).await);
+    // What becomes of earlier mail still finds room.
+    journal.record(relay("outcome"), Instant::now()).await;
+    sent.push("outcome".to_owned());
+    assert_eq!(journal.state().lost, 0);
+    lock.rollback().await.expect("given back");
+    assert!(journal.has_room(until(60)).await, "it catches up");
+    finish(journal, writer).await;
+    sent.sort();
+    assert_eq!(replies(&directory).await, sent);
 }
 
-/// A socket that nobody reads takes a part, and then nothing.
-#[test]
-fn what_was_written_in_part_goes_on_where_it_stopped() {
-    use std::io::Read;
-    use std::os::fd::OwnedFd;
-    use std::os::unix::net::UnixStream;
-
-    let (end, mut other) = UnixStream::pair().expect("a pair");
-    end.set_nonblocking(true).expect("it can wait or not");
-    let mut file = File::from(OwnedFd::from(end));
-    let whole: Vec<u8> = (0..PENDING).map(|at| (at % 251) as u8).collect();
-    let mut left = whole.clone();
-    let mut read = Vec::new();
-    while let Err(error) = write_front(&mut file, &mut left) {
-        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
-        let mut piece = vec![0; whole.len() - left.len() - read.len()];
-        other.read_exact(&mut piece).expect("it was written");
-        read.extend(piece);
-    }
-    drop(file);
-    other.read_to_end(&mut read).expect("it was written");
-    assert!(left.is_empty() && read == whole);
-}
-
-#[test]
-fn old_files_are_removed() {
-    let directory = tempfile::tempdir().expect("a directory");
-    for name in [
-        "2026-01-01.jsonl",
-        "2026-01-09.jsonl",
-        "1-backup.jsonl",
-        "notes.txt",
-    ] {
-        fs::write(directory.path().join(name), "").expect("written");
-    }
-    Days::new(directory.path().to_owned(), 2, Arc::default()).remove_old("2026-01-10");
-    assert!(!directory.path().join("2026-01-01.jsonl").exists());
-    assert!(directory.path().join("2026-01-09.jsonl").exists());
-    assert!(directory.path().join("1-backup.jsonl").exists());
-    assert!(directory.path().join("notes.txt").exists());
+/// A batch of which nobody knows whether it was written is written once.
+#[tokio::test]
+async fn what_was_written_is_not_written_twice() {
+    let directory = TempDir::new().expect("a directory");
+    let store = Store::open(directory.path()).await.expect("a store");
+    let mut writer = crate::store::ReceiptWriter::new(store.clone());
+    let events = [relay("one"), relay("two")];
+    writer.write(&events).await.expect("written");
+    writer.doubt();
+    let more = [relay("three")];
+    let all: Vec<Event> = events.iter().chain(&more).cloned().collect();
+    writer.write(&all).await.expect("written");
+    writer.close().await;
+    assert_eq!(replies(&directory).await, ["one", "three", "two"]);
+    let counts = store.receipt_counts().await.expect("counts");
+    assert_eq!(counts, [(String::new(), 3)]);
 }

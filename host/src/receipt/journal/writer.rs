@@ -1,0 +1,203 @@
+//! The thread that takes events from the queue and writes them.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, mpsc};
+
+use super::days::{Days, today};
+use super::kept::Kept;
+use super::{Counts, Event, Journal, JournalError, Places};
+use crate::directory;
+
+/// How often what has come is synced: within the second that is promised, with as much
+/// time for the writing itself.
+const SYNC_EVERY: Duration = Duration::from_millis(500);
+
+/// How long events gather before they are taken. The queue holds what 100,000 recipients
+/// a second leave in that time.
+const GATHER: Duration = Duration::from_millis(20);
+
+/// How often what is left at the end is tried.
+const LAST_TRIES: u32 = 3;
+
+/// The thread that writes. Wait for it with [`Writer::finish`] when the last
+/// [`Journal`] is gone, so that every receipt is on disk.
+#[derive(Debug)]
+pub struct Writer(JoinHandle<()>);
+
+/// Where events go. All of them take an event, or it stays in the queue.
+struct Sinks {
+    store: Option<Kept>,
+    files: Option<Days>,
+    counts: Arc<Counts>,
+    room: Arc<Notify>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub(super) fn start(
+        places: Places,
+        receiver: mpsc::Receiver<Event>,
+        journal: &Journal,
+    ) -> Result<Self, JournalError> {
+        let counts = Arc::clone(&journal.counts);
+        let Places { store, files } = places;
+        let files = match files {
+            None => None,
+            Some((path, keep_days)) => {
+                let mut days = Days::new(path.clone(), keep_days, Arc::clone(&counts));
+                // Each is counted once.
+                days.counts_written = store.is_none();
+                let made = directory::make(&path).and_then(|()| days.open(&today()));
+                made.map_err(|source| JournalError { path, source })?;
+                Some(days)
+            }
+        };
+        let store = store.map(|store| Kept::new(store, Handle::current(), Arc::clone(&counts)));
+        let sinks = Sinks {
+            store,
+            files,
+            counts,
+            room: Arc::clone(&journal.room),
+        };
+        let thread = std::thread::Builder::new()
+            .name("receipts".into())
+            .spawn(move || write_all(receiver, sinks));
+        let thread = thread.map_err(|source| JournalError {
+            path: "a thread".into(),
+            source,
+        })?;
+        Ok(Self(thread))
+    }
+
+    /// Waits until everything is written.
+    pub fn finish(self) {
+        if self.0.join().is_err() {
+            tracing::error!("the receipt writer ended early");
+        }
+    }
+}
+
+fn write_all(mut receiver: mpsc::Receiver<Event>, mut sinks: Sinks) {
+    while let Some(event) = receiver.blocking_recv() {
+        sinks.take(event);
+        let mut begun = Instant::now();
+        // What was not taken is tried again, whether more comes or not.
+        while !write_for_a_while(&mut receiver, &mut sinks, &mut begun) {
+            if receiver.is_closed() {
+                write_the_last(&mut receiver, &mut sinks);
+                return sinks.end();
+            }
+        }
+    }
+    sinks.end();
+}
+
+/// Writes what comes until it is time to sync, and syncs. Whether there is nothing left
+/// that could be written. What comes while it syncs waits since then: `begun`.
+fn write_for_a_while(
+    receiver: &mut mpsc::Receiver<Event>,
+    sinks: &mut Sinks,
+    begun: &mut Instant,
+) -> bool {
+    let due = *begun + SYNC_EVERY;
+    while !receiver.is_closed() && Instant::now() < due {
+        std::thread::sleep(GATHER);
+        sinks.fill(receiver);
+        sinks.write();
+    }
+    sinks.fill(receiver);
+    *begun = Instant::now();
+    sinks.sync()
+}
+
+/// Nobody hands anything over any more: what is in the queue and in memory is written, or
+/// given up after some tries.
+fn write_the_last(receiver: &mut mpsc::Receiver<Event>, sinks: &mut Sinks) {
+    let mut tries = 0;
+    while tries < LAST_TRIES {
+        sinks.fill(receiver);
+        match sinks.sync() {
+            true if receiver.is_empty() => return,
+            true => tries = 0,
+            false => tries += 1,
+        }
+    }
+    while receiver.try_recv().is_ok() {
+        sinks.lose(1);
+    }
+    sinks.give_up();
+}
+
+impl Sinks {
+    fn take(&mut self, event: Event) {
+        if let Some(files) = &mut self.files {
+            files.record(&event);
+        }
+        if let Some(store) = &mut self.store {
+            store.take(event);
+        }
+    }
+
+    /// Takes of the queue what there is room for.
+    fn fill(&mut self, receiver: &mut mpsc::Receiver<Event>) {
+        while self.has_room()
+            && let Ok(event) = receiver.try_recv()
+        {
+            self.take(event);
+            // Those who record as fast as they can wait for the disk, not for memory.
+            if self.files.as_ref().is_some_and(Days::is_much) {
+                self.write();
+            }
+        }
+        self.room.notify_waiters();
+    }
+
+    fn has_room(&self) -> bool {
+        self.files.as_ref().is_none_or(Days::has_room)
+            && self.store.as_ref().is_none_or(Kept::has_room)
+    }
+
+    /// Writes what is not to wait. What goes wrong is said when it is time to sync, not
+    /// fifty times a second.
+    fn write(&mut self) {
+        if let Some(files) = &mut self.files {
+            let _ = files.write();
+        }
+        if let Some(store) = &mut self.store {
+            store.write_what_is_much();
+        }
+    }
+
+    /// Whether all that was taken is on disk.
+    fn sync(&mut self) -> bool {
+        let files = self.files.as_mut().is_none_or(Days::sync);
+        let store = self.store.as_mut().is_none_or(Kept::sync);
+        files && store
+    }
+
+    fn lose(&self, events: u64) {
+        self.counts.lost.fetch_add(events, Relaxed);
+    }
+
+    fn give_up(&mut self) {
+        let files = self.files.as_ref().map_or(0, Days::waiting);
+        let store = self.store.as_ref().map_or(0, Kept::waiting);
+        let events = files.max(store);
+        self.lose(events);
+        tracing::error!(
+            events,
+            "receipts are lost, since they could not be written before the end"
+        );
+    }
+
+    fn end(self) {
+        if let Some(store) = self.store {
+            store.end();
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Receipts of the store.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use sqlx::{Connection as _, SqliteConnection};
+
+use super::error::Failure;
+use super::receipt_columns::{self, Batch};
+use super::sqlite::{self, receipt_rows};
+use super::{Store, StoreError, file};
+use crate::facts::ReceiptId;
+use crate::receipt::Event;
+use crate::receipt::filter::Filter;
+use crate::receipt::read::Receipt;
+use crate::receipt::source::Part;
+
+/// Longest wait for somebody else's transaction before a batch is said not to be written.
+/// Changes of the configuration take less.
+const BUSY: Duration = Duration::from_secs(1);
+
+/// Writes receipts. It has a connection of its own, so that whoever reads much does not
+/// keep receipts waiting.
+#[derive(Debug)]
+pub struct ReceiptWriter {
+    store: Store,
+    connection: Option<SqliteConnection>,
+    /// What became of the last batch is not known: it may be there.
+    unsure: bool,
+}
+
+impl ReceiptWriter {
+    /// For this store, which is opened when there is something to write.
+    pub fn new(store: Store) -> Self {
+        Self {
+            store,
+            connection: None,
+            unsure: false,
+        }
+    }
+
+    /// Writes all of it in one transaction; when this returns it is on disk. Those that
+    /// no row can be made of are given.
+    ///
+    /// # Errors
+    /// When it cannot be written. Write it again then: what is there is not written twice.
+    pub async fn write(&mut self, events: &[Event]) -> Result<Vec<ReceiptId>, StoreError> {
+        let (mut batch, wrong) = Batch::of(events);
+        let written = self.write_batch(&mut batch).await;
+        self.unsure = written.is_err();
+        if self.unsure {
+            // SQLite ends a transaction by itself when the disk is full, which the
+            // connection does not know of.
+            self.connection = None;
+        }
+        written.map_err(|failure| failure.at(&self.store.path))?;
+        Ok(wrong)
+    }
+
+    async fn write_batch(&mut self, batch: &mut Batch) -> Result<(), Failure> {
+        let connection = match &mut self.connection {
+            Some(open) => open,
+            None => {
+                // Whoever is first makes it, or brings it up to date.
+                let store = &self.store;
+                store
+                    .pool
+                    .get_or_try_init(|| file::open(&store.path))
+                    .await?;
+                let opened = file::connect(&self.store.path, BUSY).await?;
+                self.connection.insert(opened)
+            }
+        };
+        let mut transaction = connection.begin_with(sqlite::BEGIN).await?;
+        if self.unsure {
+            let ids: Vec<String> = batch.new.iter().map(|row| row.id.clone()).collect();
+            let known = receipt_rows::known(&mut transaction, &ids).await?;
+            let known: HashSet<String> = known.into_iter().collect();
+            batch.new.retain(|row| !known.contains(&row.id));
+        }
+        receipt_rows::keep(&mut transaction, batch).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// As if nobody knew what became of the last batch.
+    #[cfg(test)]
+    pub(crate) fn doubt(&mut self) {
+        self.unsure = true;
+    }
+
+    /// Ends its connection.
+    pub async fn close(self) {
+        if let Some(connection) = self.connection {
+            // What was committed is on disk.
+            let _ = connection.close().await;
+        }
+    }
+}
+
+impl Store {
+    /// Receipts that pass, in their order.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn receipts(&self, filter: &Filter, part: Part) -> Result<Vec<Receipt>, StoreError> {
+        let mut connection = self.reader().await?;
+        let rows = receipt_rows::find(&mut connection, filter, part).await;
+        let rows = self.named(rows)?;
+        let receipts: Result<_, Failure> = rows.into_iter().map(receipt_columns::receipt).collect();
+        self.named(receipts)
+    }
+
+    /// Whether it has any.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn has_receipts(&self) -> Result<bool, StoreError> {
+        let mut connection = self.reader().await?;
+        let any = receipt_rows::any(&mut connection).await;
+        self.named(any)
+    }
+}
