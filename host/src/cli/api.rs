@@ -15,7 +15,7 @@ mod failure;
 mod pages;
 mod target;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use bytes::Bytes;
@@ -31,6 +31,9 @@ pub(super) use failure::Failure;
 pub(super) use pages::items;
 pub(super) use target::Target;
 use target::{Address, Environment};
+
+/// The configuration unless another is named.
+const CONFIG: &str = "portcullis.toml";
 
 /// Which host, and as whom.
 #[derive(clap::Args)]
@@ -63,13 +66,18 @@ impl ApiArguments {
         self.target_in(&Environment::of_process())
     }
 
+    /// The configuration of this machine, whoever is asked.
+    pub(super) fn config_file(&self) -> &Path {
+        self.config.as_deref().unwrap_or(Path::new(CONFIG))
+    }
+
     fn target_in(&self, environment: &Environment) -> anyhow::Result<Target> {
         match (&self.url, &self.socket, &self.config, &environment.url) {
             (Some(address), ..) => Ok(Target::Url(address.clone())),
             (_, Some(socket), ..) => Ok(Target::Socket(socket.clone())),
             (.., Some(config), _) => Ok(Target::Config(config.clone())),
             (.., Some(url)) => Ok(Target::Url(url.parse().context("PORTCULLIS_URL")?)),
-            _ => Ok(Target::Config("portcullis.toml".into())),
+            _ => Ok(Target::Config(CONFIG.into())),
         }
     }
 
@@ -123,7 +131,7 @@ impl Client {
 
     /// The host of a data directory on this machine, as its owner.
     #[cfg(test)]
-    pub(super) fn of_data_directory(path: &std::path::Path) -> Self {
+    pub(super) fn of_data_directory(path: &Path) -> Self {
         Self {
             door: Door::data_directory(path),
             token: None,

@@ -1,5 +1,6 @@
 //! `portcullis receipts`: one line for each, or all of one.
 
+mod asked;
 mod detail;
 
 use std::io::{self, Write};
@@ -9,6 +10,8 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use serde_json::json;
 
+use super::api::{ApiArguments, Target};
+use super::check;
 use crate::decision::{Resolved, Verdict};
 use crate::facts::{Origin, ReceiptId, TenantId};
 use crate::policy::Moment;
@@ -26,14 +29,11 @@ const PAGE: usize = 1000;
 pub(super) struct ReceiptsArguments {
     /// One receipt, by the id at the end of an SMTP reply; it is shown in full.
     id: Option<ReceiptId>,
-    /// The configuration file, which names the data directory.
-    #[arg(short, long, value_name = "FILE", default_value = "portcullis.toml")]
-    config: PathBuf,
     /// The data directory, where there is no configuration file.
-    #[arg(long, value_name = "DIR", conflicts_with = "config")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "url", "socket"])]
     data_dir: Option<PathBuf>,
     /// Look into the day files, also where receipts are in the store.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["url", "socket"])]
     files: bool,
     /// Of this tenant.
     #[arg(long, value_name = "ID")]
@@ -69,6 +69,8 @@ pub(super) struct ReceiptsArguments {
     /// content and the outcome.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    api: ApiArguments,
 }
 
 /// Seconds since 1970.
@@ -82,7 +84,12 @@ fn time(text: &str) -> Result<u64, String> {
     moment.map(Moment::unix_seconds)
 }
 
+/// Shows those of this machine, unless a URL or a socket says which host to ask.
 pub(super) async fn receipts(arguments: &ReceiptsArguments) -> anyhow::Result<()> {
+    let is_here = arguments.data_dir.is_some() || arguments.files;
+    if !is_here && !matches!(arguments.api.target()?, Target::Config(_)) {
+        return asked::show(arguments).await;
+    }
     let source = source(arguments).await?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     match arguments.id {
@@ -155,7 +162,7 @@ async fn source(arguments: &ReceiptsArguments) -> anyhow::Result<Source> {
     let data_dir = match &arguments.data_dir {
         Some(directory) => directory.clone(),
         None => {
-            let config = super::check::host(&arguments.config)?;
+            let config = check::host(arguments.api.config_file())?;
             if !arguments.files {
                 return Ok(Source::open(&config).await?);
             }

@@ -2,6 +2,7 @@
 //! are kept.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -78,6 +79,25 @@ impl FromStr for AddressFilter {
             domain: domain.map_or_else(|_| text.to_lowercase(), |domain| domain.to_string()),
             local: None,
         })
+    }
+}
+
+/// In a form that is read as the same.
+impl fmt::Display for AddressFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let domain = &self.domain;
+        match self.local.as_deref() {
+            Some("") if domain.is_empty() => f.write_str("<>"),
+            Some(local) if format!("{local}@{domain}").parse() == Ok(self.clone()) => {
+                write!(f, "{local}@{domain}")
+            }
+            // RFC 5321, section 4.1.2: a Quoted-string.
+            Some(local) => {
+                let quoted = local.replace('\\', "\\\\").replace('"', "\\\"");
+                write!(f, "\"{quoted}\"@{domain}")
+            }
+            None => f.write_str(domain),
+        }
     }
 }
 
@@ -160,6 +180,23 @@ impl Filter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_shown_is_read_as_the_same() {
+        for (text, shown) in [
+            ("<>", "<>"),
+            ("partner.example", "partner.example"),
+            ("Amy@Partner.example", "amy@partner.example"),
+            ("\"a b\"@partner.example", "\"a b\"@partner.example"),
+            (r#""a\"\\b"@partner.example"#, r#""a\"\\b"@partner.example"#),
+            ("amy@[192.0.2.1]", "amy@[192.0.2.1]"),
+            ("nobody's", "nobody's"),
+        ] {
+            let Ok(filter) = text.parse::<AddressFilter>();
+            assert_eq!(filter.to_string(), shown);
+            assert_eq!(shown.parse(), Ok(filter), "{text}");
+        }
+    }
 
     #[test]
     fn addresses_are_found_however_they_are_written() {
