@@ -211,6 +211,7 @@ mod tests {
             ("partner.example", Some("amy@partner.example"), true),
             ("partner.example", Some("amy@mx.partner.example"), false),
             ("my@partner.example", Some("amy@partner.example"), false),
+            ("amy@partner.example", Some("amy@partmer.example"), false),
             ("[192.0.2.1]", Some("amy@[192.0.2.1]"), true),
             ("<>", None, true),
             ("<>", Some("amy@partner.example"), false),
