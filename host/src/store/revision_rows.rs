@@ -171,6 +171,10 @@ pub(in crate::store) async fn receive(
         sql::put_module_content(c, &digest, upload.bytes).await?;
         let state = RevisionState::Received;
         set_state(c, [tenant, name], known.number, state, None).await?;
+        let what = format!("module {name} revision {}", known.number);
+        let [was, became] = [known.state, state].map(|state| json!({ "state": state }).to_string());
+        let values = [Some(was.as_str()), Some(became.as_str())];
+        sql::insert_audit(c, now, [who, tenant, &what], values).await?;
         return Ok((known.number, Arrival::Again));
     }
     if all.is_empty() && !has_module(c, tenant, name).await? {

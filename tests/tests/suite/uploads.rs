@@ -221,6 +221,14 @@ fn what_is_refused_displaces_nothing() {
         let reason = refused["reason"].as_str().unwrap_or_default();
         assert!(reason.contains("WebAssembly"), "{refused}");
     }
+    let audit = ["--tenant", "acme"];
+    let audit = host.site().run_with("audit", &audit).expect_code(0).stdout;
+    for line in [
+        "+ tenant acme: module m revision 2\n",
+        "~ tenant acme: module m revision 2: state \"refused\" → \"received\"\n",
+    ] {
+        assert!(audit.contains(line), "{line}: {audit}");
+    }
     let refused = activate(&host, &author, 2).expect(409);
     assert!(refused.detail().contains("it was refused"), "{refused:?}");
     // One that does not take the settings.
