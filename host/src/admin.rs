@@ -32,6 +32,7 @@ mod receipts;
 mod reload;
 mod routes;
 mod server;
+mod shapes;
 mod tenants;
 mod tokens;
 mod uploads;

@@ -47,6 +47,8 @@ use ipnet::IpNet;
 
 pub use contents::Pem;
 pub use fault::{Fault, Located, Position};
+#[cfg(test)]
+pub(crate) use keys::{range, written_keys};
 pub use quotas::{ModuleQuotas, Retention};
 pub use read::{ReadError, read};
 pub use receipts::ReceiptsConfig;

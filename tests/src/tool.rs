@@ -13,6 +13,9 @@ const PATIENCE: &str = "120";
 const TIMED_OUT: i32 = 124;
 const NOT_FOUND: i32 = 127;
 
+/// What is in no Debian package that would do.
+const PYTHON: [&str; 1] = ["schemathesis"];
+
 /// Programs that the suites use, and the Debian packages that have them.
 const PACKAGES: [(&str, &str); 12] = [
     ("swaks", "swaks (with libnet-ssleay-perl)"),
@@ -105,6 +108,9 @@ pub fn require(program: &str) {
 }
 
 fn install(program: &str) -> String {
+    if PYTHON.contains(&program) {
+        return "start the tests with tests/run, which installs it".to_owned();
+    }
     let package = PACKAGES.iter().find(|(name, _)| *name == program);
     format!(
         "install Debian's package {}",

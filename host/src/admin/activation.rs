@@ -27,7 +27,7 @@ use crate::store::{KeptModule, Subject};
 #[serde(deny_unknown_fields)]
 pub(super) struct Activation {
     /// Its number.
-    #[schema(example = 2)]
+    #[schema(minimum = 1, example = 2)]
     revision: i64,
 }
 

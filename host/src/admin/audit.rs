@@ -24,6 +24,7 @@ pub(super) struct AuditPart {
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
     /// The `next` of the page before, as it is; without it the first page.
+    #[param(pattern = "^[0-9]{1,18}$")]
     after: Option<String>,
 }
 

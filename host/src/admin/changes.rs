@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{Object, Type};
+use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Schema, Type};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
@@ -20,6 +20,9 @@ use crate::config::TenantDocument;
 use crate::facts::TenantId;
 use crate::server::{Amended, Amendment, Current, ReloadError};
 use crate::store::Subject;
+
+/// Entity tags as a pattern (RFC 9110, section 8.8.3).
+const TAGS: &str = "^(W/)?\"[!#-~]*\"([ \t]*,[ \t]*(W/)?\"[!#-~]*\")*$";
 
 /// How something is changed.
 #[derive(Clone, Copy, Debug, Default, Deserialize, IntoParams)]
@@ -75,20 +78,30 @@ enum Matches {
 
 impl IntoParams for Preconditions {
     fn into_params(_in: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        let field = |name: &str, description: &str| {
+        let field = |name: &str, description: &str, form: Schema| {
             ParameterBuilder::new()
                 .name(name)
                 .parameter_in(ParameterIn::Header)
                 .description(Some(description))
-                .schema(Some(Object::with_type(Type::String)))
+                .schema(Some(form))
                 .build()
         };
+        let text = || ObjectBuilder::new().schema_type(Type::String);
+        let any = || text().enum_values(Some(["*"]));
+        let tags = AnyOfBuilder::new()
+            .item(text().pattern(Some(TAGS)))
+            .item(any());
         vec![
             field(
                 "If-Match",
                 "The `ETag` of what is to be changed, as it was seen: what is there is not changed without it.",
+                Schema::AnyOf(tags.build()),
             ),
-            field("If-None-Match", "`*` for what must not be there."),
+            field(
+                "If-None-Match",
+                "`*` for what must not be there.",
+                Schema::Object(any().build()),
+            ),
         ]
     }
 }

@@ -7,13 +7,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::Api;
 use super::access::Caller;
-use super::input::{Given, Json, LARGE, Named};
+use super::input::{Given, Json, LARGE, Named, within};
 use super::modules::no_module;
 use super::problem::Problem;
+use super::shapes::{Decided, Id, NameText};
 use super::{receipts, tenants, uploads};
 use crate::config::Object;
 use crate::decision::Decision;
@@ -29,9 +31,10 @@ use crate::receipt::read::Receipt;
 #[serde(deny_unknown_fields)]
 pub(super) struct DryRun {
     /// The module's name.
-    #[schema(value_type = String, example = "partner-list")]
+    #[schema(value_type = NameText, example = "partner-list")]
     module: Name,
     /// The number of a revision that is ready; without it the active one.
+    #[schema(minimum = 1)]
     revision: Option<i64>,
     /// As in a policy.
     #[serde(default)]
@@ -39,8 +42,9 @@ pub(super) struct DryRun {
     settings: Object,
     /// Facts as in a receipt; either these or `receipt`.
     #[schema(value_type = Option<Object>)]
-    facts: Option<Facts>,
+    facts: Option<Value>,
     /// The id of a receipt, whose facts are taken.
+    #[schema(value_type = Option<Id>)]
     receipt: Option<String>,
 }
 
@@ -54,7 +58,7 @@ pub(super) struct DryRunReport {
     /// SHA-256 of its bytes.
     digest: String,
     /// What it decides, with the requirements, as in a receipt; null where it failed.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<Decided>)]
     decision: Option<Decision>,
     /// Why, in its words; null where it failed.
     reason: Option<String>,
@@ -107,7 +111,7 @@ pub(super) async fn run(
     let facts = facts(&api, &who, &id, wanted.facts, wanted.receipt).await?;
     let (number, digest) = revision(&api, &id, &wanted.module, wanted.revision).await?;
     let module = admitted(&api, &id, digest).await?;
-    let settings = serde_json::Value::Object(wanted.settings);
+    let settings = Value::Object(wanted.settings);
     let faults = api.host.engine.check_settings(&module, &settings).await?;
     if !faults.is_empty() {
         return Err(Problem::settings(&faults));
@@ -129,13 +133,13 @@ async fn facts(
     api: &Api,
     who: &Caller,
     tenant: &TenantId,
-    given: Option<Facts>,
+    given: Option<Value>,
     receipt: Option<String>,
 ) -> Result<Arc<Facts>, Problem> {
     match (given, receipt) {
         (Some(facts), None) => Ok(Arc::new(Facts {
             tenant: tenant.clone(),
-            ..facts
+            ..within("facts", facts)?
         })),
         (None, Some(id)) => {
             let found = receipts::find(api, who, &id).await?;
@@ -148,7 +152,7 @@ async fn facts(
                 false => Err(none(&id)),
             }
         }
-        (Some(_), Some(_)) | (None, None) => Err(Problem::bad(
+        (Some(_), Some(_)) | (None, None) => Err(Problem::impossible(
             "give either \"facts\", or the id of a \"receipt\" whose facts are taken",
         )),
     }

@@ -14,6 +14,7 @@ use super::Api;
 use super::access::Caller;
 use super::input::{Given, Json};
 use super::problem::Problem;
+use super::shapes::Address;
 use crate::address::Mailbox;
 use crate::receipt::eraser::Eraser;
 use crate::receipt::source::Source;
@@ -27,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(45);
 #[serde(deny_unknown_fields)]
 pub(super) struct Erasure {
     /// The address.
-    #[schema(value_type = String, example = "amy@partner.example")]
+    #[schema(value_type = Address, example = "amy@partner.example")]
     address: Mailbox,
 }
 

@@ -14,6 +14,7 @@ use super::Api;
 use super::access::Caller;
 use super::input::{Given, Json, Named};
 use super::problem::Problem;
+use super::shapes::{Address, Client, Side, Time};
 use super::{receipts, tenants};
 use crate::address::Mailbox;
 use crate::facts::{Direction, Stage, TenantId, unix_seconds};
@@ -27,23 +28,23 @@ use crate::tenant::{Snapshot, Tenant};
 #[serde(deny_unknown_fields)]
 pub(super) struct Question {
     /// Envelope sender; without it the null sender.
-    #[schema(value_type = Option<String>, example = "amy@partner.example")]
+    #[schema(value_type = Option<Address>, example = "amy@partner.example")]
     from: Option<Mailbox>,
     /// Recipient.
-    #[schema(value_type = String, example = "ben@acme.example")]
+    #[schema(value_type = Address, example = "ben@acme.example")]
     to: Mailbox,
     /// The client's address.
-    #[schema(value_type = String, example = "192.0.2.1")]
+    #[schema(value_type = Client, example = "192.0.2.1")]
     client: IpAddr,
     /// `inbound`, as unless it is given, or `outbound`: as the tenant sees it.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<Side>)]
     direction: Option<Direction>,
     /// Addresses of the header From: what applies at the end of data. Without it, what
     /// applies at `RCPT TO`.
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<Address>>)]
     header_from: Option<Vec<Mailbox>>,
     /// When, such as `2026-12-31T18:00:00Z`; now unless it is given.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<Time>)]
     at: Option<Moment>,
 }
 

@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::Api;
 use super::problem::Problem;
@@ -102,6 +103,18 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     json.end()
         .map_err(|error| Problem::bad(error.to_string()))?;
     Ok(parsed)
+}
+
+/// What a key holds whose form is said elsewhere.
+pub(super) fn within<T: DeserializeOwned>(key: &str, value: Value) -> Result<T, Problem> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        let at = match path.as_str() {
+            "." | "?" => key.to_owned(),
+            path => format!("{key}.{path}"),
+        };
+        Problem::impossible(format!("{at}: {}", error.into_inner()))
+    })
 }
 
 /// JSON as an answer.

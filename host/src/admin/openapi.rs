@@ -1,17 +1,28 @@
 //! The description of the API (OpenAPI 3.1), made of the handlers themselves.
+//!
+//! **A handler says what is its own; what all have in common is said here, once**: who may
+//! ask, which problems may come of it, and which form names, ids and tags have. So what
+//! is described is what the guard, the readers of requests and `problem` do.
 
+mod answers;
+mod parameters;
+
+use axum::http::Method;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{Components, ContentBuilder, Info, OpenApi, Ref, RefOr, ResponseBuilder};
+use utoipa::openapi::{Components, Info, OpenApi, PathItem};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::problem::{MEDIA_TYPE, Problem};
+use super::access::{Rule, Who, rule_of};
+use super::problem::Problem;
 use super::routes;
 
 const TITLE: &str = "Portcullis admin API";
 
 const ABOUT: &str = "What the tenants of a Portcullis host are, what their mail met, and who may \
-                     ask. What is another tenant's is not there: it is answered as what nobody has.";
+                     ask. What is another tenant's is not there: it is answered as what nobody \
+                     has. A request that is no HTTP/1.1, or whose head is too large (431), is \
+                     answered without a body.";
 
 /// The name of the scheme of tokens.
 const TOKEN: &str = "token";
@@ -31,29 +42,32 @@ pub fn description() -> OpenApi {
     components.add_security_scheme(TOKEN, SecurityScheme::Http(scheme));
     let scopes: [&str; 0] = [];
     description.security = Some(vec![SecurityRequirement::new(TOKEN, scopes)]);
-    for item in description.paths.paths.values_mut() {
-        let operations = [
-            &mut item.get,
-            &mut item.put,
-            &mut item.post,
-            &mut item.patch,
-            &mut item.delete,
-        ];
-        for operation in operations.into_iter().flatten() {
-            describe_problems(operation);
+    for (path, item) in &mut description.paths.paths {
+        for (method, operation) in operations(item) {
+            // A test has it that every route has a row.
+            let rule = rule_of(&method, path);
+            describe(operation, &method, rule);
         }
     }
     description
 }
 
-/// Whatever else may come of it is a problem.
-fn describe_problems(operation: &mut Operation) {
-    let schema = Ref::from_schema_name(Problem::name());
-    let content = ContentBuilder::new().schema(Some(schema)).build();
-    let problem = ResponseBuilder::new()
-        .description("What went wrong (RFC 9457).")
-        .content(MEDIA_TYPE, content)
-        .build();
-    let responses = &mut operation.responses.responses;
-    responses.insert("default".to_owned(), RefOr::T(problem));
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
+    let all = [
+        (Method::GET, &mut item.get),
+        (Method::PUT, &mut item.put),
+        (Method::POST, &mut item.post),
+        (Method::PATCH, &mut item.patch),
+        (Method::DELETE, &mut item.delete),
+    ];
+    let all = all.into_iter();
+    all.filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+}
+
+fn describe(operation: &mut Operation, method: &Method, rule: Option<&Rule>) {
+    if rule.is_some_and(|rule| rule.who == Who::Everybody) {
+        operation.security = Some(Vec::new());
+    }
+    parameters::describe(operation);
+    answers::describe(operation, method, rule);
 }

@@ -24,6 +24,19 @@ pub(super) struct Part {
     after: Option<String>,
 }
 
+/// The same of what goes by a number.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct NumberedPart {
+    /// At most so many.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+    /// The `next` of the page before, as it is; without it the first page.
+    #[param(pattern = "^[0-9]{1,18}$")]
+    after: Option<String>,
+}
+
 /// A part of something long.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Page<T> {
@@ -34,21 +47,19 @@ pub(super) struct Page<T> {
 }
 
 impl Part {
-    pub(super) fn limit(&self) -> Result<i64, Problem> {
-        limit(self.limit)
-    }
-
     /// For what goes by a name.
     pub(super) fn named(self) -> Result<store::Page, Problem> {
         Ok(store::Page {
-            limit: self.limit()?,
+            limit: limit(self.limit)?,
             after: self.after.unwrap_or_default(),
         })
     }
+}
 
-    /// For what goes by a number, beginning at one that is before the first.
+impl NumberedPart {
+    /// Beginning at a number that is before the first.
     pub(super) fn numbered(&self, first: i64) -> Result<(i64, i64), Problem> {
-        Ok((number(self.after.as_deref(), first)?, self.limit()?))
+        Ok((number(self.after.as_deref(), first)?, limit(self.limit)?))
     }
 }
 
@@ -67,7 +78,10 @@ pub(super) fn number(after: Option<&str>, first: i64) -> Result<i64, Problem> {
     let Some(after) = after else {
         return Ok(first);
     };
-    after.parse().map_err(|_| {
+    // No sign, and as many digits as every number of that kind fits into.
+    let is_number = (1..=18).contains(&after.len()) && after.bytes().all(|b| b.is_ascii_digit());
+    let number = after.parse().ok().filter(|_| is_number);
+    number.ok_or_else(|| {
         Problem::bad(format!(
             "after: {after:?} is not what \"next\" of a page was"
         ))
@@ -101,6 +115,8 @@ mod tests {
         assert_eq!(limit(Some(1000)).ok(), Some(1000));
         assert!(limit(Some(0)).is_err() && limit(Some(1001)).is_err());
         assert_eq!(number(Some("7"), 0).ok(), Some(7));
-        assert!(number(Some("x"), 0).is_err());
+        for other in ["x", "", "-1", "+1", "1000000000000000000"] {
+            assert!(number(Some(other), 0).is_err(), "{other:?}");
+        }
     }
 }

@@ -7,20 +7,21 @@ use super::Api;
 use super::access::Caller;
 use super::changes::{Change, Changed, How, Preconditions};
 use super::input::{Asked, Given, Json, Named, Revised};
-use super::page::{Page, Part};
+use super::page::{NumberedPart, Page};
 use super::problem::Problem;
+use super::shapes::PolicyKeys;
 use super::tenants;
 use crate::config::Object;
 use crate::store::{KeptPolicy, Subject};
 
 /// A tenant's policies in the order of their creation.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/policies", tag = "policies",
-    params(("tenant" = String, Path, description = "The tenant's id."), Part),
+    params(("tenant" = String, Path, description = "The tenant's id."), NumberedPart),
     responses((status = 200, body = Page<KeptPolicy>)))]
 pub(super) async fn all(
     State(api): State<Api>,
     Named(tenant): Named<String>,
-    Asked(part): Asked<Part>,
+    Asked(part): Asked<NumberedPart>,
 ) -> Result<Json<Page<KeptPolicy>>, Problem> {
     let (after, limit) = part.numbered(-1)?;
     let tenant = tenants::known(&api, &tenant).await?;
@@ -52,7 +53,7 @@ pub(super) async fn one(
     params(("tenant" = String, Path, description = "The tenant's id."),
         ("policy" = String, Path, description = "The policy's name."),
         How, Preconditions),
-    request_body = Object,
+    request_body = PolicyKeys,
     responses((status = 200, body = Changed,
             headers(("ETag" = String, description = "The revision."))),
         (status = 201, body = Changed,

@@ -21,6 +21,7 @@ pub(super) struct Problem {
     /// The status' own name.
     title: &'static str,
     /// The HTTP status.
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
     /// What is wrong, and what to do.
     detail: String,
@@ -102,6 +103,11 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
 
+    /// It has the form that it should have, and cannot be.
+    pub(super) fn impossible(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+    }
+
     pub(super) fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, detail)
     }
@@ -174,7 +180,7 @@ fn of_policy(fault: &str) -> &str {
 
 impl From<EditError> for Problem {
     fn from(error: EditError) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
+        Self::impossible(error.to_string())
     }
 }
 

@@ -12,6 +12,7 @@ use super::audit::of_tenant;
 use super::input::{Asked, Json, Named};
 use super::page::{self, Page};
 use super::problem::Problem;
+use super::shapes::{Client, Id, Time};
 use crate::facts::ReceiptId;
 use crate::policy::Moment;
 use crate::receipt::filter::{AddressFilter, Filter};
@@ -24,17 +25,17 @@ use crate::receipt::source::Part;
 #[into_params(parameter_in = Query)]
 pub(super) struct ReceiptPart {
     /// From this time on, such as `2026-12-31T18:00:00Z`.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<Time>)]
     from: Option<Moment>,
     /// Before this time.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<Time>)]
     to: Option<Moment>,
     /// This envelope sender, or every one of this domain; `<>` is the null sender.
     sender: Option<String>,
     /// This recipient, or every one of this domain.
     recipient: Option<String>,
     /// Clients of this address.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<Client>)]
     client: Option<IpAddr>,
     /// Decided by this policy, the last time.
     policy: Option<String>,
@@ -46,6 +47,7 @@ pub(super) struct ReceiptPart {
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
     /// The `next` of the page before, as it is; without it the first page.
+    #[param(value_type = Option<Id>)]
     after: Option<String>,
 }
 
@@ -64,6 +66,7 @@ pub(super) enum Outcome {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ReceiptEvents {
     /// Its id.
+    #[schema(value_type = Id)]
     id: String,
     /// An address in it was erased, so that it cannot be explained any more.
     erased: bool,

@@ -17,6 +17,7 @@ use crate::store::StoreError;
 /// What is to be loaded.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ReloadRequest)]
 pub(super) struct Wanted {
     /// The configuration's file, of which the host makes sure that it is the one that it
     /// was started with; without it, it is that one.

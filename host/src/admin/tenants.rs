@@ -11,6 +11,7 @@ use super::changes::{Change, Changed, How, Preconditions};
 use super::input::{Asked, Given, Json, LARGE, Named, Revised};
 use super::page::{Page, Part};
 use super::problem::Problem;
+use super::shapes::{DomainName, NameText, OperatorKeys, OwnKeys};
 use crate::address::Domain;
 use crate::config::{Half, Object};
 use crate::facts::TenantId;
@@ -21,15 +22,15 @@ use crate::store::{KeptTenant, Subject};
 #[serde(deny_unknown_fields)]
 pub(super) struct SentTenant {
     /// Mail to these is its mail. At least one, and no other tenant's.
-    #[schema(example = json!(["acme.example"]))]
+    #[schema(value_type = Vec<DomainName>, min_items = 1, example = json!(["acme.example"]))]
     domains: Vec<String>,
     /// What operators write: targets, sources, quotas.
     #[serde(default)]
-    #[schema(value_type = Object)]
+    #[schema(value_type = OperatorKeys)]
     operator: Object,
     /// What the tenant writes, as in its file: contact, defaults, trust and the like.
     #[serde(default)]
-    #[schema(value_type = Object)]
+    #[schema(value_type = OwnKeys)]
     own: Object,
 }
 
@@ -37,6 +38,7 @@ pub(super) struct SentTenant {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct TenantSummary {
     /// Its id.
+    #[schema(value_type = NameText)]
     id: String,
     /// Counts the changes of the tenant and of everything it has, from one.
     revision: i64,
@@ -136,7 +138,7 @@ pub(super) async fn put(
 /// Writes what is a tenant's own: contact, defaults, trust, exempt recipients.
 #[utoipa::path(put, path = "/v1/tenants/{tenant}/own", tag = "tenants",
     params(("tenant" = String, Path, description = "The tenant's id."), How, Preconditions),
-    request_body = Object,
+    request_body = OwnKeys,
     responses((status = 200, body = Changed,
         headers(("ETag" = String, description = "The tenant's revision.")))))]
 pub(super) async fn put_own(
@@ -192,7 +194,7 @@ pub(super) async fn remove(
 fn parsed(domains: &[String]) -> Result<Vec<Domain>, Problem> {
     let domains = domains.iter().enumerate().map(|(index, domain)| {
         let parsed: Result<Domain, _> = domain.parse();
-        parsed.map_err(|error| Problem::bad(format!("domains[{index}]: {error}")))
+        parsed.map_err(|error| Problem::impossible(format!("domains[{index}]: {error}")))
     });
     domains.collect()
 }

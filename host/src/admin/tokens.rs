@@ -15,6 +15,7 @@ use super::audit::of_tenant;
 use super::input::{Asked, Given, Json, Named};
 use super::page::{self, Page};
 use super::problem::Problem;
+use super::shapes::{Id, NameText, Time, TokenRole};
 use super::tenants;
 use crate::facts::{TenantId, unix_seconds};
 use crate::name::Name;
@@ -38,18 +39,20 @@ pub(super) struct TokenPart {
 /// A token that is asked for.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = TokenRequest)]
 pub(super) struct Wanted {
     /// What people call it: 1 to 63 of a-z, 0-9 and `-`.
-    #[schema(value_type = String, example = "backup-script")]
+    #[schema(value_type = NameText, example = "backup-script")]
     name: Name,
     /// `viewer`, `author`, `admin` or `operator`.
-    #[schema(example = "viewer")]
+    #[schema(value_type = TokenRole, example = "viewer")]
     role: String,
     /// Whose it is; operators' tokens have none. Without it that of the token which asks.
+    #[schema(value_type = Option<NameText>)]
     tenant: Option<String>,
     /// From when on it is worth nothing, such as `2027-01-01T00:00:00Z`; without it, it
     /// is good until it is revoked.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<Time>)]
     expires: Option<Moment>,
 }
 
@@ -57,10 +60,12 @@ pub(super) struct Wanted {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct TokenRecord {
     /// What the API calls it.
+    #[schema(value_type = Id)]
     id: String,
     /// What people call it.
     name: String,
     /// `viewer`, `author`, `admin` or `operator`.
+    #[schema(value_type = TokenRole)]
     role: &'static str,
     /// Whose it is; null for operators.
     tenant: Option<String>,
@@ -202,12 +207,12 @@ fn permitted(caller: &Caller, wanted: &Wanted) -> Result<NewToken, Problem> {
     };
     match (role, &tenant) {
         (Role::Operator, Some(_)) => {
-            return Err(Problem::bad(
+            return Err(Problem::impossible(
                 "tenant: an operator's token is for all tenants: leave it out",
             ));
         }
         (Role::Viewer | Role::Author | Role::Admin, None) => {
-            return Err(Problem::bad(format!(
+            return Err(Problem::impossible(format!(
                 "tenant: say whose token it is: a {role}'s is one tenant's"
             )));
         }
@@ -224,10 +229,12 @@ fn permitted(caller: &Caller, wanted: &Wanted) -> Result<NewToken, Problem> {
 /// What has ended already was hardly meant.
 fn later(end: Moment) -> Result<i64, Problem> {
     if end.unix_seconds() <= unix_seconds(SystemTime::now()) {
-        return Err(Problem::bad(format!("expires: {end} is not after now")));
+        return Err(Problem::impossible(format!(
+            "expires: {end} is not after now"
+        )));
     }
     i64::try_from(end.unix_seconds())
-        .map_err(|_| Problem::bad("expires: that is further off than can be kept"))
+        .map_err(|_| Problem::impossible("expires: that is further off than can be kept"))
 }
 
 impl TokenRecord {

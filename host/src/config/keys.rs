@@ -421,3 +421,21 @@ pub(super) const NUMBERS: [&Number; 34] = [
     &KEEP_DAYS,
     &DNS_TIMEOUT,
 ];
+
+/// The keys of the table of this name, for what describes them elsewhere.
+#[cfg(test)]
+pub(crate) fn written_keys(table: &str) -> &'static [&'static str] {
+    let mut schemas = SCHEMAS.iter();
+    let schema = schemas.find(|schema| schema.name == table);
+    schema.expect("there is such a table").keys
+}
+
+/// The least and the greatest value of the number of this name.
+#[cfg(test)]
+pub(crate) fn range(key: &str) -> (u64, u64) {
+    // Its default is the host's, so that it stands apart.
+    let mut numbers = NUMBERS.iter().chain(&[&RECEIPT_DAYS]);
+    let number = numbers.find(|number| number.key == key);
+    let number = number.expect("there is such a number");
+    (number.min, number.max)
+}

@@ -169,7 +169,7 @@ fn bad_requests_are_answered_with_what_is_wrong() {
         (
             "/v1/tokens",
             post(past),
-            400,
+            422,
             "expires: 2020-01-01T00:00:00Z is not after now",
         ),
         ("/v1/tokens", post(&large), 413, "65536 bytes"),
@@ -209,7 +209,7 @@ fn bad_requests_are_answered_with_what_is_wrong() {
     over_network(&host, "/v1/tenants", "", &basic).expect(401);
     over_socket(&host, "/v1/tenants", &basic).expect(401);
     let unsaid = post(r#"{"name":"a","role":"viewer"}"#);
-    let answer = over_socket(&host, "/v1/tokens", &unsaid).expect(400);
+    let answer = over_socket(&host, "/v1/tokens", &unsaid).expect(422);
     assert!(answer.body.contains("say whose token it is"), "{answer:?}");
     let unknown = post(r#"{"name":"a","role":"viewer","tenant":"none"}"#);
     over_socket(&host, "/v1/tokens", &unknown).expect(404);

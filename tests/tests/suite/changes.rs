@@ -396,7 +396,7 @@ fn what_cannot_be_is_refused_by_its_key() {
             409,
             "domain bank.example belongs to tenant bank",
         ),
-        ("none", json!({ "domains": ["a b"] }), 400, "domains[0]: "),
+        ("none", json!({ "domains": ["a b"] }), 422, "domains[0]: "),
         (
             "none",
             json!({ "domains": ["a.example", "A.example"] }),

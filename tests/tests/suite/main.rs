@@ -10,6 +10,7 @@ mod command_line;
 mod delivery;
 mod demo;
 mod dependencies;
+mod description;
 mod engine;
 mod faults;
 mod handshakes;

@@ -476,7 +476,7 @@ fn a_module_is_tried_out_before_it_is_active() {
         (
             &author,
             &json!({ "module": "m", "revision": 1 }),
-            400,
+            422,
             "either",
         ),
         (
@@ -494,7 +494,7 @@ fn a_module_is_tried_out_before_it_is_active() {
         (
             &author,
             &json!({ "module": "m", "revision": 1, "facts": {} }),
-            400,
+            422,
             "facts",
         ),
     ] {
