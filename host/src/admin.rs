@@ -1,7 +1,7 @@
 //! The admin API: what tenants are, what their mail met, and who may ask.
 //!
-//! HTTP on a socket in the data directory, whose owner is an operator, and on an address
-//! of loopback, where everybody needs a token. **Who may do what is one table**
+//! HTTP on a socket in the data directory, whose owner is an operator, and on an address,
+//! with TLS or of loopback, where everybody needs a token. **Who may do what is one table**
 //! (`access`), asked before any handler: a request without a row in it goes nowhere.
 //! **What is another tenant's is not there**: it gets the answer that nothing gets.
 //! It reads the store, the snapshot and receipts, and is never on the way of a message.
@@ -34,6 +34,7 @@ mod routes;
 mod server;
 mod shapes;
 mod tenants;
+mod tls;
 mod tokens;
 mod uploads;
 
@@ -44,6 +45,7 @@ use tokio_util::task::TaskTracker;
 
 pub use openapi::description;
 pub use server::{Admin, BindError, Doors, SOCKET};
+pub use tls::AdminTls;
 
 use bodies::Bodies;
 use dry_runs::DryRuns;

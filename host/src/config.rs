@@ -108,7 +108,7 @@ pub struct Config {
     /// Where metrics are asked for, if anywhere; port 0 is any free port.
     pub metrics: Option<SocketAddr>,
     /// Where the admin API is asked, beside its socket; port 0 is any free port.
-    pub admin: Option<SocketAddr>,
+    pub admin: Option<AdminConfig>,
     /// How clients' names are looked up, if at all.
     pub reverse_names: Option<Located<ReverseNameSettings>>,
     /// How the log is written.
@@ -181,6 +181,15 @@ pub struct CertificateFiles {
     pub chain: Located<PathBuf>,
     /// PEM file of the private key.
     pub key: Located<PathBuf>,
+}
+
+/// Where the admin API is asked, beside its socket.
+#[derive(Clone, Debug)]
+pub struct AdminConfig {
+    /// A loopback address, unless there is TLS.
+    pub address: SocketAddr,
+    /// What TLS needs; none for HTTP in clear.
+    pub tls: Option<CertificateFiles>,
 }
 
 /// Whom the process belongs to once it listens, by name.

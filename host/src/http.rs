@@ -4,6 +4,7 @@
 //! size of a request. How long an answer may be in the making is the router's own to
 //! bound.
 
+use std::future::ready;
 use std::io;
 use std::time::Duration;
 
@@ -16,9 +17,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-/// The head of a request comes in one packet.
+/// The head of a request comes in one packet, and a handshake before it in a few.
 const HEAD_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Clients send some ten fields of some hundred octets.
@@ -48,6 +50,20 @@ pub async fn serve<Client: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     service: Service,
     stop: CancellationToken,
 ) {
+    let as_it_is = |client| ready(Ok(client));
+    serve_opened(accept, as_it_is, service, stop).await;
+}
+
+/// The same where something comes before HTTP, such as a handshake.
+pub async fn serve_opened<Client, Stream, Opening>(
+    accept: impl AsyncFn() -> io::Result<Client>,
+    open: impl Fn(Client) -> Opening,
+    service: Service,
+    stop: CancellationToken,
+) where
+    Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    Opening: Future<Output = io::Result<Stream>> + Send + 'static,
+{
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -55,7 +71,7 @@ pub async fn serve<Client: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             accepted = accept(), if connections.len() < service.connections => match accepted {
                 Ok(client) => {
-                    connections.spawn(converse(client, service.clone()));
+                    connections.spawn(opened(open(client), service.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(service = service.name, %error, "an HTTP connection could not be accepted");
@@ -65,6 +81,22 @@ pub async fn serve<Client: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         }
     }
     connections.shutdown().await;
+}
+
+async fn opened<Stream: AsyncRead + AsyncWrite + Unpin>(
+    opening: impl Future<Output = io::Result<Stream>>,
+    service: Service,
+) {
+    match timeout(HEAD_DEADLINE, opening).await {
+        Ok(Ok(stream)) => converse(stream, service).await,
+        Ok(Err(error)) => {
+            tracing::debug!(service = service.name, %error, "an HTTP connection did not come about");
+        }
+        Err(_) => tracing::debug!(
+            service = service.name,
+            "an HTTP connection took too long to come about"
+        ),
+    }
 }
 
 async fn converse(client: impl AsyncRead + AsyncWrite + Unpin, service: Service) {

@@ -1,5 +1,6 @@
 //! A running host: put together from its configuration, started, stopped.
 
+mod admin_certificate;
 mod amend;
 mod apply;
 mod certificates;
@@ -23,6 +24,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+use admin_certificate::AdminCertificate;
 pub use amend::{Amended, Amendment, Current};
 pub use apply::Applied;
 use certificates::{Sources, Watch};
@@ -68,9 +70,9 @@ pub struct Server {
     admin: Admin,
     /// Has uploaded modules looked at.
     admission: uploads::Running,
-    watch: JoinHandle<()>,
-    /// Removes receipts whose time is over.
-    retention: JoinHandle<()>,
+    /// What goes on until the host stops: certificates are looked at, and receipts whose
+    /// time is over are removed.
+    background: Vec<JoinHandle<()>>,
     store: Store,
     #[expect(dead_code, reason = "it is there to be held")]
     lock: File,
@@ -84,6 +86,7 @@ struct Parts {
     state: State,
     receipts: Writer,
     admin: Doors,
+    admin_certificate: Option<AdminCertificate>,
     lock: File,
 }
 
@@ -193,7 +196,9 @@ impl Server {
         let preparation = Preparation::of(&snapshot);
         let reverse_names = reverse_names(config, &metrics)?;
         let ledger = Ledger::open(&config.data_dir.join("ledger"))?;
-        let admin = Doors::open(&config.data_dir, sockets.admin.take())?;
+        let admin_certificate = AdminCertificate::of(config);
+        let admin_tls = admin_certificate.as_ref().map(AdminCertificate::tls);
+        let admin = Doors::open(&config.data_dir, sockets.admin.take(), admin_tls)?;
         let (journal, receipts) = Journal::start(places(config, &store))?;
         let admission = Admission::new(bounds(&config.limits), Arc::clone(&metrics));
         let host = Arc::new(Host {
@@ -229,6 +234,7 @@ impl Server {
             state,
             receipts,
             admin,
+            admin_certificate,
             lock,
         }))
     }
@@ -241,6 +247,7 @@ impl Server {
             state,
             receipts,
             admin,
+            admin_certificate,
             lock,
         } = parts;
         let (mut listening, mut slots) = (Vec::new(), Vec::new());
@@ -277,12 +284,15 @@ impl Server {
             uploads,
         };
         let admin = admin.serve(rooms, source, has_day_files);
+        let certificates = Arc::clone(&reloader).watch_certificates();
+        let background = [tokio::spawn(certificates), tokio::spawn(retention)];
+        let admin_certificate =
+            admin_certificate.map(|certificate| tokio::spawn(certificate.watch(shutdown.clone())));
         Self {
             metrics: sockets
                 .metrics
                 .map(|bound| bound.serve(host, shutdown.clone())),
-            watch: tokio::spawn(Arc::clone(&reloader).watch_certificates()),
-            retention: tokio::spawn(retention),
+            background: background.into_iter().chain(admin_certificate).collect(),
             store,
             admin,
             admission,
@@ -310,6 +320,11 @@ impl Server {
         self.admin.address()
     }
 
+    /// Whether TLS is spoken there.
+    pub fn admin_has_tls(&self) -> bool {
+        self.admin.has_tls()
+    }
+
     /// Where it listens.
     pub fn listening(&self) -> &[Listening] {
         &self.listening
@@ -334,9 +349,10 @@ impl Server {
         if let Some(metrics) = self.metrics {
             metrics.stop().await;
         }
-        // They have ended, for they wait for nothing but the same.
-        let _ = self.watch.await;
-        let _ = self.retention.await;
+        for task in self.background {
+            // It has ended, for it waits for nothing but the same.
+            let _ = task.await;
+        }
         let written = tokio::task::spawn_blocking(move || self.receipts.finish());
         // Whoever hangs may still have a receipt to hand over, and then this does not end;
         // what was handed over is on disk well within that time all the same.

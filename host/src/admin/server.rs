@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use super::bodies::Bodies;
 use super::dry_runs::DryRuns;
 use super::guard::Origin;
-use super::{Api, Rooms, description, routes};
+use super::{AdminTls, Api, Rooms, description, routes};
 use crate::receipt::source::Source;
 use crate::{http, owner_socket};
 
@@ -57,6 +57,8 @@ pub struct Doors {
     socket: UnixListener,
     path: PathBuf,
     address: Option<(SocketAddr, TcpListener)>,
+    /// Spoken at the address, if any is.
+    tls: Option<AdminTls>,
 }
 
 /// The API, served until this is stopped or dropped.
@@ -66,6 +68,7 @@ pub struct Admin {
     tasks: Vec<JoinHandle<()>>,
     path: PathBuf,
     address: Option<SocketAddr>,
+    has_tls: bool,
     changes: TaskTracker,
 }
 
@@ -82,7 +85,8 @@ impl Doors {
     }
 
     /// Makes the socket in the data directory, of which the caller is sure that it is no
-    /// other host's: what an earlier one left there is removed.
+    /// other host's: what an earlier one left there is removed. With TLS nothing else is
+    /// spoken at the address.
     ///
     /// # Errors
     /// As the system says; above all when the directory's path is too long for a socket
@@ -90,6 +94,7 @@ impl Doors {
     pub fn open(
         data_dir: &Path,
         address: Option<(SocketAddr, TcpListener)>,
+        tls: Option<AdminTls>,
     ) -> Result<Self, BindError> {
         let path = data_dir.join(SOCKET);
         match owner_socket::bind(&path) {
@@ -97,6 +102,7 @@ impl Doors {
                 socket,
                 path,
                 address,
+                tls,
             }),
             Err(source) => Err(BindError::Socket { path, source }),
         }
@@ -128,11 +134,11 @@ impl Doors {
         };
         let stop = CancellationToken::new();
         let address = self.address.as_ref().map(|(address, _)| *address);
+        let has_tls = self.tls.is_some();
         let network = self.address.map(|(_, listener)| {
             let router = routes::router(api.clone(), Origin::Network);
-            let accept = async move || Ok(listener.accept().await?.0);
             let service = service("admin.address", router);
-            tokio::spawn(http::serve(accept, service, stop.clone()))
+            serve_network(listener, self.tls, service, stop.clone())
         });
         let accept = async move || owner_socket::accept(&self.socket).await;
         let service = service(SOCKET, routes::router(api, Origin::Owner));
@@ -141,8 +147,26 @@ impl Doors {
             tasks: network.into_iter().chain([owner]).collect(),
             path: self.path,
             address,
+            has_tls,
             changes,
             stop,
+        }
+    }
+}
+
+/// **With TLS, nothing is said in clear.**
+fn serve_network(
+    listener: TcpListener,
+    tls: Option<AdminTls>,
+    service: http::Service,
+    stop: CancellationToken,
+) -> JoinHandle<()> {
+    let accept = async move || Ok(listener.accept().await?.0);
+    match tls {
+        None => tokio::spawn(http::serve(accept, service, stop)),
+        Some(tls) => {
+            let open = move |client| tls.clone().handshake(client);
+            tokio::spawn(http::serve_opened(accept, open, service, stop))
         }
     }
 }
@@ -160,6 +184,11 @@ impl Admin {
     /// Where it is, beside the socket: with the port that was chosen where 0 was asked for.
     pub fn address(&self) -> Option<SocketAddr> {
         self.address
+    }
+
+    /// Whether TLS is spoken there.
+    pub fn has_tls(&self) -> bool {
+        self.has_tls
     }
 
     /// Ends it, and removes the socket. When this returns it holds nothing of the host any

@@ -107,7 +107,9 @@ async fn tenant_faults(mut config: Config, store: Option<&Store>) -> anyhow::Res
 }
 
 fn certificate_faults(config: &Config) -> impl Iterator<Item = Fault> {
-    config.tls.certificates.iter().filter_map(|files| {
+    let admin = config.admin.iter().flat_map(|admin| &admin.tls);
+    let all = config.tls.certificates.iter().chain(admin);
+    all.filter_map(|files| {
         let loaded = Identity::load(&files.chain.value, &files.key.value);
         loaded.err().map(|error| files.chain.at.fault(error))
     })

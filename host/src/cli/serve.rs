@@ -113,10 +113,17 @@ fn announce(server: &Server) -> anyhow::Result<()> {
         )
         .context("standard output")?;
     }
-    let others = [("metrics", server.metrics()), ("admin", server.admin())];
-    for (name, address) in others {
+    let admin = match server.admin_has_tls() {
+        true => "https",
+        false => "http",
+    };
+    let others = [
+        ("metrics", server.metrics(), "http"),
+        ("admin", server.admin(), admin),
+    ];
+    for (name, address, scheme) in others {
         if let Some(address) = address {
-            writeln!(out, "listening {name} {address} http").context("standard output")?;
+            writeln!(out, "listening {name} {address} {scheme}").context("standard output")?;
         }
     }
     writeln!(out, "ready")

@@ -144,6 +144,7 @@ fn note(tables: &mut BTreeMap<String, BTreeSet<String>>, top: &str, path: &[&str
     }
     match path {
         ["tls", key] => insert(keys::TLS.name, key),
+        ["admin", key] => insert(keys::ADMIN.name, key),
         ["sources", key] => insert(keys::SOURCES.name, key),
         ["targets", key] => insert(keys::TARGETS.name, key),
         ["policy", key] => insert(keys::POLICY.name, key),

@@ -262,7 +262,7 @@ fn tls(table: &Table<'_>) -> TlsConfig {
     }
 }
 
-fn certificate(table: &Table<'_>) -> Option<CertificateFiles> {
+pub(super) fn certificate(table: &Table<'_>) -> Option<CertificateFiles> {
     let file = |key| {
         table
             .required(key)

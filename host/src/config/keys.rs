@@ -133,7 +133,11 @@ pub(super) const METRICS: Schema = Schema {
 };
 pub(super) const ADMIN: Schema = Schema {
     name: "[admin]",
-    keys: &["address"],
+    keys: &["address", "tls"],
+};
+pub(super) const ADMIN_TLS: Schema = Schema {
+    name: "[admin.tls]",
+    keys: &["chain", "key"],
 };
 pub(super) const DNS: Schema = Schema {
     name: "[dns]",
@@ -352,7 +356,7 @@ pub(super) const RECEIPT_COUNT: Number = number("receipt_count", 1_000_000, 1_00
 
 /// All tables, in the order of the documentation.
 #[cfg(test)]
-pub(super) const SCHEMAS: [&Schema; 28] = [
+pub(super) const SCHEMAS: [&Schema; 29] = [
     &HOST,
     &LISTENER,
     &TLS,
@@ -364,6 +368,7 @@ pub(super) const SCHEMAS: [&Schema; 28] = [
     &RECEIPTS,
     &METRICS,
     &ADMIN,
+    &ADMIN_TLS,
     &DNS,
     &LOG,
     &PROCESS,

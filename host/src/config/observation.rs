@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use super::Listener;
-use super::host::address;
+use super::host::{address, certificate};
 use super::reader::Table;
+use super::{AdminConfig, Listener, keys};
 use crate::log::{Format, Level, LogSettings};
 
 const FORMATS: [(&str, Format); 2] = [("text", Format::Text), ("json", Format::Json)];
@@ -40,14 +40,25 @@ pub(super) fn metrics(table: &Table<'_>, listeners: &[Listener]) -> Option<Socke
     Some(address)
 }
 
-/// Tokens go over this connection, in clear: it does not leave the machine.
-pub(super) fn admin(table: &Table<'_>, taken: &[SocketAddr]) -> Option<SocketAddr> {
-    let value = table.get("address")?;
+/// Tokens go over this connection: in clear it does not leave the machine.
+pub(super) fn admin(table: &Table<'_>, taken: &[SocketAddr]) -> Option<AdminConfig> {
+    let section = table.get("tls");
+    let tls = section
+        .as_ref()
+        .and_then(|value| certificate(&value.table(&keys::ADMIN_TLS)?));
+    let Some(value) = table.get("address") else {
+        if let Some(section) = section {
+            section.fault("there is no address that could speak TLS: set admin.address");
+        }
+        return None;
+    };
     let address = address(&value)?;
-    if !address.ip().to_canonical().is_loopback() {
+    // With faults of its own a certificate was meant all the same.
+    if !address.ip().to_canonical().is_loopback() && section.is_none() {
         value.fault(format_args!(
-            "{address} is no loopback address, and tokens would be sent there in clear: write \
-             \"127.0.0.1:{}\", and let others come through a tunnel or a proxy with TLS",
+            "{address} is no loopback address, and tokens would be sent there in clear: name a \
+             certificate in [admin.tls], or write \"127.0.0.1:{}\" and let others come through a \
+             tunnel",
             address.port()
         ));
     }
@@ -56,7 +67,7 @@ pub(super) fn admin(table: &Table<'_>, taken: &[SocketAddr]) -> Option<SocketAdd
             "{address} is the address of a listener or of metrics already"
         ));
     }
-    Some(address)
+    Some(AdminConfig { address, tls })
 }
 
 pub(super) fn log(table: &Table<'_>) -> LogSettings {

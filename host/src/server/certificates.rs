@@ -64,8 +64,13 @@ struct FileStamp {
 
 impl Sources {
     pub(super) fn of(config: &Config) -> Self {
+        Self::of_files(config, config.tls.certificates.clone())
+    }
+
+    /// These, or one that the host makes itself where none is among them.
+    pub(super) fn of_files(config: &Config, configured: Vec<CertificateFiles>) -> Self {
         Self {
-            configured: config.tls.certificates.clone(),
+            configured,
             own: config.data_dir.join("tls"),
             hostname: config.hostname.to_string(),
             config_file: Arc::clone(&config.file),

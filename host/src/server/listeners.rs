@@ -48,7 +48,7 @@ impl Sockets {
             None => None,
         };
         let admin = match &config.admin {
-            Some(address) => Some(Doors::address(*address).await?),
+            Some(admin) => Some(Doors::address(admin.address).await?),
             None => None,
         };
         Ok(Self {

@@ -28,7 +28,7 @@ use crate::tls::{Identity, TlsServer};
 
 /// How often the files of certificates are looked at. A look costs a microsecond for
 /// each file, and half a second is soon for whoever waits for a new certificate.
-const LOOK: Duration = Duration::from_millis(250);
+pub(super) const LOOK: Duration = Duration::from_millis(250);
 
 /// Loads anew.
 #[derive(Debug)]

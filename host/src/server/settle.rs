@@ -40,7 +40,7 @@ pub(super) fn settle(mut new: Config, running: &Config) -> Settled {
     engine(&mut new.engine, &running.engine, &mut waiting);
     receipts(&mut new.receipts, &running.receipts, &mut waiting);
     waiting.keep("metrics.address", &mut new.metrics, &running.metrics);
-    waiting.keep("admin.address", &mut new.admin, &running.admin);
+    admin(&mut new, running, &mut waiting);
     dns(&mut new, running, &mut waiting);
     waiting.keep("log.format", &mut new.log.format, &running.log.format);
     process(&mut new.process, &running.process, &mut waiting);
@@ -108,6 +108,23 @@ fn receipts(new: &mut ReceiptsConfig, running: &ReceiptsConfig, waiting: &mut Wa
     waiting.keep("receipts.store", store, &running.store);
     waiting.keep("receipts.files", files, &running.files);
     waiting.keep("receipts.keep_days", keep_days, &running.keep_days);
+}
+
+/// Its socket is bound at the start, and speaks TLS or does not. What is in the files of its
+/// certificate is another matter.
+fn admin(new: &mut Config, running: &Config, waiting: &mut Waiting) {
+    let address = |config: &Config| config.admin.as_ref().map(|admin| admin.address);
+    let tls = |config: &Config| {
+        let files = config.admin.as_ref()?.tls.as_ref()?;
+        Some((files.chain.value.clone(), files.key.value.clone()))
+    };
+    if address(new) != address(running) {
+        waiting.0.push("admin.address");
+    }
+    if tls(new) != tls(running) {
+        waiting.0.push("admin.tls");
+    }
+    new.admin.clone_from(&running.admin);
 }
 
 /// The resolver is set up at the start. Where it is written does not matter.

@@ -2,6 +2,7 @@
 
 mod access;
 mod api;
+mod api_tls;
 mod changes;
 mod check;
 mod chunks;
