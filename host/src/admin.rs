@@ -15,6 +15,7 @@ mod apply;
 mod audit;
 mod bodies;
 mod changes;
+mod count;
 mod dry_runs;
 mod erasures;
 mod explanations;

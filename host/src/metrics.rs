@@ -10,6 +10,7 @@
 //! when somebody asks, not counted here. Deliberately not here: thresholds and alerts,
 //! which are for whoever collects (`docs/metrics.md` has some).
 
+mod api;
 mod clock;
 pub mod decisions;
 mod exposition;
@@ -25,6 +26,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+pub use api::ApiCounts;
 use decisions::{Decisions, TenantSeries};
 pub use histogram::Histogram;
 pub use http::{BindError, Bound, Endpoint};
@@ -65,6 +67,8 @@ pub struct Metrics {
     certificates: Mutex<BTreeMap<String, i64>>,
     lacks_certificate: AtomicBool,
     store_behind: AtomicBool,
+    /// Of the admin API.
+    pub api: ApiCounts,
 }
 
 /// Codes of replies have three digits.
@@ -156,6 +160,7 @@ impl Default for Metrics {
             certificates: Mutex::default(),
             lacks_certificate: AtomicBool::new(false),
             store_behind: AtomicBool::new(false),
+            api: ApiCounts::default(),
         }
     }
 }

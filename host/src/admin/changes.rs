@@ -248,6 +248,9 @@ impl Api {
             .await
             .map_err(|_| Problem::from(ReloadError::Stopping))?;
         let (amended, is_new) = done?;
+        if let Some(took) = amended.took {
+            self.host.metrics.api.changed(took);
+        }
         Ok(answer(amended, is_new && !how.dry_run))
     }
 }

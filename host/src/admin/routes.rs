@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::count::count;
 use super::guard::{Origin, guard};
 use super::input::BODY;
 use super::problem::Problem;
@@ -56,6 +57,7 @@ pub(super) fn router(api: Api, origin: Origin) -> Router {
         .layer(DefaultBodyLimit::max(BODY))
         .layer(from_fn(patience::bound))
         .layer(from_fn_with_state((api.clone(), origin), guard))
+        .layer(from_fn_with_state(api.clone(), count))
         .with_state(api)
 }
 

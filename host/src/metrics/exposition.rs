@@ -50,7 +50,8 @@ impl Collector for Exposition {
         self.engine(&mut page)?;
         self.delivery(&mut page)?;
         self.receipts(&mut page)?;
-        self.reloads(&mut page)
+        self.reloads(&mut page)?;
+        self.api(&mut page)
     }
 }
 
@@ -352,6 +353,30 @@ impl Exposition {
             "store_behind",
             "Whether the store lacks what the files in force say (1).",
             one(u64::from(self.metrics.store_behind.load(Relaxed))),
+        )
+    }
+
+    fn api(&self, page: &mut Page<'_>) -> fmt::Result {
+        let api = &self.metrics.api;
+        let answers = api.answers().into_iter();
+        page.counters(
+            "admin_requests",
+            "Requests to the admin API by their answers.",
+            answers.map(|((method, route, status), count)| {
+                let status = status.to_string();
+                let keys = ["method", "route", "status"];
+                (labels(keys, [method, route, &status]), count)
+            }),
+        )?;
+        page.histograms(
+            "admin_request_duration_seconds",
+            "From the head of a request to the admin API to its answer.",
+            [(Vec::new(), &api.time)],
+        )?;
+        page.histograms(
+            "admin_change_duration_seconds",
+            "From the request for a change to the moment when it was in force.",
+            [(Vec::new(), &api.in_force)],
         )
     }
 }

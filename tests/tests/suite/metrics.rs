@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use portcullis_tests::api::{ADDRESS, over_network, over_socket, send};
 use portcullis_tests::client::{Client, Tls};
 use portcullis_tests::site::{Host, Site};
 use portcullis_tests::tool;
@@ -370,4 +371,39 @@ fn scrape_until(host: &Host, name: &str, value: f64) -> BTreeMap<String, f64> {
 fn sample(line: &str) -> Option<(String, f64)> {
     let (name, value) = line.strip_prefix("portcullis_")?.rsplit_once(' ')?;
     Some((name.replace('"', ""), value.parse().ok()?))
+}
+
+/// What whoever asks chooses (names, methods, paths) is no label.
+#[test]
+fn requests_to_the_admin_api_are_counted_by_route() {
+    let host = Site::without_files()
+        .settings(METRICS)
+        .settings(ADDRESS)
+        .start();
+    let tenant = r#"{"domains":["acme.example"]}"#;
+    let path = "/v1/tenants/acme";
+    let dry = format!("{path}?dry_run=true");
+    over_socket(&host, &dry, &send("PUT", tenant)).expect(200);
+    over_socket(&host, path, &send("PUT", tenant)).expect(201);
+    over_socket(&host, path, &[]).expect(200);
+    over_socket(&host, "/v1/tenants/bank", &[]).expect(404);
+    over_network(&host, path, "", &[]).expect(401);
+    over_network(&host, "/v1/nothing", "", &[]).expect(404);
+    over_network(&host, path, "", &["-X", "BREW"]).expect(405);
+    for (answered, count) in [
+        ("method=PUT,route=/v1/tenants/{tenant},status=200", 1.0),
+        ("method=PUT,route=/v1/tenants/{tenant},status=201", 1.0),
+        ("method=GET,route=/v1/tenants/{tenant},status=200", 1.0),
+        ("method=GET,route=/v1/tenants/{tenant},status=404", 1.0),
+        ("method=GET,route=/v1/tenants/{tenant},status=401", 1.0),
+        ("method=(other),route=(other),status=404", 1.0),
+        ("method=(other),route=(other),status=405", 1.0),
+    ] {
+        let name = format!("admin_requests_total{{{answered}}}");
+        assert_eq!(host.metric(&name), count, "{name}");
+    }
+    assert_eq!(host.metric("admin_request_duration_seconds_count"), 7.0);
+    // A dry run is in force at no time.
+    assert_eq!(host.metric("admin_change_duration_seconds_count"), 1.0);
+    host.stop();
 }
