@@ -84,7 +84,9 @@ pub(super) async fn of_question(
 /// Which policy applies to a receipt's mail as things are now, and why no other does.
 #[utoipa::path(get, path = "/v1/receipts/{receipt}/explanation", tag = "explanations",
     params(("receipt" = String, Path, description = "The id at the end of an SMTP reply.")),
-    responses((status = 200, body = Explained)))]
+    responses((status = 200, body = Explained),
+        (status = 410, description = "An address in it was erased.", body = Problem,
+            content_type = "application/problem+json")))]
 pub(super) async fn of_receipt(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,

@@ -71,3 +71,34 @@ fn describe(operation: &mut Operation, method: &Method, rule: Option<&Rule>) {
     parameters::describe(operation);
     answers::describe(operation, method, rule);
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    /// Every `$ref` in it.
+    fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+        match value {
+            Value::Object(members) => {
+                found.extend(members.get("$ref").and_then(Value::as_str));
+                members.values().for_each(|value| references(value, found));
+            }
+            Value::Array(elements) => elements.iter().for_each(|value| references(value, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn references_lead_somewhere() {
+        let description = serde_json::to_value(description()).expect("JSON");
+        let mut found = Vec::new();
+        references(&description, &mut found);
+        assert!(found.len() > 50, "{found:?}");
+        for reference in found {
+            let pointer = reference.strip_prefix('#').expect("it is in here");
+            assert!(description.pointer(pointer).is_some(), "{reference}");
+        }
+    }
+}

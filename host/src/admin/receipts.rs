@@ -12,8 +12,9 @@ use super::audit::of_tenant;
 use super::input::{Asked, Json, Named};
 use super::page::{self, Page};
 use super::problem::Problem;
-use super::shapes::{Client, Id, Time};
+use super::shapes::{Client, Id, NameText, Time};
 use crate::facts::ReceiptId;
+use crate::name::Name;
 use crate::policy::Moment;
 use crate::receipt::filter::{AddressFilter, Filter};
 use crate::receipt::read::Receipt;
@@ -38,8 +39,10 @@ pub(super) struct ReceiptPart {
     #[param(value_type = Option<Client>)]
     client: Option<IpAddr>,
     /// Decided by this policy, the last time.
-    policy: Option<String>,
+    #[param(value_type = Option<NameText>)]
+    policy: Option<Name>,
     /// How it was decided in the end.
+    #[param(inline)]
     verdict: Option<Outcome>,
     /// Only of this tenant.
     tenant: Option<String>,
@@ -134,7 +137,7 @@ impl ReceiptPart {
             sender: self.sender.map(address),
             recipient: self.recipient.map(address),
             client: self.client,
-            policy: self.policy,
+            policy: self.policy.map(String::from),
             accepted: self.verdict.map(|verdict| verdict == Outcome::Accepted),
             from: self.from.map(Moment::unix_seconds),
             to: self.to.map(Moment::unix_seconds),
