@@ -34,6 +34,7 @@ mod reload;
 mod replies;
 mod service;
 mod store;
+mod story;
 mod tenants;
 mod uploads;
 mod wire;
