@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{Id, JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -138,9 +138,9 @@ impl Uploads {
 
     async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut turns = Turns::new(AT_ONE_TIME);
-        let mut at_work = JoinSet::new();
+        let (mut at_work, mut whose) = (JoinSet::new(), HashMap::new());
         loop {
-            let look_again = self.begin(&mut turns, &mut at_work).await;
+            let look_again = self.begin(&mut turns, &mut at_work, &mut whose).await;
             let later = async {
                 match look_again {
                     Some(at) => sleep_until(at).await,
@@ -150,11 +150,15 @@ impl Uploads {
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = self.arrived.notified() => {}
-                Some(done) = at_work.join_next(), if !at_work.is_empty() => {
-                    // It does not panic, and nobody aborts it before the end.
-                    let Ok((tenant, turn)) = done else { break };
+                Some(done) = at_work.join_next_with_id(), if !at_work.is_empty() => {
+                    let (task, turn) = done.unwrap_or_else(|error| {
+                        tracing::error!(%error, "looking at an uploaded module failed, and is tried again");
+                        (error.id(), Turn::Later)
+                    });
                     let rest = matches!(turn, Turn::Later).then(|| Instant::now() + AGAIN);
-                    turns.end(tenant, rest);
+                    if let Some(tenant) = whose.remove(&task) {
+                        turns.end(tenant, rest);
+                    }
                 }
                 () = later => {}
             }
@@ -167,7 +171,8 @@ impl Uploads {
     async fn begin(
         self: &Arc<Self>,
         turns: &mut Turns,
-        at_work: &mut JoinSet<(TenantId, Turn)>,
+        at_work: &mut JoinSet<Turn>,
+        whose: &mut HashMap<Id, TenantId>,
     ) -> Option<Instant> {
         let waiting = match self.store.waiting().await {
             Ok(waiting) => waiting,
@@ -178,10 +183,9 @@ impl Uploads {
         };
         while let Some(next) = turns.begin(&waiting, Instant::now()) {
             let (uploads, next) = (Arc::clone(self), next.clone());
-            at_work.spawn(async move {
-                let turn = uploads.look_at(&next).await;
-                (next.tenant, turn)
-            });
+            let tenant = next.tenant.clone();
+            let task = at_work.spawn(async move { uploads.look_at(&next).await });
+            whose.insert(task.id(), tenant);
         }
         turns.look_again(&waiting)
     }

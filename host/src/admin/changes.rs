@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -212,6 +213,7 @@ impl Api {
             part,
             who: who.name,
             dry_run: how.dry_run,
+            asked: Instant::now(),
         };
         let reloader = Arc::clone(&self.reloader);
         // Whoever goes away while this waits takes nobody else's place.

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::access::Caller;
-use super::input::{Given, Json, LARGE, Named, within};
+use super::input::{GivenLarge, Json, Named, within};
 use super::modules::no_module;
 use super::problem::Problem;
 use super::shapes::{Decided, Id, NameText};
@@ -104,7 +104,7 @@ pub(super) async fn run(
     State(api): State<Api>,
     Extension(who): Extension<Caller>,
     Named(tenant): Named<String>,
-    Given(wanted): Given<DryRun, LARGE>,
+    GivenLarge(wanted, _room): GivenLarge<DryRun>,
 ) -> Result<Json<DryRunReport>, Problem> {
     let id = tenants::known(&api, &tenant).await?;
     let _turn = api.dry_runs.turn(&id)?;

@@ -9,7 +9,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Api;
+use super::bodies::{Read, Room};
 use super::problem::Problem;
+use crate::tenant::in_background;
 
 /// Largest body in bytes: a question, a token or a policy is some hundred.
 pub(super) const BODY: usize = 64 * 1024;
@@ -17,6 +19,9 @@ pub(super) const BODY: usize = 64 * 1024;
 /// The same where lists and certificates are sent: a hundred thousand entries of 160
 /// bytes.
 pub(super) const LARGE: usize = 16 << 20;
+
+/// Most values in a body: twice as many as the largest list has entries.
+const VALUES: usize = 200_000;
 
 /// Parameters of the path, as text.
 pub(super) struct Named<T>(pub(super) T);
@@ -46,20 +51,39 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
     }
 }
 
-/// A body of JSON of at most so many bytes.
-pub(super) struct Given<T, const LIMIT: usize = BODY>(pub(super) T);
+/// A body of JSON.
+pub(super) struct Given<T>(pub(super) T);
 
-impl<T: DeserializeOwned, const LIMIT: usize> FromRequest<Api> for Given<T, LIMIT> {
+/// The same where lists and certificates are sent, with the room that it takes: whoever
+/// keeps what it was made of keeps that, too.
+pub(super) struct GivenLarge<T>(pub(super) T, pub(super) Room);
+
+impl<T: DeserializeOwned> FromRequest<Api> for Given<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
-        let kind = content_type(request.headers());
-        if !kind.is_some_and(is_json) {
-            return Err(unread(kind, "send JSON, as \"application/json\""));
-        }
-        let body = api.bodies.read(request.into_body(), LIMIT).await?;
+        let body = json(request, api, BODY).await?;
         parse(body.bytes()).map(Self)
     }
+}
+
+impl<T: DeserializeOwned + Send + 'static> FromRequest<Api> for GivenLarge<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        let body = json(request, api, LARGE).await?;
+        // A hundred thousand entries take a while.
+        let read = in_background(move || Ok(Self(parse(body.bytes())?, body.into_room())));
+        read.await
+    }
+}
+
+async fn json(request: Request, api: &Api, limit: usize) -> Result<Read, Problem> {
+    let kind = content_type(request.headers());
+    if !kind.is_some_and(is_json) {
+        return Err(unread(kind, "send JSON, as \"application/json\""));
+    }
+    api.bodies.read(request.into_body(), limit).await
 }
 
 /// What a body is, as far as its head says so.
@@ -87,8 +111,21 @@ pub(super) fn is_kind(kind: &str, expected: &str) -> bool {
     essence.trim().eq_ignore_ascii_case(expected)
 }
 
+/// At least as many values as there are, so that what is made of a body is not many times
+/// as large.
+fn values(bytes: &[u8]) -> usize {
+    let begins = |byte: &&u8| matches!(byte, b',' | b'[' | b'{');
+    bytes.iter().filter(begins).count()
+}
+
 /// JSON, and nothing behind it.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    if values(bytes) > VALUES {
+        return Err(Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("the body has more than {VALUES} values"),
+        ));
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let parsed: Result<T, _> = serde_path_to_error::deserialize(&mut json);
     let parsed = parsed.map_err(|error| {

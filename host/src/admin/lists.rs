@@ -13,7 +13,7 @@ use super::access::Caller;
 use super::bodies::Room;
 use super::changes::{Change, Changed, How, Preconditions};
 use super::input::{
-    Asked, Given, Json, LARGE, Named, Revised, content_type, is_json, is_kind, parse, unread,
+    Asked, GivenLarge, Json, LARGE, Named, Revised, content_type, is_json, is_kind, parse, unread,
 };
 use super::page::{Page, Part};
 use super::problem::Problem;
@@ -216,7 +216,7 @@ pub(super) async fn patch(
     Named((tenant, list)): Named<(String, String)>,
     Asked(how): Asked<How>,
     preconditions: Preconditions,
-    Given(ListPatch { entries }): Given<ListPatch, LARGE>,
+    GivenLarge(ListPatch { entries }, room): GivenLarge<ListPatch>,
 ) -> Result<Response, Problem> {
     let none = no_list(&tenant, &list);
     let change = Change {
@@ -227,6 +227,7 @@ pub(super) async fn patch(
         preconditions: preconditions.or_any(),
     };
     let changed = api.change(change, move |mut document| {
+        let _room = room;
         let known = document.lists.get(&list).ok_or(none)?;
         let patched = known.patched(&entries);
         let patched = patched.map_err(|faults| Problem::faults(&faults))?;

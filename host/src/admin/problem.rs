@@ -190,6 +190,7 @@ impl From<ReloadError> for Problem {
             ReloadError::Faults(faults) => Self::faults(&faults),
             ReloadError::Store(error) => error.into(),
             ReloadError::Files(_) => Self::new(StatusCode::CONFLICT, error.to_string()),
+            ReloadError::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
             ReloadError::Stopping => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the host is stopping: ask again when it runs",

@@ -89,7 +89,7 @@ pub(super) fn refused(error: &ReloadError) -> Problem {
             StatusCode::SERVICE_UNAVAILABLE
         }
         // The store may have it, and so may the next host.
-        ReloadError::Stopping => {
+        ReloadError::Stopping | ReloadError::Busy => {
             return Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string());
         }
     };

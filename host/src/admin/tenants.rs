@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::Api;
 use super::access::Caller;
 use super::changes::{Change, Changed, How, Preconditions};
-use super::input::{Asked, Given, Json, LARGE, Named, Revised};
+use super::input::{Asked, GivenLarge, Json, Named, Revised};
 use super::page::{Page, Part};
 use super::problem::Problem;
 use super::shapes::{DomainName, NameText, OperatorKeys, OwnKeys};
@@ -24,14 +24,13 @@ pub(super) struct SentTenant {
     /// Mail to these is its mail. At least one, and no other tenant's.
     #[schema(value_type = Vec<DomainName>, min_items = 1, example = json!(["acme.example"]))]
     domains: Vec<String>,
-    /// What operators write: targets, sources, quotas.
-    #[serde(default)]
-    #[schema(value_type = OperatorKeys)]
-    operator: Object,
+    /// What operators write: targets, sources, quotas. Without it that stays as it is.
+    #[schema(value_type = Option<OperatorKeys>)]
+    operator: Option<Object>,
     /// What the tenant writes, as in its file: contact, defaults, trust and the like.
-    #[serde(default)]
-    #[schema(value_type = OwnKeys)]
-    own: Object,
+    /// Without it that stays as it is.
+    #[schema(value_type = Option<OwnKeys>)]
+    own: Option<Object>,
 }
 
 /// A tenant among others.
@@ -110,7 +109,7 @@ pub(super) async fn put(
     Named(tenant): Named<String>,
     Asked(how): Asked<How>,
     preconditions: Preconditions,
-    Given(sent): Given<SentTenant, LARGE>,
+    GivenLarge(sent, room): GivenLarge<SentTenant>,
 ) -> Result<Response, Problem> {
     let id: Result<TenantId, _> = tenant.parse();
     let change = Change {
@@ -127,9 +126,13 @@ pub(super) async fn put(
     } = sent;
     let domains = parsed(&domains)?;
     let changed = api.change(change, move |mut document| {
+        let _room = room;
         document.domains = domains;
-        document.write(Half::Operator, operator)?;
-        document.write(Half::Own, own)?;
+        for (half, keys) in [(Half::Operator, operator), (Half::Own, own)] {
+            if let Some(keys) = keys {
+                document.write(half, keys)?;
+            }
+        }
         Ok(Some(document))
     });
     changed.await
@@ -147,7 +150,7 @@ pub(super) async fn put_own(
     Named(tenant): Named<String>,
     Asked(how): Asked<How>,
     preconditions: Preconditions,
-    Given(own): Given<Object, LARGE>,
+    GivenLarge(own, room): GivenLarge<Object>,
 ) -> Result<Response, Problem> {
     let change = Change {
         tenant: id(&tenant)?,
@@ -157,6 +160,7 @@ pub(super) async fn put_own(
         preconditions,
     };
     let changed = api.change(change, move |mut document| {
+        let _room = room;
         document.write(Half::Own, own)?;
         Ok(Some(document))
     });

@@ -18,6 +18,14 @@ use crate::policy::{Who, is_group_key};
 /// again of value.
 const MAX_FILE: u64 = 64 << 20;
 
+/// Longest key and longest value in octets: an address has at most 320, and a value says
+/// what is to be done about it.
+const MAX_KEY: usize = 512;
+const MAX_VALUE: usize = 1024;
+
+/// Most lists of a tenant, of which each takes room whatever is in it.
+const MAX_LISTS: usize = 1000;
+
 /// Most faults of one list that are reported: a list that was exported in a wrong form
 /// has the same fault in every line.
 const MAX_FAULTS: usize = 10;
@@ -81,37 +89,67 @@ impl ListTable {
 
     /// Takes the entries in, and reports those that cannot be.
     fn fill<'a>(&mut self, raw: impl Iterator<Item = Raw<'a>>, faults: &Faults) {
-        let mut found = Vec::new();
+        let mut found = Found::default();
         for entry in raw {
-            if let Some(twin) = self.entries.get(entry.key) {
-                let shown = shown(entry.key);
-                let message = match self.has_lines {
-                    true => format!("{shown:?} is in line {} already", twin.line),
-                    false => format!("{shown:?} is there twice"),
-                };
-                found.push((entry.line, message));
+            if let Some(message) = self.fault_of(&entry) {
+                found.push(entry.line, message);
                 continue;
             }
             if self.entries.len() == MAX_ENTRIES {
                 let message = format!("the list is over the limit of {MAX_ENTRIES} entries");
-                found.push((entry.line, message));
+                found.push(entry.line, message);
                 break;
             }
             let Raw { key, value, line } = entry;
             let value = value.to_owned();
             self.entries.insert(key.to_owned(), Entry { value, line });
         }
-        self.report(&found, faults);
+        self.report(found, faults);
     }
 
-    fn report(&self, found: &[(usize, String)], faults: &Faults) {
-        for (line, message) in found.iter().take(MAX_FAULTS) {
-            faults.push(self.at(*line).fault(message));
+    fn fault_of(&self, entry: &Raw<'_>) -> Option<String> {
+        let shown = shown(entry.key);
+        if let Some(twin) = self.entries.get(entry.key) {
+            return Some(match self.has_lines {
+                true => format!("{shown:?} is in line {} already", twin.line),
+                false => format!("{shown:?} is there twice"),
+            });
         }
-        if let Some((line, _)) = found.get(MAX_FAULTS) {
-            let more = found.len() - MAX_FAULTS;
+        [
+            ("key", entry.key.len(), MAX_KEY),
+            ("value", entry.value.len(), MAX_VALUE),
+        ]
+        .into_iter()
+        .find(|(_, length, most)| length > most)
+        .map(|(what, length, most)| {
+            format!("{shown:?}: the {what} has {length} octets, over the limit of {most}")
+        })
+    }
+
+    fn report(&self, found: Found, faults: &Faults) {
+        for (line, message) in found.first {
+            faults.push(self.at(line).fault(message));
+        }
+        if let Some((line, more)) = found.more {
             let message = format!("{more} more entries of this list have faults, from here on");
-            faults.push(self.at(*line).fault(message));
+            faults.push(self.at(line).fault(message));
+        }
+    }
+}
+
+/// Faults of one list: the first of them, and where the others begin and how many they are.
+#[derive(Default)]
+struct Found {
+    first: Vec<(usize, String)>,
+    more: Option<(usize, usize)>,
+}
+
+impl Found {
+    fn push(&mut self, line: usize, message: String) {
+        match &mut self.more {
+            _ if self.first.len() < MAX_FAULTS => self.first.push((line, message)),
+            Some((_, more)) => *more += 1,
+            None => self.more = Some((line, 1)),
         }
     }
 }
@@ -181,9 +219,14 @@ pub(super) fn read_all(tenant: &Table<'_>, faults: &Faults) -> Vec<ListTable> {
     let Some(table) = tenant.get("lists").and_then(|v| v.open(&keys::NAMES)) else {
         return Vec::new();
     };
-    table
-        .entries()
-        .filter_map(|(name, value)| read(name, &value, faults))
+    let lists: Vec<_> = table.entries().collect();
+    if lists.len() > MAX_LISTS {
+        let message = format!("{} lists are over the limit of {MAX_LISTS}", lists.len());
+        tenant.report("lists", message);
+    }
+    lists
+        .iter()
+        .filter_map(|(name, value)| read(name, value, faults))
         .collect()
 }
 
@@ -285,10 +328,14 @@ pub(super) fn check_groups(lists: &[ListTable], policies: &[PolicyConfig], fault
             .iter()
             .map(|(key, entry)| (entry.line, key.as_str()))
             .chain(stored.map(|(key, _)| (0, key)));
-        let mut found: Vec<(usize, String)> = keys
+        let mut all: Vec<(usize, String)> = keys
             .filter_map(|(line, key)| Some((line, is_group_key(key).err()?)))
             .collect();
-        found.sort();
-        list.report(&found, faults);
+        all.sort();
+        let mut found = Found::default();
+        for (line, message) in all {
+            found.push(line, message);
+        }
+        list.report(found, faults);
     }
 }

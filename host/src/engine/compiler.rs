@@ -53,6 +53,16 @@ pub enum AdmissionError {
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+impl AdmissionError {
+    /// Whether it is the host that could not look at it just now.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Refused(_) => false,
+            Self::Busy | Self::Internal(_) => true,
+        }
+    }
+}
+
 /// Refuses what is too large before anything is done with it.
 pub(super) fn check_size(bytes: &[u8], limit: usize) -> Result<(), AdmissionError> {
     if bytes.len() > limit {

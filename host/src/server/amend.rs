@@ -1,19 +1,28 @@
 //! Changing one tenant while the host runs, as administrators ask for it.
 //!
 //! **All or nothing**: what the host would refuse at its next start gets nowhere, and
-//! what could not be written is not in force. **One at a time**, with reloads too: whoever
-//! says on which revision a change is founded is never overtaken. Only the tenant that
-//! changes is loaded; a transaction keeps the tenants it began with.
+//! what could not be written is not in force. **One at a time of each tenant**: whoever
+//! says on which revision a change is founded is never overtaken. **Nobody waits for
+//! another's modules**: only the tenant that changes is loaded, which may take as long as
+//! its modules like, and only then everything else is held up, for as long as the disk
+//! takes to write. A transaction keeps the tenants it began with.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use tokio::time::timeout;
+
 use super::reload::{ReloadError, Reloader, State, in_background, means, news};
-use crate::config::{Authority, TenantDocument};
+use crate::config::{Authority, Config, TenantDocument};
 use crate::facts::TenantId;
 use crate::host::Host;
-use crate::store::{Checked, Edit, Kept, Subject};
+use crate::store::{Checked, Edit, Kept, StoreError, Subject};
 use crate::tenant::{self, Loaded, Tenant};
+
+/// Longest that the modules of a change may take to look at their settings: whoever waits
+/// for the answer has a minute.
+const LOADING: Duration = Duration::from_secs(45);
 
 /// A change that is asked for.
 #[derive(Clone, Debug)]
@@ -26,6 +35,8 @@ pub struct Amendment {
     pub who: String,
     /// Only say what would change.
     pub dry_run: bool,
+    /// When it was asked for.
+    pub asked: Instant,
 }
 
 /// What is there when a change begins.
@@ -42,10 +53,22 @@ pub struct Current<'a> {
 pub struct Amended {
     /// A line for each difference; none where it was so already.
     pub changes: Vec<String>,
-    /// How long it took until it was in force; none where it was not to be.
+    /// How long it took from the question until it was in force; none where it was not
+    /// to be.
     pub took: Option<Duration>,
     /// The revision of the part now; none where it is gone.
     pub revision: Option<i64>,
+}
+
+/// Whose turn it is to change a tenant, for each that somebody changes just now.
+#[derive(Debug, Default)]
+pub(super) struct Turns(Mutex<HashMap<TenantId, Weak<tokio::sync::Mutex<()>>>>);
+
+/// What is there, and what is to be made of it.
+struct Work {
+    host: Arc<Host>,
+    config: Arc<Config>,
+    edit: Edit,
 }
 
 impl Reloader {
@@ -60,59 +83,48 @@ impl Reloader {
         amendment: &Amendment,
         change: impl FnOnce(Current<'_>) -> Result<Option<TenantDocument>, E>,
     ) -> Result<Amended, E> {
-        let began = Instant::now();
-        let mut state = self.state.lock().await;
-        let (host, before, revision) = self.current(amendment).await?;
+        let turn = self.turns.of(&amendment.tenant);
+        let _turn = turn.lock().await;
+        let host = self.host.upgrade().ok_or(ReloadError::Stopping)?;
+        let config = self.config();
+        if let Authority::Files(files) = &config.authority {
+            return Err(ReloadError::Files(files.clone()).into());
+        }
+        let (before, revision) = current(&host, amendment).await?;
         let wanted = change(Current {
             document: before.as_ref().map(|kept| &*kept.document),
             revision,
         })?;
-        let edit = Edit::new(before, wanted.map(Arc::new));
-        let Some(edit) = edit else {
+        let Some(edit) = Edit::new(before, wanted.map(Arc::new)) else {
             return Ok(Amended {
                 changes: Vec::new(),
-                took: (!amendment.dry_run).then(|| began.elapsed()),
+                took: (!amendment.dry_run).then(|| amendment.asked.elapsed()),
                 revision,
             });
         };
+        let work = Work { host, config, edit };
         // It is large, and nothing else of this waits.
-        let amended = Box::pin(self.carry_out(amendment, &host, edit, &mut state, began)).await;
-        Ok(amended?)
+        Ok(Box::pin(self.carry_out(amendment, work)).await?)
     }
 
-    async fn current(
-        &self,
-        amendment: &Amendment,
-    ) -> Result<(Arc<Host>, Option<Kept>, Option<i64>), ReloadError> {
-        let host = self.host.upgrade().ok_or(ReloadError::Stopping)?;
-        if let Authority::Files(files) = &self.config().authority {
-            return Err(ReloadError::Files(files.clone()));
-        }
-        let id = &amendment.tenant;
-        let snapshot = host.snapshot.load_full();
-        let lists = snapshot.tenant(id).map(|tenant| Arc::clone(&tenant.lists));
-        let known = |digest| {
-            let mut lists = lists.iter().flat_map(|lists| lists.iter());
-            let found = lists.find(|(_, list)| list.digest() == digest);
-            found.map(|(_, list)| Arc::clone(list))
-        };
-        let kept = host.store.documents([id], known).await?.pop();
-        let revision = host.store.revision(id, &amendment.part).await?;
-        Ok((host, kept, revision))
-    }
-
-    async fn carry_out(
-        &self,
-        amendment: &Amendment,
-        host: &Host,
-        edit: Edit,
-        state: &mut State,
-        began: Instant,
-    ) -> Result<Amended, ReloadError> {
-        let loaded = match &edit.after {
-            Some(after) => Some(self.load_one(host, Arc::clone(after), state).await?),
+    async fn carry_out(&self, amendment: &Amendment, work: Work) -> Result<Amended, ReloadError> {
+        let loaded = match &work.edit.after {
+            Some(after) => Some(self.load_one(&work, Arc::clone(after)).await?),
             None => None,
         };
+        let mut state = self.state.lock().await;
+        let Work { host, config, edit } = work;
+        if let Some(loaded) = &loaded {
+            let news = news(&loaded.refused, &state.refused);
+            if !news.is_empty() {
+                return Err(ReloadError::Faults(news));
+            }
+        }
+        let id = &amendment.tenant;
+        // What was reloaded meanwhile is in another host than this was loaded for.
+        if !Arc::ptr_eq(&config, &self.config()) {
+            return Err(StoreError::Stale(id.clone()).into());
+        }
         let changes = edit.lines();
         if amendment.dry_run {
             return Ok(Amended {
@@ -123,57 +135,89 @@ impl Reloader {
         }
         let checked = loaded.as_ref().map(|loaded| loaded.checked.clone());
         let checked = checked.unwrap_or_else(|| Checked::nothing(host.engine.judgement()));
-        let edits = [edit];
         let who = &amendment.who;
-        host.store.carry_out(&edits, &checked, who).await?;
-        let id = &amendment.tenant;
+        host.store.carry_out(&[edit], &checked, who).await?;
         state.refused.retain(|refusal| refusal.tenant != *id);
         let tenant = loaded.and_then(|loaded| {
             state.refused.extend(loaded.refused);
             loaded.snapshot.tenants().first().map(Arc::clone)
         });
-        self.swap(host, id, tenant, state);
-        let took = began.elapsed();
+        swap(&host, id, tenant, &mut state);
+        let took = amendment.asked.elapsed();
         tracing::info!(tenant.id = %id, what = %amendment.part, who, ?took, "a tenant was changed");
+        // What was written can be read but for an accident of the disk, after which whoever
+        // changes it again asks for the revision first.
+        let revision = host.store.revision(id, &amendment.part).await;
         Ok(Amended {
             changes,
             took: Some(took),
-            // What was written can be read but for an accident of the disk, after which
-            // whoever changes it again asks for the revision first.
-            revision: host
-                .store
-                .revision(id, &amendment.part)
-                .await
-                .ok()
-                .flatten(),
+            revision: revision.ok().flatten(),
         })
     }
 
     /// The tenant alone, which has to be without a fault.
     async fn load_one(
         &self,
-        host: &Host,
+        work: &Work,
         document: Arc<TenantDocument>,
-        state: &State,
     ) -> Result<Loaded, ReloadError> {
-        let config = self.config();
+        let Work { host, config, .. } = work;
         let before = host.snapshot.load_full();
-        let reader = Arc::clone(&config);
+        let reader = Arc::clone(config);
         let read = in_background(move || reader.read_stored(&[document])).await?;
         let tenants = read.map_err(ReloadError::Faults)?;
-        let loaded = tenant::load(&config, &tenants, means(host, &before)).await;
+        let load = tenant::load(config, &tenants, means(host, &before));
+        let loaded = tokio::select! {
+            biased;
+            () = self.shutdown.draining() => return Err(ReloadError::Stopping),
+            loaded = timeout(LOADING, load) => loaded.map_err(|_| ReloadError::Busy)?,
+        };
         let loaded = loaded.map_err(ReloadError::Faults)?;
-        match news(&loaded.refused, &state.refused) {
-            news if news.is_empty() => Ok(loaded),
-            news => Err(ReloadError::Faults(news)),
+        match loaded.refused.iter().any(|refusal| refusal.is_passing) {
+            true => Err(ReloadError::Busy),
+            false => Ok(loaded),
         }
     }
+}
 
-    fn swap(&self, host: &Host, id: &TenantId, tenant: Option<Arc<Tenant>>, state: &mut State) {
-        if let Some(tenant) = &tenant {
+async fn current(
+    host: &Host,
+    amendment: &Amendment,
+) -> Result<(Option<Kept>, Option<i64>), ReloadError> {
+    let id = &amendment.tenant;
+    let snapshot = host.snapshot.load_full();
+    let lists = snapshot.tenant(id).map(|tenant| Arc::clone(&tenant.lists));
+    let known = |digest| {
+        let mut lists = lists.iter().flat_map(|lists| lists.iter());
+        let found = lists.find(|(_, list)| list.digest() == digest);
+        found.map(|(_, list)| Arc::clone(list))
+    };
+    let kept = host.store.documents([id], known).await?.pop();
+    let revision = host.store.revision(id, &amendment.part).await?;
+    Ok((kept, revision))
+}
+
+/// A target that was there before is prepared.
+fn swap(host: &Host, id: &TenantId, tenant: Option<Arc<Tenant>>, state: &mut State) {
+    let before = host.snapshot.load();
+    if let Some(tenant) = &tenant {
+        let known = before.tenant(id);
+        if known.is_none_or(|known| !Arc::ptr_eq(&known.target, &tenant.target)) {
             state.preparation.add(tenant);
         }
-        let next = host.snapshot.load().replacing(id, tenant);
-        host.snapshot.store(Arc::new(next));
+    }
+    host.snapshot.store(Arc::new(before.replacing(id, tenant)));
+}
+
+impl Turns {
+    fn of(&self, tenant: &TenantId) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.retain(|_, turn| turn.strong_count() > 0);
+        let known = turns.get(tenant).and_then(Weak::upgrade);
+        known.unwrap_or_else(|| {
+            let turn = Arc::default();
+            turns.insert(tenant.clone(), Arc::downgrade(&turn));
+            turn
+        })
     }
 }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 
+use super::amend::Turns;
 use super::certificates::{Sources, Watch};
 use super::listeners;
 use super::preparation::Preparation;
@@ -40,6 +41,7 @@ pub struct Reloader {
     /// In force. Whoever replaces it holds the state.
     config: ArcSwap<Config>,
     pub(super) state: Mutex<State>,
+    pub(super) turns: Turns,
 }
 
 /// What has to be known of what is in force when something is loaded anew.
@@ -77,6 +79,9 @@ pub enum ReloadError {
         "the files in {0:?} have the last word on tenants: edit those and reload, or take the key \"tenants\" and the directory away"
     )]
     Files(PathBuf),
+    /// Modules could not be asked about their settings just now.
+    #[error("the engine is busy, or a module takes too long to look at its settings: try again")]
+    Busy,
     /// It is too late.
     #[error("the host is stopping")]
     Stopping,
@@ -96,6 +101,7 @@ impl Reloader {
             listeners,
             config: ArcSwap::from_pointee(without_tenants(config)),
             state: Mutex::new(state),
+            turns: Turns::default(),
         }
     }
 
@@ -340,7 +346,7 @@ fn refuse(host: Option<&Host>, error: &ReloadError) {
     let faults = match error {
         ReloadError::Faults(faults) => faults.iter().map(ToString::to_string).collect(),
         ReloadError::Store(error) => vec![error.to_string()],
-        ReloadError::Files(_) | ReloadError::Stopping => return,
+        ReloadError::Files(_) | ReloadError::Busy | ReloadError::Stopping => return,
     };
     if let Some(host) = host {
         host.metrics.reloaded("configuration", false);

@@ -50,7 +50,7 @@ pub struct KeptPolicy {
     pub name: String,
     /// Its place in the order of creation.
     pub place: i64,
-    /// Counts its changes, from one.
+    /// The tenant's revision when it was changed last.
     pub revision: i64,
     /// Its keys, as in a file.
     #[schema(value_type = Object)]
@@ -63,7 +63,7 @@ pub struct KeptPolicy {
 pub struct KeptList {
     /// Unique in the tenant.
     pub name: String,
-    /// Counts its changes, from one.
+    /// The tenant's revision when it was changed last.
     pub revision: i64,
     /// SHA-256 over its entries, which receipts name.
     pub digest: String,
@@ -86,7 +86,7 @@ pub struct ListEntry {
 pub struct KeptModule {
     /// Unique in the tenant.
     pub name: String,
-    /// Counts its changes, from one.
+    /// The tenant's revision when it was changed last.
     pub revision: i64,
     /// The number of the revision that is active; null while none is.
     pub active: Option<i64>,

@@ -13,6 +13,10 @@ use crate::digest::Digest;
 use crate::facts::TenantId;
 use crate::lists::List;
 
+/// Largest value that the audit keeps whole, in octets of JSON: nothing of it is ever
+/// removed.
+const KEPT: usize = 16 << 10;
+
 /// Longest value that is shown in a line, in characters.
 const SHOWN: usize = 60;
 
@@ -152,6 +156,15 @@ fn parts(document: Option<&TenantDocument>) -> Parts {
     parts
 }
 
+/// As it is, or only which it is.
+fn kept(value: &Json) -> Json {
+    let text = value.to_string();
+    match text.len() {
+        0..=KEPT => value.clone(),
+        octets => json!({ "digest": Digest::of(text.as_bytes()), "octets": octets }),
+    }
+}
+
 /// Puts digests in place of PEM texts: revocation lists have megabytes and are others every
 /// hour, and the audit keeps all that ever was.
 fn shorten(key: &str, value: &mut Json) {
@@ -225,8 +238,8 @@ impl Change {
     fn of(what: &Subject, was: Option<&Json>, became: Option<&Json>) -> Option<Self> {
         (was != became).then(|| Self {
             what: what.clone(),
-            was: was.cloned(),
-            became: became.cloned(),
+            was: was.map(kept),
+            became: became.map(kept),
             entries: None,
         })
     }

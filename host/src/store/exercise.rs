@@ -83,7 +83,8 @@ pub(in crate::store) async fn exercise(c: &mut Connection) {
     let edits = edit(c, &two).await;
     tenants::write(c, &edits, "test", 2).await.expect("written");
     let found = kept(c, &two.id).await.expect("it is there");
-    assert_eq!((found.revision, found.document.digest()), (2, two.digest()));
+    // A module that was forgotten meanwhile counts, too.
+    assert_eq!((found.revision, found.document.digest()), (3, two.digest()));
     let second = Digest::of(b"second");
     let bytes = tenants::module(c, second).await.expect("the bytes");
     assert_eq!(&*bytes, b"second");

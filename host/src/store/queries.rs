@@ -79,8 +79,9 @@ pub(super) async fn insert_tenant(
     id: &str,
     [operator, own, digest]: [&str; 3],
 ) -> Result<()> {
+    // One of this id that was there before had no more revisions than records of them.
     let sql = "INSERT INTO tenants (id, operator, own, digest, revision) \
-               VALUES ($1, $2, $3, $4, 1)";
+               SELECT $1, $2, $3, $4, COUNT(*) + 1 FROM audit WHERE tenant = $1";
     run(
         c,
         statement(sql)
@@ -146,9 +147,11 @@ pub(super) async fn put_list(
     name: &str,
     digest: &str,
 ) -> Result<()> {
-    let sql = "INSERT INTO lists (tenant, name, content, revision) VALUES ($1, $2, $3, 1) \
+    // Revisions of what a tenant has are its own: none comes back with another of this name.
+    let sql = "INSERT INTO lists (tenant, name, content, revision) \
+               SELECT id, $2, $3, revision FROM tenants WHERE id = $1 \
                ON CONFLICT (tenant, name) DO UPDATE \
-               SET content = excluded.content, revision = lists.revision + 1";
+               SET content = excluded.content, revision = excluded.revision";
     run(c, statement(sql).bind(tenant).bind(name).bind(digest)).await?;
     Ok(())
 }
@@ -198,8 +201,9 @@ pub(super) async fn put_policy(
     document: &str,
 ) -> Result<()> {
     let sql = "INSERT INTO policies (tenant, name, id, place, document, revision) \
-               VALUES ($1, $2, $3, 0, $4, 1) ON CONFLICT (tenant, name) DO UPDATE \
-               SET document = excluded.document, revision = policies.revision + 1";
+               SELECT t.id, $2, $3, 0, $4, t.revision FROM tenants t WHERE t.id = $1 \
+               ON CONFLICT (tenant, name) DO UPDATE \
+               SET document = excluded.document, revision = excluded.revision";
     let bound = statement(sql).bind(tenant).bind(name).bind(id);
     run(c, bound.bind(document)).await?;
     Ok(())

@@ -3,7 +3,7 @@
 //! **A revision's number and bytes are never changed**; what becomes of it is. One that is
 //! active, was active before, is pinned by a policy or waits for the engine does not go.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use serde_json::json;
 use sqlx::{query_as, query_scalar};
@@ -18,11 +18,20 @@ use crate::store::revisions::{Arrival, RevisionState, Upload, WAITING, Waiting};
 
 type Result<T> = std::result::Result<T, Failure>;
 
+/// Revisions of a module that were refused and are remembered, for whoever asks why.
+const REFUSED: usize = 5;
+
 /// A revision among those of its module.
 struct Kept {
     number: i64,
     digest: Digest,
     state: RevisionState,
+}
+
+impl Kept {
+    fn is_ready(&self, digest: Digest) -> bool {
+        self.digest == digest && self.state == RevisionState::Ready
+    }
 }
 
 /// A tenant's modules that have an active revision, in the order of their places, with the
@@ -73,8 +82,15 @@ pub(in crate::store) async fn activate(
     now: i64,
 ) -> Result<()> {
     let (tenant, name) = (document.id.as_str(), module.name.as_str());
+    let known = all(c, tenant, name).await?;
+    let is_there = known.iter().any(|kept| kept.is_ready(module.digest()));
+    if matches!(module.content, ModuleContent::Stored(_)) && !is_there {
+        // It went while somebody looked at the settings.
+        return Err(Failure::Stale(document.id.clone()));
+    }
     let number = admitted(c, tenant, name, &module.content, who, now).await?;
-    let sql = "UPDATE modules SET previous = active, active = $3, revision = revision + 1 \
+    let sql = "UPDATE modules SET previous = active, active = $3, \
+               revision = (SELECT revision FROM tenants WHERE id = $1) \
                WHERE tenant = $1 AND name = $2 AND active <> $3";
     let query = sqlx::query::<Db>(sql).bind(tenant).bind(name).bind(number);
     query.execute(&mut *c).await?;
@@ -91,13 +107,21 @@ pub(in crate::store) async fn keep_pinned(
 ) -> Result<bool> {
     let mut kept = false;
     let (tenant, name) = (document.id.as_str(), module.name.as_str());
-    for pinned in document.pinned(module) {
+    let pins = document.pinned(module);
+    let known = match pins.is_empty() {
+        true => Vec::new(),
+        false => all(c, tenant, name).await?,
+    };
+    for pinned in pins {
         let of_file = |other: &&OtherRevision| {
             other.content.digest() == pinned && matches!(other.content, ModuleContent::Given { .. })
         };
         if let Some(other) = module.others.iter().find(of_file) {
             admitted(c, tenant, name, &other.content, who, now).await?;
             kept = true;
+        } else if !known.iter().any(|kept| kept.is_ready(pinned)) && module.digest() != pinned {
+            // It went while somebody looked at the settings.
+            return Err(Failure::Stale(document.id.clone()));
         }
     }
     Ok(kept)
@@ -119,7 +143,7 @@ async fn admitted(
         set_state(c, [tenant, name], known.number, RevisionState::Ready, None).await?;
         return Ok(known.number);
     }
-    make_module(c, tenant, name, 0).await?;
+    make_module(c, tenant, name).await?;
     let size = match content {
         ModuleContent::Given { bytes, .. } => {
             sql::put_module_content(c, &digest.to_string(), bytes).await?;
@@ -137,10 +161,13 @@ pub(in crate::store) async fn prune(
     document: &TenantDocument,
     module: &ModuleConfig,
 ) -> Result<()> {
+    let (tenant, name) = (document.id.as_str(), module.name.as_str());
     let keep = ModuleQuotas::of(&document.operator).revisions;
-    let pins = pins(&document.policies, module.name.as_str());
-    make_room(c, document.id.as_str(), module.name.as_str(), keep, &pins).await?;
-    Ok(())
+    let needed = Needed {
+        pins: pins(&document.policies, name),
+        ..needed(c, tenant, name).await?
+    };
+    make_room(c, [tenant, name], keep, &needed).await
 }
 
 /// Keeps an upload; the caller has a transaction. The same bytes again are the same
@@ -181,11 +208,12 @@ pub(in crate::store) async fn receive(
         if count_modules(c, tenant).await? >= quotas.modules {
             return Err(Failure::Modules(quotas.modules));
         }
-        make_module(c, tenant, name, 1).await?;
+        make_module(c, tenant, name).await?;
     }
-    let policies = policies(c, tenant).await?;
-    let pins = pins(&policies, name);
-    if !make_room(c, tenant, name, quotas.revisions - 1, &pins).await? {
+    // Nothing goes for what may be refused; but if it is sound, there has to be room.
+    let needed = needed(c, tenant, name).await?;
+    let most = usize::try_from(quotas.revisions).unwrap_or(usize::MAX);
+    if all.iter().filter(|kept| needed.has(kept)).count() >= most {
         return Err(Failure::Revisions {
             module: upload.module.to_string(),
             most: quotas.revisions,
@@ -230,16 +258,36 @@ pub(in crate::store) async fn note(
     reason: Option<&str>,
 ) -> Result<bool> {
     let (tenant, name) = (waiting.tenant.as_str(), waiting.module.as_str());
-    let sql = "SELECT state FROM module_revisions WHERE tenant = $1 AND name = $2 AND number = $3";
+    // Another module of this name may have come meanwhile.
+    let sql = "SELECT state FROM module_revisions \
+               WHERE tenant = $1 AND name = $2 AND number = $3 AND digest = $4";
     let query = query_scalar::<Db, String>(sql).bind(tenant).bind(name);
-    let found = query.bind(waiting.number).fetch_optional(&mut *c).await?;
+    let query = query.bind(waiting.number).bind(waiting.digest.to_string());
+    let found = query.fetch_optional(&mut *c).await?;
     let waits = [RevisionState::Received, RevisionState::Compiling];
     if !found.is_some_and(|found| waits.iter().any(|state| state.as_str() == found)) {
         return Ok(false);
     }
     set_state(c, [tenant, name], waiting.number, state, reason).await?;
-    if state == RevisionState::Refused {
-        sql::drop_module_content(c, &waiting.digest.to_string()).await?;
+    match state {
+        RevisionState::Refused => {
+            forget_refused(c, tenant, name).await?;
+            sql::drop_module_content(c, &waiting.digest.to_string()).await?;
+        }
+        RevisionState::Ready => {
+            let operator = sql::tenant(c, tenant).await?.map(|(operator, ..)| operator);
+            let operator = read_object(operator.as_deref().unwrap_or("{}"))?;
+            let mut needed = needed(c, tenant, name).await?;
+            needed.numbers.push(waiting.number);
+            make_room(
+                c,
+                [tenant, name],
+                ModuleQuotas::of(&operator).revisions,
+                &needed,
+            )
+            .await?;
+        }
+        RevisionState::Received | RevisionState::Compiling => {}
     }
     Ok(true)
 }
@@ -259,6 +307,10 @@ pub(in crate::store) async fn forget(
     if query.execute(&mut *c).await?.rows_affected() == 0 {
         return Ok(false);
     }
+    // The next one of this name is another.
+    let sql = "UPDATE tenants SET revision = revision + 1 WHERE id = $1";
+    let query = sqlx::query::<Db>(sql).bind(tenant.as_str());
+    query.execute(&mut *c).await?;
     let what = format!("module {name}");
     let was = json!({ "revisions": revisions }).to_string();
     sql::insert_audit(c, now, [who, tenant.as_str(), &what], [Some(&was), None]).await?;
@@ -266,35 +318,66 @@ pub(in crate::store) async fn forget(
     Ok(true)
 }
 
-/// Removes the oldest so that at most so many are left; whether that could be done.
-async fn make_room(
-    c: &mut Connection,
-    tenant: &str,
-    name: &str,
-    keep: i64,
-    pins: &BTreeSet<Digest>,
-) -> Result<bool> {
-    let all = all(c, tenant, name).await?;
+/// What does not go.
+struct Needed {
+    /// Active, or active before.
+    numbers: Vec<i64>,
+    pins: BTreeSet<Digest>,
+}
+
+impl Needed {
+    fn has(&self, kept: &Kept) -> bool {
+        self.numbers.contains(&kept.number)
+            || self.pins.contains(&kept.digest)
+            || kept.state.is_waiting()
+    }
+}
+
+async fn needed(c: &mut Connection, tenant: &str, name: &str) -> Result<Needed> {
     let sql = "SELECT active, previous FROM modules WHERE tenant = $1 AND name = $2";
     let query = query_as::<Db, (i64, i64)>(sql).bind(tenant).bind(name);
     let (active, previous) = query.fetch_optional(&mut *c).await?.unwrap_or_default();
-    let is_needed = |kept: &&Kept| {
-        kept.number == active
-            || kept.number == previous
-            || pins.contains(&kept.digest)
-            || kept.state.is_waiting()
-    };
-    let surplus = all
-        .len()
-        .saturating_sub(usize::try_from(keep).unwrap_or(usize::MAX));
-    let may_go = all.iter().filter(|kept| !is_needed(kept)).take(surplus);
-    let gone: HashSet<i64> = may_go.map(|kept| kept.number).collect();
-    for number in &gone {
-        let sql = "DELETE FROM module_revisions WHERE tenant = $1 AND name = $2 AND number = $3";
-        let query = sqlx::query::<Db>(sql).bind(tenant).bind(name).bind(number);
-        query.execute(&mut *c).await?;
+    Ok(Needed {
+        numbers: vec![active, previous],
+        pins: pins(&policies(c, tenant).await?, name),
+    })
+}
+
+/// Removes the oldest that are not needed, so that at most so many are left. Those that were
+/// refused have no bytes and do not count.
+async fn make_room(
+    c: &mut Connection,
+    [tenant, name]: [&str; 2],
+    keep: i64,
+    needed: &Needed,
+) -> Result<()> {
+    let mut all = all(c, tenant, name).await?;
+    all.retain(|kept| kept.state != RevisionState::Refused);
+    let keep = usize::try_from(keep).unwrap_or(usize::MAX);
+    let surplus = all.len().saturating_sub(keep);
+    let gone = all.iter().filter(|kept| !needed.has(kept)).take(surplus);
+    for kept in gone {
+        delete(c, [tenant, name], kept.number).await?;
     }
-    Ok(gone.len() == surplus)
+    Ok(())
+}
+
+/// Removes those that were refused, but for the last ones.
+async fn forget_refused(c: &mut Connection, tenant: &str, name: &str) -> Result<()> {
+    let mut all = all(c, tenant, name).await?;
+    all.retain(|kept| kept.state == RevisionState::Refused);
+    let surplus = all.len().saturating_sub(REFUSED);
+    for kept in all.iter().take(surplus) {
+        delete(c, [tenant, name], kept.number).await?;
+    }
+    Ok(())
+}
+
+async fn delete(c: &mut Connection, [tenant, name]: [&str; 2], number: i64) -> Result<()> {
+    let sql = "DELETE FROM module_revisions WHERE tenant = $1 AND name = $2 AND number = $3";
+    let query = sqlx::query::<Db>(sql).bind(tenant).bind(name).bind(number);
+    query.execute(c).await?;
+    Ok(())
 }
 
 /// The revisions of a module that are kept, the oldest first.
@@ -358,14 +441,14 @@ async fn set_state(
     Ok(())
 }
 
-/// A module without an active revision, unless there is one of this name. It comes with the
-/// first upload, which is its first change, or with the first activation, which will be.
-async fn make_module(c: &mut Connection, tenant: &str, name: &str, revision: i64) -> Result<()> {
+/// A module without an active revision, unless there is one of this name. Its own revision
+/// begins where the tenant's is, so that no module of this name had it before.
+async fn make_module(c: &mut Connection, tenant: &str, name: &str) -> Result<()> {
     let sql = "INSERT INTO modules (tenant, name, place, active, previous, revision) \
-               SELECT $1, $2, COALESCE(MAX(place), -1) + 1, 0, 0, $3 FROM modules \
-               WHERE tenant = $1 ON CONFLICT (tenant, name) DO NOTHING";
+               SELECT $1, $2, (SELECT COALESCE(MAX(place), -1) + 1 FROM modules WHERE tenant = $1), \
+               0, 0, revision FROM tenants WHERE id = $1 ON CONFLICT (tenant, name) DO NOTHING";
     let query = sqlx::query::<Db>(sql).bind(tenant).bind(name);
-    query.bind(revision).execute(c).await?;
+    query.execute(c).await?;
     Ok(())
 }
 

@@ -54,6 +54,8 @@ pub struct Refusal {
     pub module: Name,
     /// What it is.
     pub digest: Digest,
+    /// Whether it was the host that could not look at it just now.
+    pub is_passing: bool,
 }
 
 impl Refusal {
@@ -374,6 +376,7 @@ impl Loader<'_> {
             }
         };
         self.refused.push(Refusal {
+            is_passing: error.is_passing(),
             fault: at.fault(error),
             tenant: tenant.clone(),
             module: needed.name.clone(),
@@ -404,6 +407,7 @@ impl Loader<'_> {
                 .extend(found.iter().map(|f| settings.fault(&f.path, &f.message))),
             Err(error) => {
                 self.refused.push(Refusal {
+                    is_passing: error.is_passing(),
                     fault: settings.at.fault(error),
                     tenant: tenant.clone(),
                     module: consultation.module.clone(),

@@ -64,7 +64,10 @@ fn in_clear(host: &Host, sender: &str) -> String {
 }
 
 fn over_tls(host: &Host, sender: &str) -> String {
-    rcpt(Client::starttls(host.address("smtp"), &Tls::tls13()), sender)
+    rcpt(
+        Client::starttls(host.address("smtp"), &Tls::tls13()),
+        sender,
+    )
 }
 
 fn begins(reply: &str, code: &str) {
@@ -84,7 +87,10 @@ fn wait_for_receipt(person: &Person<'_>, id: &str) -> Value {
         if answer.code == 200 {
             return answer.json();
         }
-        assert!(began.elapsed() < Duration::from_secs(30), "{id}: {answer:?}");
+        assert!(
+            began.elapsed() < Duration::from_secs(30),
+            "{id}: {answer:?}"
+        );
         thread::yield_now();
     }
 }
@@ -104,10 +110,16 @@ fn an_administrator_lives_with_policies() {
 
     // She refuses what comes in clear, then allows a partner.
     begins(&in_clear(&host, PARTNER), "250");
-    amy.make("/v1/tenants/acme/policies/all", &json!({ "option": "enforced" }));
+    amy.make(
+        "/v1/tenants/acme/policies/all",
+        &json!({ "option": "enforced" }),
+    );
     begins(&in_clear(&host, PARTNER), "530");
     begins(&over_tls(&host, PARTNER), "250");
-    amy.make("/v1/tenants/acme/lists/partners", &json!({ "entries": ["partner.example"] }));
+    amy.make(
+        "/v1/tenants/acme/lists/partners",
+        &json!({ "entries": ["partner.example"] }),
+    );
     let lax = json!({ "from": "list:partners", "option": "opportunistic" });
     amy.make("/v1/tenants/acme/policies/partners", &lax);
     begins(&in_clear(&host, PARTNER), "250");
@@ -122,7 +134,8 @@ fn an_administrator_lives_with_policies() {
     };
     activate(first).expect(200);
     let asks = json!({ "from": "list:partners", "option": "module", "module": "checks", "settings": { "list": "partners" } });
-    amy.rewrite("/v1/tenants/acme/policies/partners", &asks).expect(200);
+    amy.rewrite("/v1/tenants/acme/policies/partners", &asks)
+        .expect(200);
     begins(&in_clear(&host, PARTNER), "530");
     begins(&over_tls(&host, PARTNER), "250");
 
@@ -130,25 +143,40 @@ fn an_administrator_lives_with_policies() {
     let second = ready(&host, module, &author.token, &stock("certificate-match"));
     let refused = activate(second).expect(422);
     assert!(refused.detail().contains("settings"), "{refused:?}");
-    let asks = json!({ "from": "list:partners", "option": "module", "module": "checks", "settings": {} });
-    amy.rewrite("/v1/tenants/acme/policies/partners", &asks).expect(200);
+    let asks =
+        json!({ "from": "list:partners", "option": "module", "module": "checks", "settings": {} });
+    amy.rewrite("/v1/tenants/acme/policies/partners", &asks)
+        .expect(200);
     activate(second).expect(200);
     let without_certificate = over_tls(&host, PARTNER);
     begins(&without_certificate, "5");
-    let back = author.ask(&format!("{module}/rollback"), &["-X", "POST", "-H", "If-Match: *"]);
+    let back = author.ask(
+        &format!("{module}/rollback"),
+        &["-X", "POST", "-H", "If-Match: *"],
+    );
     back.expect(200);
     begins(&over_tls(&host, PARTNER), "250");
 
     // The partner's administrator calls, and reads the end of the reply to her.
     let id = receipt_of(&without_certificate);
     let receipt = wait_for_receipt(&amy, &id);
-    assert_eq!(receipt["verdict"]["policy"]["name"], "partners", "{receipt}");
+    assert_eq!(
+        receipt["verdict"]["policy"]["name"], "partners",
+        "{receipt}"
+    );
     let explained = amy.get(&format!("/v1/receipts/{id}/explanation"));
-    assert_eq!(explained["explanation"]["in_force"], "partners", "{explained}");
+    assert_eq!(
+        explained["explanation"]["in_force"], "partners",
+        "{explained}"
+    );
 
     // Every step is in the audit, with who took it.
     let audit = amy.get("/v1/audit?limit=1000");
-    let steps: Vec<(&str, &str)> = audit["items"].as_array().expect("items").iter().rev()
+    let steps: Vec<(&str, &str)> = audit["items"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .rev()
         .filter_map(|step| Some((step["who"].as_str()?, step["change"].as_str()?)))
         .collect();
     let mut rest = steps.iter();
