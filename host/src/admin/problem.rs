@@ -135,7 +135,8 @@ impl Problem {
 
     pub(super) fn role(role: Role, least: Role) -> Self {
         Self::forbidden(format!(
-            "this token is a {role}'s, and this is for {least}s"
+            "this token is {}'s, and this is for {least}s",
+            role.with_article()
         ))
     }
 

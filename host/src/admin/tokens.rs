@@ -196,8 +196,9 @@ fn permitted(caller: &Caller, wanted: &Wanted) -> Result<NewToken, Problem> {
         .map_err(|error| Problem::bad(format!("role: {error}")))?;
     if role > caller.role {
         return Err(Problem::forbidden(format!(
-            "role: a token of an {} makes none of an {role}",
-            caller.role
+            "role: a token of {} makes none of {}",
+            caller.role.with_article(),
+            role.with_article()
         )));
     }
     let tenant = match &wanted.tenant {
@@ -213,7 +214,8 @@ fn permitted(caller: &Caller, wanted: &Wanted) -> Result<NewToken, Problem> {
         }
         (Role::Viewer | Role::Author | Role::Admin, None) => {
             return Err(Problem::impossible(format!(
-                "tenant: say whose token it is: a {role}'s is one tenant's"
+                "tenant: say whose token it is: {}'s is one tenant's",
+                role.with_article()
             )));
         }
         _ => {}

@@ -46,6 +46,18 @@ impl Role {
     }
 }
 
+impl Role {
+    /// Its name in a sentence.
+    pub fn with_article(self) -> &'static str {
+        match self {
+            Self::Viewer => "a viewer",
+            Self::Author => "an author",
+            Self::Admin => "an admin",
+            Self::Operator => "an operator",
+        }
+    }
+}
+
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
