@@ -192,7 +192,7 @@ fn field(headers: &HeaderMap, name: &HeaderName) -> Result<Option<String>, Probl
 
 impl Api {
     /// Changes a part of a tenant. `edit` works on the tenant's document as it is, once
-    /// the preconditions hold; `describe` says what is wrong with what would be.
+    /// the preconditions hold.
     ///
     /// It goes on where the client goes away: nobody leaves half of it behind.
     pub(super) async fn change(

@@ -197,7 +197,7 @@ async fn current(
     Ok((kept, revision))
 }
 
-/// A target that was there before is prepared.
+/// Puts the tenant in force. A target that was there before has been prepared already.
 fn swap(host: &Host, id: &TenantId, tenant: Option<Arc<Tenant>>, state: &mut State) {
     let before = host.snapshot.load();
     if let Some(tenant) = &tenant {
