@@ -12,6 +12,7 @@ pub mod journal;
 pub mod read;
 #[cfg(test)]
 pub(crate) mod sample;
+pub mod scan;
 pub mod since;
 pub mod source;
 

@@ -41,7 +41,7 @@ pub use audit::{AuditFilter, AuditRecord};
 pub use difference::{Change, Edit, Kept, Subject};
 pub use erasure::Erased;
 pub use error::StoreError;
-pub use receipts::ReceiptWriter;
+pub use receipts::{ReceiptPage, ReceiptWriter};
 pub use retention::Allowance;
 pub use revisions::{Arrival, RevisionState, Upload, Waiting};
 pub use token::{NewToken, Role, Secret, Token};

@@ -9,7 +9,11 @@ use std::path::{Path, PathBuf};
 use super::filter::Filter;
 use super::{Event, OutcomeEvent, RelayEvent, VerdictEvent, timestamp};
 use crate::facts::ReceiptId;
+use crate::policy::Moment;
 use crate::store::StoreError;
+
+/// A day in seconds.
+pub(super) const DAY: u64 = 86_400;
 
 /// One receipt with all that is known of it.
 #[derive(Clone, Debug)]
@@ -52,29 +56,45 @@ pub struct Found {
 
 /// Reads all receipts of a directory that pass the filter.
 pub fn read(directory: &Path, filter: &Filter) -> Result<Found, ReadError> {
-    let mut found = Found::default();
-    let mut places = HashMap::new();
+    let (mut found, mut places) = (Found::default(), HashMap::new());
     for path in day_files(directory, filter)? {
-        let fault = |source| ReadError::Io {
-            path: path.clone(),
-            source,
-        };
-        let mut file = BufReader::new(File::open(&path).map_err(fault)?);
-        let mut line = Vec::new();
-        while file.read_until(b'\n', &mut line).map_err(fault)? > 0 {
-            match serde_json::from_slice(&line) {
-                Ok(event) => found.take(event, filter, &mut places),
-                // The host is at this line just now, or is to end it when it starts.
-                Err(_) if !line.ends_with(b"\n") => {}
-                Err(_) => found.unreadable += 1,
-            }
-            line.clear();
-        }
+        found.read(&path, filter, &mut places)?;
     }
     // What was decided at last is known only now.
     found
         .receipts
         .retain(|receipt| filter.admits_decision(receipt));
+    Ok(found)
+}
+
+/// The days of which there are files, as seconds since 1970 at which they begin.
+pub(super) fn days(directory: &Path) -> Result<Vec<u64>, ReadError> {
+    let files = day_files(directory, &Filter::default())?;
+    let begin = |path: &PathBuf| {
+        format!("{}T00:00:00Z", path.file_stem()?.to_str()?)
+            .parse()
+            .ok()
+    };
+    let begin = files.iter().filter_map(begin);
+    Ok(begin.map(Moment::unix_seconds).collect())
+}
+
+/// Reads receipts that were made on the day that begins at this second, as far as they
+/// pass the filter: what came of them is in the file of that day or in the next one's.
+/// Lines that are no events are those of the day's own file.
+pub(super) fn read_day(directory: &Path, day: u64, filter: &Filter) -> Result<Found, ReadError> {
+    let (mut found, mut places) = (Found::default(), HashMap::new());
+    let mut unreadable = None;
+    for second in [day, day.saturating_add(DAY)] {
+        let path = directory.join(format!("{}.jsonl", &timestamp(second)[..10]));
+        match found.read(&path, filter, &mut places) {
+            // Nobody wrote on that day, or its time is over.
+            Err(ReadError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+            read => read?,
+        }
+        unreadable.get_or_insert(found.unreadable);
+    }
+    found.unreadable = unreadable.unwrap_or(0);
     Ok(found)
 }
 
@@ -104,6 +124,30 @@ fn day_files(directory: &Path, filter: &Filter) -> Result<Vec<PathBuf>, ReadErro
 }
 
 impl Found {
+    fn read(
+        &mut self,
+        path: &Path,
+        filter: &Filter,
+        places: &mut HashMap<ReceiptId, usize>,
+    ) -> Result<(), ReadError> {
+        let fault = |source| ReadError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let mut file = BufReader::new(File::open(path).map_err(fault)?);
+        let mut line = Vec::new();
+        while file.read_until(b'\n', &mut line).map_err(fault)? > 0 {
+            match serde_json::from_slice(&line) {
+                Ok(event) => self.take(event, filter, places),
+                // The host is at this line just now, or is to end it when it starts.
+                Err(_) if !line.ends_with(b"\n") => {}
+                Err(_) => self.unreadable += 1,
+            }
+            line.clear();
+        }
+        Ok(())
+    }
+
     fn take(&mut self, event: Event, filter: &Filter, places: &mut HashMap<ReceiptId, usize>) {
         let place = places.get(&event.id());
         let known = place.and_then(|at| self.receipts.get_mut(*at));

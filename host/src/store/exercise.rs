@@ -339,6 +339,8 @@ async fn searches(c: &mut Connection, two: &VerdictEvent) {
         unreachable!("{found:?}");
     };
     assert!(texts.3.is_some() && texts.4.is_some(), "{texts:?}");
+    let count = receipt_rows::count_those(c, &all).await.expect("counted");
+    assert_eq!(count, 1);
     let every = receipt_rows::find(c, &Filter::default(), part).await;
     assert_eq!(every.expect("found").len(), 3);
     let refused = Filter {

@@ -229,6 +229,18 @@ pub(in crate::store) async fn find(
     query.build_query_as().fetch_all(c).await
 }
 
+/// How many pass. An index tells.
+pub(in crate::store) async fn count_those(c: &mut Connection, filter: &Filter) -> Result<i64> {
+    let mut query = QueryBuilder::new("SELECT COUNT(*) FROM receipts WHERE ");
+    let all = Part {
+        newest_first: false,
+        after: None,
+        limit: usize::MAX,
+    };
+    conditions(&mut query, filter, all);
+    query.build_query_scalar().fetch_one(c).await
+}
+
 /// The statement of a search. What passes is found in an index alone; only rows that are
 /// wanted are read.
 pub(in crate::store) fn search(filter: &Filter, part: Part) -> QueryBuilder<Db> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sqlx::{Connection as _, SqliteConnection};
 
 use super::error::Failure;
-use super::receipt_columns::{self, Batch};
+use super::receipt_columns::{self, Batch, Texts};
 use super::sqlite::{self, receipt_rows};
 use super::{Store, StoreError, file};
 use crate::facts::ReceiptId;
@@ -14,6 +14,7 @@ use crate::receipt::Event;
 use crate::receipt::filter::Filter;
 use crate::receipt::read::Receipt;
 use crate::receipt::source::Part;
+use crate::tenant::in_background;
 
 /// Longest wait for somebody else's transaction before a batch is said not to be written.
 /// Changes of the configuration take less.
@@ -97,17 +98,71 @@ impl ReceiptWriter {
     }
 }
 
+/// Some receipts, one after the other.
+#[derive(Debug, Default)]
+pub struct ReceiptPage {
+    /// Those that can be read, in their order.
+    pub receipts: Vec<Receipt>,
+    /// How many cannot: damaged, or another version's.
+    pub unreadable: u64,
+    /// The last, readable or not; none where there is nothing behind it.
+    pub last: Option<ReceiptId>,
+}
+
 impl Store {
-    /// Receipts that pass, in their order.
+    /// Receipts that pass, in their order. They are parsed beside the threads that
+    /// sessions share.
     ///
     /// # Errors
     /// When they cannot be read.
     pub async fn receipts(&self, filter: &Filter, part: Part) -> Result<Vec<Receipt>, StoreError> {
+        let rows = self.receipt_rows(filter, part).await?;
+        let parse = || rows.into_iter().map(receipt_columns::receipt).collect();
+        let receipts: Result<_, Failure> = in_background(parse).await;
+        self.named(receipts)
+    }
+
+    /// The same, of which those that cannot be read are passed over.
+    ///
+    /// # Errors
+    /// When there is nothing to be read.
+    pub async fn receipt_page(
+        &self,
+        filter: &Filter,
+        part: Part,
+    ) -> Result<ReceiptPage, StoreError> {
+        let rows = self.receipt_rows(filter, part).await?;
+        let last = rows.last().filter(|_| rows.len() >= part.limit);
+        let last: Option<Result<ReceiptId, Failure>> = last.map(|(id, ..)| {
+            let read = id.parse();
+            read.map_err(|_| Failure::damaged("the id of a receipt", id))
+        });
+        let last = self.named(last.transpose())?;
+        let found = rows.len();
+        let parse = || rows.into_iter().map(receipt_columns::receipt);
+        let receipts: Vec<Receipt> = in_background(move || parse().flatten().collect()).await;
+        Ok(ReceiptPage {
+            unreadable: u64::try_from(found - receipts.len()).unwrap_or(u64::MAX),
+            receipts,
+            last,
+        })
+    }
+
+    /// How many receipts pass.
+    ///
+    /// # Errors
+    /// When they cannot be counted.
+    pub async fn count_receipts(&self, filter: &Filter) -> Result<u64, StoreError> {
+        let mut connection = self.reader().await?;
+        let count = receipt_rows::count_those(&mut connection, filter).await;
+        let count = self.named(count)?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    async fn receipt_rows(&self, filter: &Filter, part: Part) -> Result<Vec<Texts>, StoreError> {
         let mut connection = self.reader().await?;
         let rows = receipt_rows::find(&mut connection, filter, part).await;
-        let rows = self.named(rows)?;
-        let receipts: Result<_, Failure> = rows.into_iter().map(receipt_columns::receipt).collect();
-        self.named(receipts)
+        self.named(rows)
     }
 
     /// Whether it has any.
