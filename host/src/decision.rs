@@ -229,6 +229,20 @@ pub fn judge(decision: &Resolved, facts: &Facts, offer: TlsOffer) -> Result<Perm
     })
 }
 
+/// Whether the verdict rests on what the tenant's trust says of a certificate that was
+/// given: under another trust it might be another one.
+pub fn rests_on_trust(decision: &Resolved, facts: &Facts) -> bool {
+    let Resolved::Enforced(requirements) = decision else {
+        return false;
+    };
+    if facts.connection.secured().is_none() || facts.certificate().is_none() {
+        return false;
+    }
+    let mut before = requirements.iter().take_while(|r| !r.is_about_trust());
+    before.all(|requirement| requirement.check(facts).is_ok())
+        && requirements.iter().any(Requirement::is_about_trust)
+}
+
 fn enforce(requirements: &Requirements, facts: &Facts, offer: TlsOffer) -> Result<(), Refusal> {
     let connection = &facts.connection;
     if connection.secured().is_none() {
@@ -244,7 +258,31 @@ fn enforce(requirements: &Requirements, facts: &Facts, offer: TlsOffer) -> Resul
         .try_for_each(|requirement| requirement.check(facts))
 }
 
+impl Refusal {
+    /// Its kind in a word, as it is in receipts.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Plaintext => "plaintext",
+            Self::PlaintextOnly => "plaintext-only",
+            Self::TlsUnavailable => "tls-unavailable",
+            Self::ClaimedTls => "claimed-tls",
+            Self::Version { .. } => "version",
+            Self::NotPostQuantum { .. } => "not-post-quantum",
+            Self::NoCertificate { .. } => "no-certificate",
+            Self::ClaimedCertificate => "claimed-certificate",
+            Self::Untrusted { .. } => "untrusted",
+            Self::WrongName { .. } => "wrong-name",
+            Self::PinMismatch { .. } => "pin-mismatch",
+            Self::PolicyFailed => "policy-failed",
+        }
+    }
+}
+
 impl Requirement {
+    fn is_about_trust(&self) -> bool {
+        matches!(self, Self::Trusted | Self::Covers(_) | Self::Within(_))
+    }
+
     fn check(&self, facts: &Facts) -> Result<(), Refusal> {
         match self {
             Self::AtLeast(required) => check_version(*required, facts),

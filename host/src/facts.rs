@@ -6,6 +6,7 @@
 //! decision when it is replayed.
 
 mod id;
+mod lacking;
 mod names;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use id::{ReceiptId, ReceiptIdError, SessionId, TenantId};
+pub use lacking::{Fact, FactSet};
 use serde::{Deserialize, Serialize};
 
 use crate::address::Mailbox;

@@ -25,7 +25,7 @@ use crate::address::Mailbox;
 use crate::decision::{Decision, Resolved, Verdict};
 use crate::digest::Digest;
 use crate::engine::LogLine;
-use crate::facts::{Connection, Facts, Helo, ReceiptId, TenantId};
+use crate::facts::{Connection, FactSet, Facts, Helo, ReceiptId, TenantId};
 use crate::tenant::Tenant;
 
 /// One thing to keep of a receipt: a line of a day file.
@@ -89,6 +89,10 @@ pub struct VerdictEvent {
     /// What a policy in monitor mode would have decided, had it been in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monitored: Option<Box<Monitored>>,
+    /// Facts of which the host that wrote it did not know: it is older. No part of the
+    /// event; known where it was read back.
+    #[serde(skip)]
+    pub lacks: FactSet,
     /// The tenant as it was then: the store takes the policies from it that the event
     /// names. No part of the event, so none where it was read back.
     #[serde(skip)]

@@ -19,8 +19,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+pub(crate) use ask::{Answered, Runner, ask, consult};
 use company::{Company, Member, Stance};
 use content::{Again, Weight};
+pub(crate) use evidence::resolve;
 use judgements::Judgements;
 use refuser::Refuser;
 use rustls_pki_types::CertificateDer;

@@ -18,7 +18,7 @@ use super::convert;
 use super::log::Log;
 use super::outcome::Failure;
 use crate::decision::{Requirement, Requirements};
-use crate::facts::Facts;
+use crate::facts::{Fact, FactSet, Facts};
 use crate::lists::Lists;
 
 /// What one call of a guest has at hand: the data of its store.
@@ -31,6 +31,8 @@ pub(super) struct Call {
     pub(super) ticks: u32,
     /// Ticks that its start may still take, while it is instantiated.
     pub(super) starting: Option<u32>,
+    /// What it has read of the facts that may be missing.
+    pub(super) reads: FactSet,
 }
 
 /// What is asked about; none when a module is asked about itself.
@@ -49,6 +51,7 @@ impl Call {
             log: Log::default(),
             ticks,
             starting: None,
+            reads: FactSet::default(),
         }
     }
 
@@ -66,6 +69,12 @@ impl Call {
     /// Tells a fact of the message, and counts it.
     fn tell<T: Told>(&mut self, read: impl FnOnce(&Facts) -> T) -> Result<T> {
         self.tell_some(|facts| Ok(read(facts)))
+    }
+
+    /// The same of a fact that may be missing where this is asked again.
+    fn tell_noted<T: Told>(&mut self, fact: Fact, read: impl FnOnce(&Facts) -> T) -> Result<T> {
+        self.reads.insert(fact);
+        self.tell(read)
     }
 
     /// Tells a fact of the TLS session.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::decision::Decision;
+use crate::facts::FactSet;
 
 /// One run of a module.
 #[derive(Clone, Debug)]
@@ -16,6 +17,8 @@ pub struct Ran {
     pub fuel: u64,
     /// How long it ran, the wait for an instance not counted.
     pub elapsed: Duration,
+    /// What it read of the facts that may be missing where it is asked again.
+    pub reads: FactSet,
     /// What it logged.
     pub log: Vec<LogLine>,
     /// How many lines it logged beyond the limit.
@@ -29,6 +32,7 @@ impl Ran {
             result: Err(failure),
             fuel: 0,
             elapsed: Duration::ZERO,
+            reads: FactSet::default(),
             log: Vec::new(),
             log_dropped: 0,
         }
@@ -143,6 +147,24 @@ impl Failure {
             Self::Unavailable { .. } => "unavailable",
             Self::Quarantined { .. } => "quarantined",
             Self::Host(_) => "host",
+        }
+    }
+
+    /// Whether it is the host's, which might have done better another time.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Overdue { .. }
+            | Self::Unavailable { .. }
+            | Self::Quarantined { .. }
+            | Self::Host(_) => true,
+            Self::Error(_)
+            | Self::Trap(_)
+            | Self::OutOfFuel { .. }
+            | Self::Deadline { .. }
+            | Self::Memory { .. }
+            | Self::TooMuch(_)
+            | Self::UnknownList(_)
+            | Self::BadRequirement(_) => false,
         }
     }
 

@@ -75,11 +75,14 @@ impl Linked {
         let mut store = self.store(Some(question), limits);
         let result = in_time(started, limits, self.ask(&mut store, settings, limits)).await;
         let left = store.get_fuel().unwrap_or(limits.fuel);
-        let (log, log_dropped) = store.into_data().log.finish();
+        let call = store.into_data();
+        let reads = call.reads;
+        let (log, log_dropped) = call.log.finish();
         Ran {
             result,
             fuel: limits.fuel.saturating_sub(left),
             elapsed: started.elapsed(),
+            reads,
             log,
             log_dropped,
         }

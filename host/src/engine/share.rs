@@ -11,6 +11,10 @@ use tokio::time::timeout;
 
 use crate::facts::TenantId;
 
+/// How long somebody who has time waits before looking again for a turn: as long as some
+/// hundred decisions take.
+const IDLE: Duration = Duration::from_millis(2);
+
 /// One tenant's share of the engine.
 #[derive(Debug)]
 pub(super) struct Share {
@@ -108,6 +112,22 @@ impl Shares {
         (leaves_one(&share.running) && leaves_one(&self.all)).then_some(turn)
     }
 
+    /// Waits for a turn that is free and leaves another, however long that takes. It stands
+    /// in no queue: whoever is in one goes first. Where a share is of one turn, or all are,
+    /// there is no other to be left.
+    pub(super) async fn idle_turn<'a>(&'a self, share: &'a Share) -> Turn<'a> {
+        loop {
+            let turn = match self.each == 1 {
+                true => self.turn_at_once(share),
+                false => self.spare_turn(share),
+            };
+            match turn {
+                Some(turn) => return turn,
+                None => tokio::time::sleep(IDLE).await,
+            }
+        }
+    }
+
     /// Turns that are taken.
     pub(super) fn in_use(&self) -> usize {
         self.instances.saturating_sub(self.all.available_permits())
@@ -162,6 +182,24 @@ mod tests {
         assert!(shares.turn(&b, wait).await.is_some(), "it is still there");
         drop(all);
         assert!(shares.spare_turn(&b).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_time_waits_until_a_turn_is_left_over() {
+        let shares = Shares::new(8);
+        let a = shares.of(&tenant("a"));
+        let mail = shares.turn(&a, Duration::ZERO).await;
+        let long = Duration::from_secs(3600);
+        let idle = shares.idle_turn(&a);
+        assert!(timeout(long, idle).await.is_err(), "the last of the share");
+        drop(mail);
+        assert!(timeout(long, shares.idle_turn(&a)).await.is_ok());
+        let one = Shares::new(1);
+        let a = one.of(&tenant("a"));
+        assert!(
+            timeout(long, one.idle_turn(&a)).await.is_ok(),
+            "all there is"
+        );
     }
 
     #[test]

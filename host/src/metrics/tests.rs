@@ -5,7 +5,7 @@ use crate::address::Mailbox;
 use crate::decision::{Decision, Refusal, Verdict};
 use crate::digest::Digest;
 use crate::engine::Usage;
-use crate::facts::{Direction, Stage, TenantId, sample};
+use crate::facts::{Direction, FactSet, Stage, TenantId, sample};
 use crate::name::Name;
 use crate::receipt::journal::State;
 use crate::receipt::{FailureRecord, Monitored, PolicyUsed};
@@ -46,6 +46,7 @@ fn event(policy: Option<&str>, decision: Decision, verdict: Verdict) -> VerdictE
         log: Vec::new(),
         log_dropped: 0,
         monitored: None,
+        lacks: FactSet::default(),
         under: None,
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::filter::Filter;
 use super::{Event, OutcomeEvent, RelayEvent, VerdictEvent, timestamp};
-use crate::facts::ReceiptId;
+use crate::facts::{FactSet, ReceiptId};
 use crate::policy::Moment;
 use crate::store::StoreError;
 
@@ -138,7 +138,7 @@ impl Found {
         let mut line = Vec::new();
         while file.read_until(b'\n', &mut line).map_err(fault)? > 0 {
             match serde_json::from_slice(&line) {
-                Ok(event) => self.take(event, filter, places),
+                Ok(event) => self.take(noted(event, &line), filter, places),
                 // The host is at this line just now, or is to end it when it starts.
                 Err(_) if !line.ends_with(b"\n") => {}
                 Err(_) => self.unreadable += 1,
@@ -169,6 +169,14 @@ impl Found {
             self.receipts.push(receipt);
         }
     }
+}
+
+/// With what its host did not know of.
+fn noted(mut event: Event, line: &[u8]) -> Event {
+    if let Event::Verdict(verdict) | Event::Content(verdict) = &mut event {
+        verdict.lacks = FactSet::lacking(str::from_utf8(line).unwrap_or_default());
+    }
+    event
 }
 
 impl Receipt {

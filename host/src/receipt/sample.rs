@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use super::{Event, Outcome, OutcomeEvent, PolicyUsed, RelayCause, RelayEvent, VerdictEvent};
 use crate::decision::{Decision, Verdict};
 use crate::digest::Digest;
-use crate::facts::{Facts, ReceiptId, sample};
+use crate::facts::{FactSet, Facts, ReceiptId, sample};
 
 /// Mail in clear to this recipient was accepted, since no policy matched.
 pub(crate) fn verdict(recipient: &str) -> VerdictEvent {
@@ -36,6 +36,7 @@ pub(crate) fn verdict(recipient: &str) -> VerdictEvent {
         log: Vec::new(),
         log_dropped: 0,
         monitored: None,
+        lacks: FactSet::default(),
         under: None,
     }
 }

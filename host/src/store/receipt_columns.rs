@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::error::Failure;
 use crate::decision::Verdict;
 use crate::digest::Digest;
-use crate::facts::ReceiptId;
+use crate::facts::{FactSet, ReceiptId};
 use crate::receipt::filter::parts;
 use crate::receipt::read::Receipt;
 use crate::receipt::{Event, PolicyUsed, RelayEvent, VerdictEvent};
@@ -261,16 +261,22 @@ pub(super) fn row(texts: Texts) -> Result<Row, Failure> {
 /// The events of a row: id, verdict, and three texts.
 pub(super) type Texts = (String, String, String, Option<String>, Option<String>);
 
+fn verdict_of(event: &str) -> serde_json::Result<Box<VerdictEvent>> {
+    let mut verdict: Box<VerdictEvent> = serde_json::from_str(event)?;
+    verdict.lacks = FactSet::lacking(event);
+    Ok(verdict)
+}
+
 /// A receipt of its row.
 pub(super) fn receipt((id, verdict, event, content, outcome): Texts) -> Result<Receipt, Failure> {
     let read = || {
         if verdict == RELAY {
             return Ok(Receipt::Relay(serde_json::from_str(&event)?));
         }
-        let content = content.as_deref().map(serde_json::from_str);
+        let content = content.as_deref().map(verdict_of);
         let outcome = outcome.as_deref().map(serde_json::from_str);
         Ok(Receipt::Decided(
-            serde_json::from_str(&event)?,
+            verdict_of(&event)?,
             content.transpose()?,
             outcome.transpose()?,
         ))

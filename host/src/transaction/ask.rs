@@ -1,18 +1,28 @@
-//! Asking the policy that applies, constant or module.
+//! Asking the policy that applies, constant or module: about mail that waits for the answer,
+//! or about mail of the past (`replay`).
 
 use std::sync::Arc;
 
 use super::content::PATIENCE;
 use crate::decision::Decision;
 use crate::engine::{Engine, Failure, LogLine, Module, Ran};
-use crate::facts::Facts;
+use crate::facts::{FactSet, Facts};
 use crate::policy::{Choice, Consultation, Mode, OnFailure, Policy, Selected};
 use crate::receipt::{FailureRecord, ModuleUsed, PolicyUsed};
 use crate::tenant::Tenant;
 
+/// Who runs modules.
+#[derive(Clone, Copy)]
+pub(crate) enum Runner<'a> {
+    /// The engine, for mail that is there.
+    Mail(&'a Engine),
+    /// The engine beside that, for mail of the past.
+    Replay(&'a Engine),
+}
+
 /// What came of asking.
 #[derive(Debug)]
-pub(super) struct Answered {
+pub(crate) struct Answered {
     /// The policy that applied.
     pub(super) policy: Option<PolicyUsed>,
     /// What was decided; Default where no policy applied or it failed.
@@ -20,7 +30,11 @@ pub(super) struct Answered {
     /// Why, in the policy's words or ours.
     pub(super) reason: String,
     /// Why there is no answer, and what that means.
-    pub(super) failure: Option<(FailureRecord, OnFailure)>,
+    pub(crate) failure: Option<(FailureRecord, OnFailure)>,
+    /// The failure is the host's, which might have done better another time.
+    pub(crate) is_passing: bool,
+    /// What a module read of the facts that may be missing where it is asked again.
+    pub(crate) reads: FactSet,
     /// What it cost, where a module ran.
     pub(super) fuel: Option<u64>,
     /// What the module logged.
@@ -31,13 +45,13 @@ pub(super) struct Answered {
     pub(super) contact: Option<String>,
 }
 
-/// Asks the policy that applies to these facts, if one does. Without an engine a module
-/// is not run, and has failed.
-pub(super) async fn ask(
+/// Asks the policy that applies to these facts, if one does. Without anybody to run it a
+/// module has failed.
+pub(crate) async fn ask(
     tenant: &Tenant,
     selected: &Selected<'_>,
     facts: &Arc<Facts>,
-    engine: Option<&Engine>,
+    runner: Option<Runner<'_>>,
 ) -> Answered {
     let nobody = |decision, reason| {
         let contact = tenant.contact.clone();
@@ -45,17 +59,17 @@ pub(super) async fn ask(
     };
     match (selected.exempt, selected.in_force) {
         (Some(exemption), _) => nobody(Decision::Opportunistic, exemption.reason()),
-        (None, Some(policy)) => consult(tenant, policy, facts, engine).await,
+        (None, Some(policy)) => consult(tenant, policy, facts, runner).await,
         (None, None) => nobody(Decision::Default, "no policy matches"),
     }
 }
 
 /// Asks this policy.
-pub(super) async fn consult(
+pub(crate) async fn consult(
     tenant: &Tenant,
     policy: &Policy,
     facts: &Arc<Facts>,
-    engine: Option<&Engine>,
+    runner: Option<Runner<'_>>,
 ) -> Answered {
     let contact = policy.contact.clone().or_else(|| tenant.contact.clone());
     match &policy.option {
@@ -72,16 +86,19 @@ pub(super) async fn consult(
             let module = tenant.module(consultation).map(|module| &**module);
             let used = used(tenant, policy, module.map(|module| (module, consultation)));
             let (settings, lists) = (&consultation.settings, &tenant.lists);
-            let ran = match (engine, module, policy.mode) {
+            let ran = match (runner, module, policy.mode) {
                 (None, _, _) => Ran::not_run(Failure::Overdue { limit: PATIENCE }),
                 (Some(_), None, _) => {
                     Ran::not_run(Failure::Host("the module is not loaded".into()))
                 }
-                (Some(engine), Some(module), Mode::Enforce) => {
+                (Some(Runner::Mail(engine)), Some(module), Mode::Enforce) => {
                     engine.decide(module, settings, facts, lists).await
                 }
-                (Some(engine), Some(module), Mode::Monitor) => {
+                (Some(Runner::Mail(engine)), Some(module), Mode::Monitor) => {
                     engine.monitor(module, settings, facts, lists).await
+                }
+                (Some(Runner::Replay(engine)), Some(module), _) => {
+                    engine.replay(module, settings, facts, lists).await
                 }
             };
             Answered::ran(used, ran, policy.on_failure, contact)
@@ -113,6 +130,8 @@ impl Answered {
             decision,
             reason: reason.to_owned(),
             failure: None,
+            is_passing: false,
+            reads: FactSet::default(),
             fuel: None,
             log: Vec::new(),
             log_dropped: 0,
@@ -121,6 +140,7 @@ impl Answered {
     }
 
     fn ran(policy: PolicyUsed, ran: Ran, on_failure: OnFailure, contact: Option<String>) -> Self {
+        let is_passing = ran.result.as_ref().is_err_and(Failure::is_passing);
         let (decision, reason, failure) = match ran.result {
             Ok(answer) => (answer.decision, answer.reason, None),
             Err(failure) => {
@@ -140,6 +160,8 @@ impl Answered {
             decision,
             reason,
             failure,
+            is_passing,
+            reads: ran.reads,
             fuel: Some(ran.fuel),
             log: ran.log,
             log_dropped: ran.log_dropped,

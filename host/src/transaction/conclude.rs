@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::ask::{Answered, ask, consult};
+use super::ask::{Answered, Runner, ask, consult};
 use super::evidence::Conclusion;
 use crate::decision::{Permit, Refusal, Resolved, TlsOffer};
 use crate::engine::Engine;
@@ -30,6 +30,12 @@ pub(super) struct Asked<'a> {
     pub(super) engine: Option<&'a Engine>,
 }
 
+impl<'a> Asked<'a> {
+    fn runner(&self) -> Option<Runner<'a>> {
+        self.engine.map(Runner::Mail)
+    }
+}
+
 /// The verdict with all the evidence but the reply; the permit, or why there is none;
 /// and the line that a refusal carries.
 pub(super) type Concluded = (VerdictEvent, Result<Permit, Refusal>, Option<String>);
@@ -38,7 +44,7 @@ pub(super) type Concluded = (VerdictEvent, Result<Permit, Refusal>, Option<Strin
 pub(super) async fn conclude(host: &Host, asked: Asked<'_>) -> Concluded {
     let started = Instant::now();
     let selected = asked.tenant.select(asked.facts);
-    let answered = ask(asked.tenant, &selected, asked.facts, asked.engine).await;
+    let answered = ask(asked.tenant, &selected, asked.facts, asked.runner()).await;
     let mut concluded = draw(host, asked, answered, started);
     let series = &asked.tenant.series;
     host.metrics
@@ -75,7 +81,7 @@ pub(super) async fn watch(
 /// What this policy would have decided.
 async fn monitor(host: &Host, asked: Asked<'_>, policy: &Policy) -> Option<Monitored> {
     let started = Instant::now();
-    let answered = consult(asked.tenant, policy, asked.facts, asked.engine).await;
+    let answered = consult(asked.tenant, policy, asked.facts, asked.runner()).await;
     let (event, judged, contact) = draw(host, asked, answered, started);
     let refused = judged.err();
     let reply = refused.map(|refusal| reply::refused(&refusal, contact.as_deref(), event.id));

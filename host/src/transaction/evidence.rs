@@ -9,7 +9,7 @@ use crate::address::Mailbox;
 use crate::decision::{Decision, Permit, Refusal, Resolved, TlsOffer, Verdict as Judged, judge};
 use crate::deliver::{DeliveryError, RelayError};
 use crate::engine::LogLevel;
-use crate::facts::{Connection, Facts, ReceiptId, Stage, unix_seconds};
+use crate::facts::{Connection, FactSet, Facts, ReceiptId, Stage, unix_seconds};
 use crate::host::Host;
 use crate::receipt::{
     DefaultOf, Event, Outcome, OutcomeEvent, RelayCause, RelayEvent, VerdictEvent, timestamp,
@@ -44,7 +44,7 @@ impl Conclusion<'_> {
         self,
         node: &str,
     ) -> (VerdictEvent, Result<Permit, Refusal>, Option<String>) {
-        let (resolved, default_of) = self.resolve();
+        let (resolved, default_of) = resolve(self.tenant, self.host_default, &self.answered);
         let judged = match &resolved {
             Some(resolved) => judge(resolved, &self.facts, self.offer),
             None => Err(Refusal::PolicyFailed),
@@ -80,25 +80,30 @@ impl Conclusion<'_> {
             log: answered.log,
             log_dropped: answered.log_dropped,
             monitored: None,
+            lacks: FactSet::default(),
             under: Some(Arc::clone(tenant)),
             facts,
         };
         (event, judged, answered.contact)
     }
+}
 
-    /// What the answer comes to, and whose default that is; none means to defer.
-    fn resolve(&self) -> (Option<Resolved>, Option<DefaultOf>) {
-        if let Some((_, on_failure)) = &self.answered.failure {
-            return (on_failure.decision(), None);
-        }
-        let (default, of) = match &self.tenant.default {
-            Some(default) => (default, DefaultOf::Tenant),
-            None => (self.host_default, DefaultOf::Host),
-        };
-        let decision = self.answered.decision.clone();
-        let default_of = (decision == Decision::Default).then_some(of);
-        (Some(decision.resolve(default)), default_of)
+/// What the answer comes to, and whose default that is; none means to defer.
+pub(crate) fn resolve(
+    tenant: &Tenant,
+    host_default: &Resolved,
+    answered: &Answered,
+) -> (Option<Resolved>, Option<DefaultOf>) {
+    if let Some((_, on_failure)) = &answered.failure {
+        return (on_failure.decision(), None);
     }
+    let (default, of) = match &tenant.default {
+        Some(default) => (default, DefaultOf::Tenant),
+        None => (host_default, DefaultOf::Host),
+    };
+    let decision = answered.decision.clone();
+    let default_of = (decision == Decision::Default).then_some(of);
+    (Some(decision.resolve(default)), default_of)
 }
 
 /// Keeps a verdict, and logs it with what the policy had to say.

@@ -10,7 +10,7 @@ use super::super::bindings::portcullis::policy::facts;
 use super::super::convert;
 use super::{Call, Told};
 use crate::address::Mailbox;
-use crate::facts::TrustState;
+use crate::facts::{Fact, TrustState};
 
 fn endpoint(address: SocketAddr) -> facts::Endpoint {
     facts::Endpoint {
@@ -61,18 +61,20 @@ impl facts::HostMessage for Call {
     }
 
     fn proxied_by(&mut self, _: Resource<Message>) -> Result<Option<facts::Endpoint>> {
-        self.tell(|facts| facts.connection.proxied_by.map(endpoint))
+        self.tell_noted(Fact::ProxiedBy, |facts| {
+            facts.connection.proxied_by.map(endpoint)
+        })
     }
 
     fn reverse_name(&mut self, _: Resource<Message>) -> Result<Option<String>> {
-        self.tell(|facts| {
+        self.tell_noted(Fact::ReverseName, |facts| {
             let name = facts.connection.reverse_name.as_ref();
             name.map(|reverse| reverse.name.clone())
         })
     }
 
     fn reverse_name_confirmed(&mut self, _: Resource<Message>) -> Result<bool> {
-        self.tell(|facts| {
+        self.tell_noted(Fact::ReverseName, |facts| {
             let name = facts.connection.reverse_name.as_ref();
             name.is_some_and(|reverse| reverse.confirmed)
         })
@@ -115,7 +117,9 @@ impl facts::HostMessage for Call {
     }
 
     fn header_from(&mut self, _: Resource<Message>) -> Result<Vec<String>> {
-        self.tell(|facts| facts.header_from.iter().map(Mailbox::to_string).collect())
+        self.tell_noted(Fact::HeaderFrom, |facts| {
+            facts.header_from.iter().map(Mailbox::to_string).collect()
+        })
     }
 
     fn starttls_offered(&mut self, _: Resource<Message>) -> Result<bool> {
@@ -123,14 +127,14 @@ impl facts::HostMessage for Call {
     }
 
     fn handshake_failure_age(&mut self, _: Resource<Message>) -> Result<Option<u64>> {
-        self.tell(|facts| {
+        self.tell_noted(Fact::HandshakeFailure, |facts| {
             let failure = facts.connection.handshake_failure.as_ref();
             failure.map(|failure| facts.now.saturating_sub(failure.at))
         })
     }
 
     fn handshake_failure_reason(&mut self, _: Resource<Message>) -> Result<Option<String>> {
-        self.tell(|facts| {
+        self.tell_noted(Fact::HandshakeFailure, |facts| {
             let failure = facts.connection.handshake_failure.as_ref();
             failure.map(|failure| failure.reason.clone())
         })
@@ -265,7 +269,7 @@ impl facts::HostCertificate for Call {
 
     fn trust(&mut self, _: Resource<Certificate>, purpose: String) -> Result<String> {
         self.text(&purpose)?;
-        self.tell(|facts| {
+        self.tell_noted(Fact::Trust, |facts| {
             let trust = convert::trust_for(facts, &purpose);
             let state = trust.map_or(TrustState::Untrusted, |trust| trust.state);
             state.as_str().to_owned()
@@ -274,7 +278,7 @@ impl facts::HostCertificate for Call {
 
     fn trust_detail(&mut self, _: Resource<Certificate>, purpose: String) -> Result<String> {
         self.text(&purpose)?;
-        self.tell(|facts| {
+        self.tell_noted(Fact::Trust, |facts| {
             let trust = convert::trust_for(facts, &purpose);
             trust.map_or_else(|| "not judged".to_owned(), |trust| trust.detail.clone())
         })
@@ -282,12 +286,16 @@ impl facts::HostCertificate for Call {
 
     fn covers(&mut self, _: Resource<Certificate>, name: String) -> Result<bool> {
         self.text(&name)?;
-        self.tell(|facts| name.parse().is_ok_and(|name| facts.covers(&name)))
+        self.tell_noted(Fact::Trust, |facts| {
+            name.parse().is_ok_and(|name| facts.covers(&name))
+        })
     }
 
     fn within(&mut self, _: Resource<Certificate>, domain: String) -> Result<bool> {
         self.text(&domain)?;
-        self.tell(|facts| domain.parse().is_ok_and(|domain| facts.within(&domain)))
+        self.tell_noted(Fact::Trust, |facts| {
+            domain.parse().is_ok_and(|domain| facts.within(&domain))
+        })
     }
 
     fn drop(&mut self, _: Resource<Certificate>) -> Result<()> {
