@@ -24,7 +24,7 @@ pub use explain::{Answer, Candidate, Explanation, Inquiry, Standing, explain};
 pub use matching::Mismatch;
 pub use precedence::{Precedence, Rank};
 pub use scope::{BasedOn, Directions, Extent, Who, WhoError, is_group_key};
-pub use select::{Question, Selected, select};
+pub use select::{ByHeader, Question, Selected, by_header, select};
 pub use validity::{EmptyError, Moment, MomentError, Validity};
 
 use crate::decision::{Decision, Requirements, Resolved};

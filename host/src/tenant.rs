@@ -23,11 +23,13 @@ use crate::decision::Resolved;
 use crate::deliver::Target;
 use crate::digest::Digest;
 use crate::engine::Module;
-use crate::facts::{Direction, Facts, TenantId};
+use crate::facts::{Direction, Facts, Stage, TenantId};
 use crate::lists::Lists;
 use crate::metrics::decisions::TenantSeries;
 use crate::name::Name;
-use crate::policy::{Consultation, Exempt, Mode, Policy, Question, Selected, select};
+use crate::policy::{
+    ByHeader, Consultation, Exempt, Mode, Policy, Question, Selected, by_header, select,
+};
 use crate::tls::TrustStore;
 
 /// All tenants at one moment, by id.
@@ -130,8 +132,29 @@ impl Snapshot {
 impl Tenant {
     /// Which of its policies applies to these facts.
     pub fn select(&self, facts: &Facts) -> Selected<'_> {
-        let question = Question::new(facts, &self.domains, &self.lists);
-        select(&self.policies, &self.exempt, &question)
+        self.select_at(facts, facts.now)
+    }
+
+    /// The same by the policies that are valid at another time, in seconds since 1970.
+    pub fn select_at(&self, facts: &Facts, now: u64) -> Selected<'_> {
+        select(&self.policies, &self.exempt, &self.question_at(facts, now))
+    }
+
+    /// What may apply at the end of data where the header From is not known, by the
+    /// policies that are valid at this time.
+    pub fn by_header(&self, facts: &Facts, now: u64) -> ByHeader<'_> {
+        let question = Question {
+            stage: Stage::Recipient,
+            ..self.question_at(facts, now)
+        };
+        by_header(&self.policies, &question)
+    }
+
+    fn question_at<'a>(&'a self, facts: &'a Facts, now: u64) -> Question<'a> {
+        Question {
+            now,
+            ..Question::new(facts, &self.domains, &self.lists)
+        }
     }
 
     /// Whether the mailbox is in one of its domains.

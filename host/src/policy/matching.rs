@@ -82,6 +82,44 @@ pub(super) fn matched(policy: &Policy, question: &Question<'_>) -> Result<Matche
     })
 }
 
+/// By which headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Header {
+    /// By every one.
+    Any,
+    /// By some.
+    Some,
+}
+
+/// How a policy on the header From is about this question at the end of data, by some
+/// header or by every one; none where it is not.
+pub(super) fn matched_by_header(
+    policy: &Policy,
+    question: &Question<'_>,
+    header: Header,
+) -> Option<Matched> {
+    let is_candidate = policy.enabled
+        && policy.based_on != BasedOn::Envelope
+        && check_time(policy, question).is_ok()
+        && policy.direction.includes(question.direction);
+    let way = |from: &Who, to: &Who, exchanged| {
+        let by_it = header == Header::Some || *from == Who::Everyone;
+        let matches = by_it && to.includes(Some(question.recipient), question);
+        matches.then(|| Way {
+            from: from.extent(),
+            to: to.extent(),
+            exchanged,
+        })
+    };
+    let written = way(&policy.from, &policy.to, false);
+    let exchanged = policy.bidirectional.then_some(());
+    let exchanged = exchanged.and_then(|()| way(&policy.to, &policy.from, true));
+    let ways = [exchanged, written].into_iter().flatten();
+    let best = ways.max_by_key(|way| (way.from, way.to))?;
+    let source = source(policy, question).ok()?;
+    is_candidate.then_some(Matched { way: best, source })
+}
+
 fn check_time(policy: &Policy, question: &Question<'_>) -> Result<(), Mismatch> {
     let now = Moment::new(question.now);
     match (policy.valid.from(), policy.valid.until()) {

@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use super::exempt::{Exempt, Exemption};
-use super::matching::matched;
+use super::matching::{Header, matched, matched_by_header};
 use super::precedence::Precedence;
 use super::{Mode, Policy};
 use crate::address::{Domain, Mailbox};
@@ -49,6 +49,15 @@ pub struct Selected<'a> {
     pub monitored: Option<&'a Policy>,
 }
 
+/// What may apply where the header From is not known.
+#[derive(Clone, Debug, Default)]
+pub struct ByHeader<'a> {
+    /// Applies, whatever the header is, unless one of the others does; none means Default.
+    pub certain: Option<&'a Policy>,
+    /// Would apply in its stead, each by some header.
+    pub perhaps: Vec<&'a Policy>,
+}
+
 impl<'a> Question<'a> {
     /// What these facts ask of a tenant with these domains and lists.
     pub fn new(facts: &'a Facts, domains: &'a [Domain], lists: &'a Lists) -> Self {
@@ -88,6 +97,32 @@ pub fn select<'a>(
         exempt: None,
         in_force: in_force.map(|(_, policy)| policy),
         monitored: monitored.map(|(_, policy)| policy),
+    }
+}
+
+/// What is in force at the end of data where the header From is not known. The question is
+/// of `RCPT TO`, with which it has all else in common.
+pub fn by_header<'a>(policies: &'a [Policy], question: &Question<'_>) -> ByHeader<'a> {
+    let in_force = || policies.iter().filter(|p| p.mode == Mode::Enforce);
+    let matched_by = |header| {
+        in_force().filter_map(move |policy| {
+            let matched = matched_by_header(policy, question, header)?;
+            Some((Precedence::of(policy, &matched), policy))
+        })
+    };
+    let certain = first(policies, Mode::Enforce, question)
+        .into_iter()
+        .chain(matched_by(Header::Any))
+        .max_by(|(a, _), (b, _)| a.cmp(b));
+    let goes_first = |(precedence, policy): &(Precedence<'_>, &Policy)| {
+        certain
+            .as_ref()
+            .is_none_or(|(certain, known)| precedence > certain && policy.name != known.name)
+    };
+    let perhaps = matched_by(Header::Some).filter(goes_first);
+    ByHeader {
+        perhaps: perhaps.map(|(_, policy)| policy).collect(),
+        certain: certain.map(|(_, policy)| policy),
     }
 }
 

@@ -35,6 +35,10 @@ impl Bench {
         bench
     }
 
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     pub(crate) fn write(&self, name: &str, text: &str) {
         let path = self.directory.path().join(name);
         std::fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");

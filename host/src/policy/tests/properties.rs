@@ -248,6 +248,20 @@ proptest! {
         prop_assert_eq!(monitored, would.filter(|would| Some(would) != in_force.as_ref()));
     }
 
+    /// Whatever the header is, what applies is among what may.
+    #[test]
+    fn by_an_unknown_header_nothing_else_applies(policies in any_policies(), inquiry in any_inquiry()) {
+        let house = House::new();
+        let without = Inquiry { stage: Stage::Recipient, ..inquiry.clone() };
+        let may = by_header(&policies, &without.of(&house.domains, &house.lists));
+        let name = |policy: &Policy| policy.name.to_string();
+        let certain = may.certain.map(name);
+        let perhaps: Vec<String> = may.perhaps.into_iter().map(name).collect();
+        let applies = house.in_force(&policies, &Inquiry { stage: Stage::Content, ..inquiry });
+        let is_perhaps = applies.as_ref().is_some_and(|name| perhaps.contains(name));
+        prop_assert!(applies == certain || is_perhaps, "{:?}: {:?}, {:?}", applies, certain, perhaps);
+    }
+
     /// Every policy is there once, each goes before the next, and what applies is what
     /// is selected.
     #[test]
