@@ -31,6 +31,7 @@ mod policies;
 mod problem;
 mod receipts;
 mod reload;
+mod replays;
 mod routes;
 mod server;
 mod shapes;
@@ -53,6 +54,7 @@ use dry_runs::DryRuns;
 
 use crate::host::Host;
 use crate::receipt::source::Source;
+use crate::replay::Replays;
 use crate::server::Reloader;
 use crate::uploads::Uploads;
 
@@ -65,6 +67,8 @@ pub struct Rooms {
     pub reloader: Arc<Reloader>,
     /// Takes modules.
     pub uploads: Arc<Uploads>,
+    /// Asks changes about the mail of the past.
+    pub replays: Replays,
 }
 
 /// What handlers have.
@@ -83,6 +87,8 @@ struct Api {
     uploads: Arc<Uploads>,
     /// Those of a tenant are run one at a time.
     dry_runs: DryRuns,
+    /// Replays under way, and those that have ended.
+    replays: Replays,
     /// Where receipts are.
     receipts: Source,
     /// Who looks for receipts may read much: one at a time, so that administrators do not

@@ -3,6 +3,7 @@
 mod admin_certificate;
 mod amend;
 mod apply;
+mod candidate;
 mod certificates;
 mod listeners;
 mod preparation;
@@ -44,6 +45,7 @@ use crate::listen::{self, Admission, Bound, Bounds, Sessions, accept};
 use crate::metrics::{self, Endpoint, Metrics};
 use crate::receipt::journal::{Journal, JournalError, Places, Writer};
 use crate::receipt::source::{self, Source};
+use crate::replay::Replays;
 use crate::reverse_name::{ResolverError, ReverseNames};
 use crate::store::{Store, StoreError};
 use crate::tenant::{Loaded, Means, Refusal};
@@ -282,6 +284,7 @@ impl Server {
             host: Arc::clone(&host),
             reloader: Arc::clone(&reloader),
             uploads,
+            replays: Replays::new(shutdown.clone()),
         };
         let admin = admin.serve(rooms, source, has_day_files);
         let certificates = Arc::clone(&reloader).watch_certificates();

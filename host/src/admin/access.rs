@@ -104,6 +104,9 @@ pub(super) const RULES: &[Rule] = &[
         Role::Author,
     ),
     rule(Method::POST, "/v1/tenants/{tenant}/dry-runs", Role::Author),
+    rule(Method::POST, "/v1/tenants/{tenant}/replays", Role::Author),
+    rule(GET, "/v1/tenants/{tenant}/replays/{id}", Role::Viewer),
+    rule(DELETE, "/v1/tenants/{tenant}/replays/{id}", Role::Author),
     rule(
         Method::POST,
         "/v1/tenants/{tenant}/explanations",
@@ -132,6 +135,9 @@ pub(super) fn rule_of(method: &Method, path: &str) -> Option<&'static Rule> {
     rules.find(|rule| rule.path == path && rule.method == *method)
 }
 
+/// The name of whoever owns the host. That of a token begins with `token`.
+pub(super) const OWNER: &str = "socket";
+
 /// Whoever asks, known by a token or by the socket.
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
@@ -153,6 +159,11 @@ impl Caller {
 
     pub(super) fn is_operator(&self) -> bool {
         self.tenant.is_none() && self.role == Role::Operator
+    }
+
+    /// Whether it is whoever owns the host, over the socket and without a token.
+    pub(super) fn is_owner(&self) -> bool {
+        self.is_operator() && self.name == OWNER
     }
 }
 

@@ -9,7 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::Api;
-use super::access::{Caller, RULES, Rule, Who, rule_of};
+use super::access::{Caller, OWNER, RULES, Rule, Who, rule_of};
 use super::problem::Problem;
 use crate::facts::unix_seconds;
 use crate::store::Role;
@@ -123,7 +123,7 @@ async fn caller(api: &Api, origin: Origin, headers: &HeaderMap) -> Result<Caller
 /// Whoever can open the socket owns the host.
 fn owner() -> Caller {
     Caller {
-        name: "socket".to_owned(),
+        name: OWNER.to_owned(),
         role: Role::Operator,
         tenant: None,
     }

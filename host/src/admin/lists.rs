@@ -84,9 +84,14 @@ fn of_text(bytes: &[u8]) -> Result<List, Problem> {
 
 fn of_json(bytes: &[u8]) -> Result<List, Problem> {
     let SentList { entries } = parse(bytes)?;
+    of_entries(&entries)
+}
+
+/// A list of keys, or of keys and values.
+pub(super) fn of_entries(entries: &Value) -> Result<List, Problem> {
     let no_text =
         |place, value: &Value| Problem::bad(format!("entries{place}: {value} is not text"));
-    let entries: Vec<(&str, &str)> = match &entries {
+    let entries: Vec<(&str, &str)> = match entries {
         Value::Array(keys) => {
             let keys = keys.iter().enumerate().map(|(index, key)| {
                 let text = key.as_str();

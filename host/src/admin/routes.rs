@@ -14,7 +14,7 @@ use super::input::BODY;
 use super::problem::Problem;
 use super::{
     Api, activation, apply, audit, dry_runs, erasures, explanations, lists, modules, node,
-    patience, policies, receipts, reload, tenants, tokens, uploads,
+    patience, policies, receipts, reload, replays, tenants, tokens, uploads,
 };
 
 /// Every route with its description.
@@ -39,6 +39,8 @@ pub(super) fn described() -> OpenApiRouter<Api> {
         .routes(routes!(activation::activate))
         .routes(routes!(activation::roll_back))
         .routes(routes!(dry_runs::run))
+        .routes(routes!(replays::begin))
+        .routes(routes!(replays::one, replays::cancel))
         .routes(routes!(explanations::of_question))
         .routes(routes!(explanations::of_receipt))
         .routes(routes!(receipts::all))

@@ -19,6 +19,7 @@ use super::dry_runs::DryRuns;
 use super::guard::Origin;
 use super::{AdminTls, Api, Rooms, description, routes};
 use crate::receipt::source::Source;
+use crate::replay::Replays;
 use crate::{http, owner_socket};
 
 /// The socket's name in the data directory.
@@ -70,6 +71,7 @@ pub struct Admin {
     address: Option<SocketAddr>,
     has_tls: bool,
     changes: TaskTracker,
+    replays: Replays,
 }
 
 impl Doors {
@@ -115,6 +117,7 @@ impl Doors {
             host,
             reloader,
             uploads,
+            replays,
         } = rooms;
         let described = serde_json::to_string(&description()).unwrap_or_default();
         let changes = TaskTracker::new();
@@ -126,6 +129,7 @@ impl Doors {
             bodies: Bodies::default(),
             uploads,
             dry_runs: DryRuns::default(),
+            replays: replays.clone(),
             receipts,
             reading: Arc::new(Semaphore::new(1)),
             has_day_files,
@@ -149,6 +153,7 @@ impl Doors {
             address,
             has_tls,
             changes,
+            replays,
             stop,
         }
     }
@@ -201,6 +206,7 @@ impl Admin {
         }
         self.changes.close();
         self.changes.wait().await;
+        self.replays.ended().await;
         // The next host removes it otherwise.
         let _ = std::fs::remove_file(&self.path);
     }

@@ -187,12 +187,17 @@ pub(super) async fn remove(
         preconditions,
     };
     let none = Problem::no_tenant(&tenant);
+    let (removed, tenant) = (!how.is_dry_run(), change.tenant.clone());
     let changed = api.change(change, move |document| match document.domains.is_empty() {
         // What is not there is empty, and what is there has a domain.
         true => Err(none),
         false => Ok(None),
     });
-    changed.await
+    let answer = changed.await?;
+    if removed {
+        api.replays.forget(&tenant);
+    }
+    Ok(answer)
 }
 
 fn parsed(domains: &[String]) -> Result<Vec<Domain>, Problem> {

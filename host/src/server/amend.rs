@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 use super::reload::{ReloadError, Reloader, State, in_background, means, news};
-use crate::config::{Authority, Config, TenantDocument};
+use crate::config::{Authority, Config, TenantConfig, TenantDocument};
 use crate::facts::TenantId;
 use crate::host::Host;
 use crate::store::{Checked, Edit, Kept, StoreError, Subject};
-use crate::tenant::{self, Loaded, Tenant};
+use crate::tenant::{self, Loaded, Means, Tenant};
 
 /// Longest that the modules of a change may take to look at their settings: whoever waits
 /// for the answer has a minute.
@@ -166,7 +166,18 @@ impl Reloader {
         let reader = Arc::clone(config);
         let read = in_background(move || reader.read_stored(&[document])).await?;
         let tenants = read.map_err(ReloadError::Faults)?;
-        let load = tenant::load(config, &tenants, means(host, &before));
+        self.load_in_time(config, &tenants, means(host, &before))
+            .await
+    }
+
+    /// Loads as long as whoever waits for the answer does.
+    pub(super) async fn load_in_time(
+        &self,
+        config: &Config,
+        tenants: &[TenantConfig],
+        means: Means<'_>,
+    ) -> Result<Loaded, ReloadError> {
+        let load = tenant::load(config, tenants, means);
         let loaded = tokio::select! {
             biased;
             () = self.shutdown.draining() => return Err(ReloadError::Stopping),

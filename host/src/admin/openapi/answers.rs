@@ -42,7 +42,8 @@ fn problems(operation: &Operation, method: &Method, rule: Option<&Rule>) -> Vec<
     let names_tenant = parameters::has(operation, &ParameterIn::Query, "tenant");
     let in_path = parameters::any(operation, &ParameterIn::Path);
     let changes = *method != Method::GET;
-    let makes_work = changes && operation.tags.iter().flatten().any(|tag| tag == "modules");
+    let is_work = |tag: &String| tag == "modules" || tag == "replays";
+    let makes_work = changes && operation.tags.iter().flatten().any(is_work);
     let any = operation.parameters.iter().flatten().next().is_some() || has_body;
     [
         (StatusCode::BAD_REQUEST, any),
