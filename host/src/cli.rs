@@ -25,10 +25,12 @@ mod openapi;
 mod policy;
 mod receipts;
 mod reload;
+mod replay;
 mod rows;
 mod serve;
 mod tenant;
 mod token;
+mod when;
 mod whose;
 
 use std::path::{Path, PathBuf};
@@ -85,6 +87,8 @@ enum Command {
     Erase(erase::EraseArguments),
     /// Show which policy applies to mail, and why no other does.
     Explain(explain::ExplainArguments),
+    /// Ask a change about the mail of the past: whom would it refuse?
+    Replay(replay::ReplayArguments),
     /// Show and change tenants.
     Tenant(tenant::TenantsArguments),
     /// Show and change policies of a tenant.
@@ -130,6 +134,7 @@ pub fn main() -> ExitCode {
         Command::Receipts(arguments) => quietly(receipts::receipts(&arguments)),
         Command::Explain(arguments) => quietly(explain::run(&arguments)),
         Command::Erase(arguments) => quietly(erase::run(&arguments)),
+        Command::Replay(arguments) => quietly(replay::run(&arguments)),
         Command::Openapi => finish(openapi::openapi()),
         Command::Completions(arguments) => finish(completions::completions(&arguments)),
         Command::Man(arguments) => finish(completions::man(&arguments)),

@@ -12,9 +12,9 @@ use serde_json::json;
 
 use super::api::{ApiArguments, Target};
 use super::check;
+use super::when::time;
 use crate::decision::{Resolved, Verdict};
 use crate::facts::{Origin, ReceiptId, TenantId};
-use crate::policy::Moment;
 use crate::receipt::filter::{AddressFilter, Filter};
 use crate::receipt::read::Receipt;
 use crate::receipt::source::{self, Part, Source};
@@ -71,17 +71,6 @@ pub(super) struct ReceiptsArguments {
     json: bool,
     #[command(flatten)]
     api: ApiArguments,
-}
-
-/// Seconds since 1970.
-fn time(text: &str) -> Result<u64, String> {
-    let format = time::macros::format_description!("[year]-[month]-[day]");
-    let moment = match time::Date::parse(text, &format) {
-        Ok(_) => format!("{text}T00:00:00Z").parse::<Moment>(),
-        Err(_) => text.parse(),
-    };
-    let moment = moment.map_err(|error| format!("{error}, or a day as YYYY-MM-DD"));
-    moment.map(Moment::unix_seconds)
 }
 
 /// Shows those of this machine, unless a URL or a socket says which host to ask.
