@@ -57,6 +57,9 @@ const ROUTES: &[(&str, Option<&str>)] = &[
         Some("author"),
     ),
     ("post /v1/tenants/{tenant}/dry-runs", Some("author")),
+    ("post /v1/tenants/{tenant}/replays", Some("author")),
+    ("get /v1/tenants/{tenant}/replays/{id}", Some("viewer")),
+    ("delete /v1/tenants/{tenant}/replays/{id}", Some("author")),
     ("post /v1/tenants/{tenant}/explanations", Some("viewer")),
     ("get /v1/receipts", Some("viewer")),
     ("get /v1/receipts/{receipt}", Some("viewer")),
@@ -79,10 +82,10 @@ const ROLES: [&str; 4] = ["viewer", "author", "admin", "operator"];
 fn question(host: &Host, route: &str, receipt: &str) -> (String, Vec<String>) {
     let (method, path) = route.split_once(' ').expect("a method and a path");
     // There may be a hundred, and each may be revoked once.
-    let spare = if path.contains("{id}") {
-        token(host, "viewer", "acme").1
-    } else {
-        String::new()
+    let spare = match path.contains("{id}") || path.ends_with("/replays") {
+        true if path.contains("/replays") => replayed(host),
+        true => token(host, "viewer", "acme").1,
+        false => String::new(),
     };
     let path = path
         .replace("{tenant}", "acme")
@@ -103,6 +106,7 @@ fn question(host: &Host, route: &str, receipt: &str) -> (String, Vec<String>) {
         Some("own") => json!({ "contact": "postmaster" }),
         Some("active") => json!({ "revision": 1 }),
         Some("dry-runs") => json!({ "module": SPARE, "revision": 1, "receipt": receipt }),
+        Some("replays") => json!({ "without": "board" }),
         Some("board") => json!({ "option": "default" }),
         Some("partners") => json!({ "entries": { "a.example": "" } }),
         _ => json!({}),
@@ -128,6 +132,21 @@ fn question(host: &Host, route: &str, receipt: &str) -> (String, Vec<String>) {
     };
     let arguments = arguments.into_iter().map(str::to_owned).collect();
     (path, arguments)
+}
+
+/// A replay that has ended, so that another may begin; its id.
+fn replayed(host: &Host) -> String {
+    let body = json!({ "without": "board" }).to_string();
+    let path = "/v1/tenants/acme/replays";
+    let begun = loop {
+        let begun = over_socket(host, path, &send("POST", &body));
+        if begun.code != 429 {
+            break begun.expect(202).json();
+        }
+    };
+    let id = begun["id"].as_str().expect("an id").to_owned();
+    over_socket(host, &format!("{path}/{id}?wait=50"), &[]).expect(200);
+    id
 }
 
 /// A module that nobody asks, with two revisions that were active.

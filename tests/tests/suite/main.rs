@@ -31,6 +31,7 @@ mod proxy;
 mod readme;
 mod receipts;
 mod reload;
+mod replay;
 mod replies;
 mod service;
 mod store;

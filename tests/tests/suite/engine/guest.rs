@@ -34,6 +34,22 @@ pub(crate) fn breaks_down_with_settings() -> Vec<u8> {
     from_text(&filled(&body, ""))
 }
 
+/// A guest that breaks down when the sender is the null sender.
+pub(crate) fn traps_for_the_null_sender() -> Vec<u8> {
+    let body = "(call $sender (local.get $message) (i32.const 1024)) \
+                (if (i32.eqz (i32.load (i32.const 1024))) (then unreachable))";
+    from_text(&filled(body, ""))
+}
+
+/// A guest that counts to a number before it answers.
+pub(crate) fn spins(number: u32) -> Vec<u8> {
+    let body = format!(
+        "(loop $again (local.set $i (i32.add (local.get $i) (i32.const 1))) \
+         (br_if $again (i32.lt_u (local.get $i) (i32.const {number}))))"
+    );
+    from_text(&filled(&body, ""))
+}
+
 fn text(fields: &str) -> String {
     filled("", fields)
 }
