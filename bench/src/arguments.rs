@@ -61,6 +61,8 @@ pub(crate) enum Part {
     Changes,
     /// Receipts a second, and what they cost a message.
     Receipts,
+    /// Time and memory for asking a change about the mail of the past.
+    Replay,
 }
 
 #[derive(Args)]

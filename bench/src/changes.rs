@@ -6,8 +6,6 @@
 //! files as an operator applies it.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -15,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use tempfile::TempDir;
 
+use crate::api;
 use crate::server::Server;
 use crate::site::{PARTNERS, Programs, partner};
 
@@ -148,18 +147,7 @@ impl<'a> Site<'a> {
 
     /// Asks the admin API for a change, and how long it took until it was in force.
     fn change(&self, method: &str, path: &str, body: &str) -> anyhow::Result<Duration> {
-        let mut api = UnixStream::connect(self.path("data/admin.sock"))?;
-        write!(
-            api,
-            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nIf-Match: *\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        )?;
-        let mut said = String::new();
-        api.read_to_string(&mut said)?;
-        let (_, json) = said.split_once("\r\n\r\n").unwrap_or_default();
-        let json: serde_json::Value =
-            serde_json::from_str(json).with_context(|| format!("{method} {path}: {said:?}"))?;
+        let json = api::ask(&self.path("data/admin.sock"), method, path, body)?;
         let took = json["in_force_ms"].as_f64();
         let took = took.with_context(|| format!("{method} {path}: {json}"))?;
         Ok(Duration::from_secs_f64(took / 1000.0))

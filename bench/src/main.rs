@@ -3,7 +3,7 @@
 //! `bench/run` builds all of it optimised and runs it. Read in this order: `arguments`
 //! (what can be asked for), `site` (the host under test and
 //! how it is configured), `floor` (what it is measured against), `load` (the clients),
-//! `decisions`, `mail`, `memory`, `receipts` and `changes` (the measurements), `table` (what is shown, and the
+//! `decisions`, `mail`, `memory`, `receipts`, `changes` and `replay` (the measurements), `table` (what is shown, and the
 //! bounds that `--check` holds it to).
 //!
 //! **Servers are processes of their own on one core, clients are on another**: what is
@@ -11,6 +11,7 @@
 //! compared was measured in turns**, so that a machine that gets slower or faster
 //! meanwhile does so for all.
 
+mod api;
 mod arguments;
 mod certificate;
 mod changes;
@@ -20,6 +21,7 @@ mod load;
 mod mail;
 mod memory;
 mod receipts;
+mod replay;
 mod server;
 mod site;
 mod table;
@@ -80,6 +82,11 @@ fn compare(arguments: &ComparisonArguments) -> anyhow::Result<ExitCode> {
     if arguments.only.contains(&Part::Changes) {
         let rounds = changes::measure(&programs, memory, rounds, quick)?;
         bounds.extend(table::changes(&rounds));
+    }
+    // A million receipts take a while to be written.
+    if arguments.only.contains(&Part::Replay) {
+        let sizes = replay::measure(&programs, &arguments.disk, rounds, quick)?;
+        bounds.extend(table::replay(&sizes));
     }
     let all_hold = table::bounds(&bounds);
     Ok(match arguments.check && !all_hold {

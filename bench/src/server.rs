@@ -40,8 +40,17 @@ pub(crate) fn leave_servers_core() -> anyhow::Result<()> {
 impl Server {
     /// Starts a program that says `listening NAME ADDRESS …` and then `ready`.
     pub(crate) fn start(program: &Path, arguments: &[&str]) -> anyhow::Result<Self> {
+        Self::start_on(SERVERS, program, arguments)
+    }
+
+    /// The same with the clients' core, too, which have nothing to do.
+    pub(crate) fn start_on_both_cores(program: &Path, arguments: &[&str]) -> anyhow::Result<Self> {
+        Self::start_on(&format!("{SERVERS},{CLIENTS}"), program, arguments)
+    }
+
+    fn start_on(cores: &str, program: &Path, arguments: &[&str]) -> anyhow::Result<Self> {
         let mut child = Command::new("taskset")
-            .args(["--cpu-list", SERVERS])
+            .args(["--cpu-list", cores])
             .arg(program)
             .args(arguments)
             .stdin(Stdio::null())
@@ -89,10 +98,19 @@ impl Server {
 
     /// Resident memory in KiB.
     pub(crate) fn memory(&self) -> anyhow::Result<u64> {
+        self.kib("VmRSS:")
+    }
+
+    /// The most that there was since it began.
+    pub(crate) fn peak_memory(&self) -> anyhow::Result<u64> {
+        self.kib("VmHWM:")
+    }
+
+    fn kib(&self, key: &'static str) -> anyhow::Result<u64> {
         let status = self.proc("status")?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(key));
         let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-        Ok(kib.context("VmRSS")?.trim().parse()?)
+        Ok(kib.context(key)?.trim().parse()?)
     }
 
     fn proc(&self, file: &str) -> anyhow::Result<String> {

@@ -7,6 +7,7 @@ use crate::decisions::{Cost, KINDS};
 use crate::mail::{ROUTES, Round, STARTTLS, SYNCED};
 use crate::memory::Idle;
 use crate::receipts::{PLACES, Round as Kept};
+use crate::replay::{CANDIDATES, Replayed, Size};
 use crate::site::SUBJECTS;
 
 /// Something that must not be more than its limit.
@@ -152,6 +153,49 @@ pub(crate) fn changes(rounds: &[Change]) -> Vec<Bound> {
         limit: 1000.0,
     };
     changes.map(bound).into()
+}
+
+/// Shows what replays take, and what they are held to: ten seconds for 100,000 receipts, and
+/// memory that does not grow with ten times as many.
+pub(crate) fn replay(sizes: &[Size]) -> Vec<Bound> {
+    println!("\n## A change asked about the mail of the past, on two cores\n");
+    println!(
+        "| receipts | candidate | seconds | receipts a second | memory before, MiB | at its highest, MiB |"
+    );
+    println!("| ---: | --- | ---: | ---: | ---: | ---: |");
+    let mut bounds = Vec::new();
+    let mut growth = Vec::new();
+    for size in sizes {
+        for (place, name) in CANDIDATES.iter().enumerate() {
+            let of = |read: fn(&Replayed) -> f64| {
+                median(size.rounds.iter().map(|round| read(&round[place])))
+            };
+            let seconds = of(|replayed| replayed.took.as_secs_f64());
+            let before = of(|replayed| replayed.before as f64 / 1024.0);
+            let peak = of(|replayed| replayed.peak as f64 / 1024.0);
+            let receipts = size.receipts;
+            let rate = receipts as f64 / seconds;
+            println!(
+                "| {receipts} | {name} | {seconds:.2} | {rate:.0} | {before:.0} | {peak:.0} |"
+            );
+            growth.push(peak - before);
+            if receipts == 100_000 {
+                bounds.push(Bound {
+                    what: "100,000 receipts asked about, s",
+                    found: seconds,
+                    limit: 10.0,
+                });
+            }
+        }
+    }
+    let (first, last) = growth.split_at(growth.len() / 2);
+    let most = |growth: &[f64]| growth.iter().copied().fold(0.0, f64::max);
+    bounds.push(Bound {
+        what: "memory of a replay of ten times as many receipts, × the memory",
+        found: most(last) / most(first).max(1.0),
+        limit: 1.5,
+    });
+    bounds
 }
 
 /// Shows the bounds; whether all hold.
