@@ -6,9 +6,10 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::api::{Answer, Ask, Client, Failure};
 use super::whose::TenantArguments;
@@ -111,14 +112,15 @@ pub(super) async fn run(arguments: &ReplayArguments) -> anyhow::Result<()> {
     let client = Client::new(&arguments.of.api)?;
     let request = arguments.request()?;
     let tenant = arguments.of.tenant(&client).await?;
+    // From here on: whoever interrupts this does not leave a replay behind.
+    let mut interrupts = signal(SignalKind::interrupt())?;
     let path = ["tenants", &tenant, "replays"];
     let begun = client.send(Ask::post(&path).json(&request)?).await?;
     let begun: Replay = begun.json()?;
     let path = [path.as_slice(), &[begun.id.as_str()]].concat();
     let answer = tokio::select! {
         ended = ended(&client, &path) => ended?,
-        interrupted = tokio::signal::ctrl_c() => {
-            interrupted.context("signals cannot be waited for")?;
+        _ = interrupts.recv() => {
             client.send(Ask::delete(&path)).await?;
             bail!("cancelled, here and on the host");
         }
