@@ -8,6 +8,7 @@
 (module
   (import "portcullis:policy/facts@0.1.0" "[resource-drop]message" (func $message-drop (param i32)))
   (import "portcullis:policy/facts@0.1.0" "[method]message.sender" (func $sender (param i32 i32)))
+  (import "portcullis:policy/facts@0.1.0" "[method]message.reverse-name" (func $reverse-name (param i32 i32)))
   (import "portcullis:policy/facts@0.1.0" "[method]message.tls" (func $tls (param i32 i32)))
   (import "portcullis:policy/facts@0.1.0" "[method]tls.version" (func $tls-version (param i32) (result i32)))
   (import "portcullis:policy/lists@0.1.0" "contains" (func $contains (param i32 i32 i32 i32) (result i32)))

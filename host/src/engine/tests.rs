@@ -6,5 +6,6 @@ mod caching;
 mod guest;
 mod kept;
 mod monitored;
+mod replayed;
 mod running;
 mod slow;
