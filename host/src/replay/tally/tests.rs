@@ -24,7 +24,10 @@ const ASKED: Result<Outcome, Unknown> = Ok(Outcome::Asked("plaintext"));
 const UNTRUSTED: Result<Outcome, Unknown> = Ok(Outcome::Refused("untrusted"));
 const ACCEPTED: Result<Outcome, Unknown> = Ok(Outcome::Accepted);
 
-fn tally(all: &[(&str, &str, bool, Word, Result<Outcome, Unknown>)], limit: usize) -> Findings {
+/// Sender, client, whether in TLS, then, and now.
+type Row<'a> = (&'a str, &'a str, bool, Word, Result<Outcome, Unknown>);
+
+fn tally(all: &[Row<'_>], limit: usize) -> Findings {
     let mut tally = Tally::of_senders(limit);
     for (sender, client, in_tls, was, now) in all {
         tally.take(noted(sender, client, *in_tls, was, *now));
