@@ -32,12 +32,14 @@ mod problem;
 mod receipts;
 mod reload;
 mod replays;
+mod reports;
 mod routes;
 mod server;
 mod shapes;
 mod tenants;
 mod tls;
 mod tokens;
+mod turns;
 mod uploads;
 
 use std::sync::Arc;
@@ -50,7 +52,7 @@ pub use server::{Admin, BindError, Doors, SOCKET};
 pub use tls::AdminTls;
 
 use bodies::Bodies;
-use dry_runs::DryRuns;
+use turns::Turns;
 
 use crate::host::Host;
 use crate::receipt::source::Source;
@@ -86,7 +88,9 @@ struct Api {
     /// Takes modules.
     uploads: Arc<Uploads>,
     /// Those of a tenant are run one at a time.
-    dry_runs: DryRuns,
+    dry_runs: Turns,
+    /// So are reports made.
+    reports: Turns,
     /// Replays under way, and those that have ended.
     replays: Replays,
     /// Where receipts are.

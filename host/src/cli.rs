@@ -26,6 +26,7 @@ mod policy;
 mod receipts;
 mod reload;
 mod replay;
+mod report;
 mod rows;
 mod serve;
 mod tenant;
@@ -83,6 +84,8 @@ enum Command {
     Audit(audit::AuditArguments),
     /// Show receipts: what was decided, and why.
     Receipts(receipts::ReceiptsArguments),
+    /// Show how a tenant's mail came, by sender: over which TLS, with which certificates.
+    Report(report::ReportArguments),
     /// Erase a person's address from receipts.
     Erase(erase::EraseArguments),
     /// Show which policy applies to mail, and why no other does.
@@ -132,6 +135,7 @@ pub fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::CompileWorker(_) => crate::engine::worker::main(),
         Command::Receipts(arguments) => quietly(receipts::receipts(&arguments)),
+        Command::Report(arguments) => quietly(report::run(&arguments)),
         Command::Explain(arguments) => quietly(explain::run(&arguments)),
         Command::Erase(arguments) => quietly(erase::run(&arguments)),
         Command::Replay(arguments) => quietly(replay::run(&arguments)),

@@ -8,6 +8,7 @@
 //! Deliberately not here: anything of the host's own code. The host is a black box.
 
 pub mod api;
+pub mod browser;
 pub mod certificate;
 pub mod client;
 pub mod dns;

@@ -18,7 +18,7 @@ const NOT_FOUND: i32 = 127;
 const PYTHON: [&str; 1] = ["schemathesis"];
 
 /// Programs that the suites use, and the Debian packages that have them.
-const PACKAGES: [(&str, &str); 12] = [
+const PACKAGES: [(&str, &str); 13] = [
     ("swaks", "swaks (with libnet-ssleay-perl)"),
     ("openssl", "openssl"),
     ("curl", "curl"),
@@ -31,6 +31,7 @@ const PACKAGES: [(&str, &str); 12] = [
     ("haproxy", "haproxy"),
     ("systemd-analyze", "systemd"),
     ("mandoc", "mandoc"),
+    ("chromium", "chromium"),
 ];
 
 /// What a tool left.

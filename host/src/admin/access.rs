@@ -112,6 +112,7 @@ pub(super) const RULES: &[Rule] = &[
         "/v1/tenants/{tenant}/explanations",
         Role::Viewer,
     ),
+    rule(GET, "/v1/tenants/{tenant}/report", Role::Viewer),
     rule(GET, "/v1/receipts", Role::Viewer),
     rule(GET, "/v1/receipts/{receipt}", Role::Viewer),
     rule(GET, "/v1/receipts/{receipt}/explanation", Role::Viewer),

@@ -1,8 +1,7 @@
 //! Asking a module about mail that is not there: for authors, before it is active. Nothing
 //! of it is recorded, and no mail waits for it.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
@@ -84,16 +83,6 @@ pub(super) struct DryRunFailure {
     detail: String,
 }
 
-/// Tenants for which something is run just now: one thing for each.
-#[derive(Clone, Debug, Default)]
-pub(super) struct DryRuns(Arc<Mutex<HashSet<TenantId>>>);
-
-/// The turn of a tenant, given back when it is dropped.
-struct Turn {
-    runs: DryRuns,
-    tenant: TenantId,
-}
-
 /// Asks a revision of a module what it decides, with settings and facts that are given, or
 /// those of a receipt, and the tenant's lists. Nothing is recorded.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/dry-runs", tag = "modules",
@@ -107,7 +96,7 @@ pub(super) async fn run(
     GivenLarge(wanted, _room): GivenLarge<DryRun>,
 ) -> Result<Json<DryRunReport>, Problem> {
     let id = tenants::known(&api, &tenant).await?;
-    let _turn = api.dry_runs.turn(&id)?;
+    let _turn = api.dry_runs.take(&id, "dry run")?;
     let facts = facts(&api, &who, &id, wanted.facts, wanted.receipt).await?;
     let (number, digest) = revision(&api, &id, &wanted.module, wanted.revision).await?;
     let module = admitted(&api, &id, digest).await?;
@@ -220,29 +209,5 @@ impl DryRunReport {
             log: ran.log,
             log_dropped: ran.log_dropped,
         }
-    }
-}
-
-impl DryRuns {
-    fn turn(&self, tenant: &TenantId) -> Result<Turn, Problem> {
-        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !running.insert(tenant.clone()) {
-            return Err(Problem::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "another dry run of this tenant is under way: try again in a moment",
-            ));
-        }
-        Ok(Turn {
-            runs: self.clone(),
-            tenant: tenant.clone(),
-        })
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        let running = self.runs.0.lock();
-        let mut running = running.unwrap_or_else(PoisonError::into_inner);
-        running.remove(&self.tenant);
     }
 }

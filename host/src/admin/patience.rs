@@ -20,6 +20,10 @@ const USUAL: Duration = Duration::from_secs(60);
 /// milliseconds each: beyond this it waits for a disk.
 const LOADING: Duration = Duration::from_secs(300);
 
+/// For what reads all receipts of a tenant: a little more than it takes itself for it, so
+/// that it can say what to do.
+const READING: Duration = super::reports::PATIENCE.saturating_add(Duration::from_secs(10));
+
 /// Answers in the stead of whatever takes too long.
 pub(super) async fn bound(path: Option<MatchedPath>, request: Request, next: Next) -> Response {
     let patience = path.map_or(USUAL, |path| patience(path.as_str()));
@@ -39,6 +43,7 @@ pub(super) async fn bound(path: Option<MatchedPath>, request: Request, next: Nex
 fn patience(path: &str) -> Duration {
     match path {
         "/v1/reload" | "/v1/apply" => LOADING,
+        "/v1/tenants/{tenant}/report" => READING,
         _ => USUAL,
     }
 }
@@ -54,6 +59,6 @@ mod tests {
             .iter()
             .filter(|rule| patience(rule.path) > USUAL)
             .count();
-        assert_eq!(long, 2);
+        assert_eq!(long, 3);
     }
 }

@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::bodies::Bodies;
-use super::dry_runs::DryRuns;
 use super::guard::Origin;
+use super::turns::Turns;
 use super::{AdminTls, Api, Rooms, description, routes};
 use crate::receipt::source::Source;
 use crate::replay::Replays;
@@ -128,8 +128,9 @@ impl Doors {
             places: Arc::new(Semaphore::new(CONNECTIONS)),
             bodies: Bodies::default(),
             uploads,
-            dry_runs: DryRuns::default(),
             replays: replays.clone(),
+            dry_runs: Turns::default(),
+            reports: Turns::default(),
             receipts,
             reading: Arc::new(Semaphore::new(1)),
             has_day_files,

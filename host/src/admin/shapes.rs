@@ -8,11 +8,14 @@
 #[expect(dead_code, reason = "they are there to be described")]
 mod policy;
 #[expect(dead_code, reason = "they are there to be described")]
+mod report;
+#[expect(dead_code, reason = "they are there to be described")]
 mod tenant;
 #[expect(dead_code, reason = "they are there to be described")]
 mod texts;
 
 pub(super) use policy::{Decided, PolicyKeys};
+pub(super) use report::ReportNumbers;
 pub(super) use tenant::{OperatorKeys, OwnKeys};
 pub(super) use texts::{Address, Client, DomainName, Id, NameText, Side, Time, TokenRole};
 

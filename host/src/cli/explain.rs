@@ -85,7 +85,7 @@ impl FromStr for Address {
     }
 }
 
-fn direction(text: &str) -> Result<Direction, String> {
+pub(super) fn direction(text: &str) -> Result<Direction, String> {
     match text {
         "inbound" => Ok(Direction::Inbound),
         "outbound" => Ok(Direction::Outbound),

@@ -5,8 +5,8 @@ use std::time::SystemTime;
 use crate::facts::unix_seconds;
 use crate::policy::Moment;
 
-/// Seconds since 1970 of a day (UTC), of a time with its offset, or of what is so many days,
-/// hours or minutes ago: `2026-12-31`, `2026-12-31T18:00:00Z`, `7d`, `12h`, `30m`.
+/// Seconds since 1970 of a day (UTC), of a time with its offset, or of what is so many weeks,
+/// days, hours or minutes ago: `2026-12-31`, `2026-12-31T18:00:00Z`, `4w`, `7d`, `12h`, `30m`.
 pub(super) fn since(text: &str) -> Result<u64, String> {
     match ago(text) {
         Some(seconds) => Ok(unix_seconds(SystemTime::now()).saturating_sub(seconds)),
@@ -29,6 +29,7 @@ pub(super) fn time(text: &str) -> Result<u64, String> {
 fn ago(text: &str) -> Option<u64> {
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let unit = match unit {
+        "w" => 7 * 86_400,
         "d" => 86_400,
         "h" => 3_600,
         "m" => 60,
@@ -47,6 +48,7 @@ mod tests {
     fn how_long_ago() {
         for (text, seconds) in [
             ("7d", Some(604_800)),
+            ("4w", Some(2_419_200)),
             ("12h", Some(43_200)),
             ("30m", Some(1_800)),
             ("0d", Some(0)),

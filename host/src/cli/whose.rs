@@ -26,6 +26,11 @@ struct Named {
 }
 
 impl TenantArguments {
+    /// The one that is named, if one is.
+    pub(super) fn named(&self) -> Option<&TenantId> {
+        self.tenant.as_ref()
+    }
+
     /// The one that is named, or the only one that there is for whoever asks.
     pub(super) async fn tenant(&self, client: &Client) -> anyhow::Result<String> {
         if let Some(named) = &self.tenant {

@@ -33,6 +33,7 @@ mod receipts;
 mod reload;
 mod replay;
 mod replies;
+mod report;
 mod service;
 mod store;
 mod story;
