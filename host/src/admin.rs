@@ -41,6 +41,7 @@ mod tls;
 mod tokens;
 mod turns;
 mod uploads;
+mod warnings;
 
 use std::sync::Arc;
 

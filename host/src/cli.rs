@@ -31,6 +31,7 @@ mod rows;
 mod serve;
 mod tenant;
 mod token;
+mod warnings;
 mod when;
 mod whose;
 
@@ -86,6 +87,8 @@ enum Command {
     Receipts(receipts::ReceiptsArguments),
     /// Show how a tenant's mail came, by sender: over which TLS, with which certificates.
     Report(report::ReportArguments),
+    /// Show what to do before mail breaks: certificates that end, partners who fail.
+    Warnings(warnings::WarningsArguments),
     /// Erase a person's address from receipts.
     Erase(erase::EraseArguments),
     /// Show which policy applies to mail, and why no other does.
@@ -136,6 +139,7 @@ pub fn main() -> ExitCode {
         Command::CompileWorker(_) => crate::engine::worker::main(),
         Command::Receipts(arguments) => quietly(receipts::receipts(&arguments)),
         Command::Report(arguments) => quietly(report::run(&arguments)),
+        Command::Warnings(arguments) => quietly(warnings::run(&arguments)),
         Command::Explain(arguments) => quietly(explain::run(&arguments)),
         Command::Erase(arguments) => quietly(erase::run(&arguments)),
         Command::Replay(arguments) => quietly(replay::run(&arguments)),

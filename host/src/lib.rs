@@ -6,11 +6,12 @@
 //! [`transaction`] finds for each recipient the [`tenant`] who owns it and the
 //! [`policy`] that applies; [`engine`] runs those that are WebAssembly; [`decision`]
 //! turns the answer into a verdict; [`deliver`] hands accepted mail on; [`receipt`]
-//! keeps the evidence, a [`report`] tells what it comes to, and [`replay`] asks a change
-//! about it. Beside the way, [`log`] and [`metrics`] tell how it goes, and [`server`]
-//! starts, reloads and stops it all, as signals and [`admin`] ask for, which answers those
-//! who administer it, over [`http`] and [`owner_socket`]; [`uploads`] has the modules that
-//! they send looked at. One pass: a later module never calls back into an earlier one.
+//! keeps the evidence, a [`report`] tells what it comes to, [`warnings`] what to do before
+//! mail breaks, and [`replay`] asks a change about it. Beside the way, [`log`] and
+//! [`metrics`] tell how it goes, and [`server`] starts, reloads and stops it all, as signals
+//! and [`admin`] ask for, which answers those who administer it, over [`http`] and
+//! [`owner_socket`]; [`uploads`] has the modules that they send looked at. One pass: a
+//! later module never calls back into an earlier one.
 
 pub mod config;
 
@@ -50,6 +51,7 @@ pub mod receipt;
 
 pub mod replay;
 pub mod report;
+pub mod warnings;
 
 pub mod log;
 pub mod metrics;

@@ -19,6 +19,7 @@ mod histogram;
 mod http;
 mod session;
 mod tls;
+mod warnings;
 mod words;
 
 use std::collections::BTreeMap;
@@ -32,6 +33,7 @@ pub use histogram::Histogram;
 pub use http::{BindError, Bound, Endpoint};
 pub use session::ListenerCounts;
 pub use session::SessionMeter;
+pub use warnings::WarningCounts;
 pub(crate) use words::Words;
 
 use crate::facts::{Direction, Tls, unix_seconds};
@@ -69,6 +71,8 @@ pub struct Metrics {
     store_behind: AtomicBool,
     /// Of the admin API.
     pub api: ApiCounts,
+    /// What administrators should look at.
+    pub warnings: WarningCounts,
 }
 
 /// Codes of replies have three digits.
@@ -161,6 +165,7 @@ impl Default for Metrics {
             lacks_certificate: AtomicBool::new(false),
             store_behind: AtomicBool::new(false),
             api: ApiCounts::default(),
+            warnings: WarningCounts::default(),
         }
     }
 }

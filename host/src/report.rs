@@ -11,6 +11,7 @@
 //! would have made of the same mail, which is for a replay to say.
 
 mod days;
+mod evidence;
 pub(crate) mod figures;
 mod fold;
 mod page;
@@ -22,6 +23,7 @@ mod traffic;
 use serde::{Deserialize, Serialize};
 
 pub use days::Day;
+pub use evidence::{Evidence, Met, RECENT, Seen};
 pub use fold::Folding;
 pub use page::page;
 pub use period::{Period, PeriodError};

@@ -51,6 +51,7 @@ use crate::store::{Store, StoreError};
 use crate::tenant::{Loaded, Means, Refusal};
 use crate::tls::{FailedHandshakes, Identity, TlsServer};
 use crate::uploads::{self, Uploads};
+use crate::warnings::watch::watch;
 
 /// How long sessions that are cut off may take for their last reply, and then the disk
 /// for the last receipts.
@@ -72,8 +73,8 @@ pub struct Server {
     admin: Admin,
     /// Has uploaded modules looked at.
     admission: uploads::Running,
-    /// What goes on until the host stops: certificates are looked at, and receipts whose
-    /// time is over are removed.
+    /// What goes on until the host stops: certificates are looked at, receipts whose time
+    /// is over are removed, and it is looked for warnings.
     background: Vec<JoinHandle<()>>,
     store: Store,
     #[expect(dead_code, reason = "it is there to be held")]
@@ -276,6 +277,7 @@ impl Server {
         let store = host.store.clone();
         let source = Source::of(&config, &store);
         let has_day_files = config.receipts.files;
+        let warnings = watch(Arc::clone(&host), source.clone(), shutdown.clone());
         let retention = retention::keep(store.clone(), config.receipts.keep_days, shutdown.clone());
         let reloader = Reloader::new(&host, shutdown.clone(), slots, config, state);
         let reloader = Arc::new(reloader);
@@ -288,7 +290,11 @@ impl Server {
         };
         let admin = admin.serve(rooms, source, has_day_files);
         let certificates = Arc::clone(&reloader).watch_certificates();
-        let background = [tokio::spawn(certificates), tokio::spawn(retention)];
+        let background = [
+            tokio::spawn(certificates),
+            tokio::spawn(retention),
+            tokio::spawn(warnings),
+        ];
         let admin_certificate =
             admin_certificate.map(|certificate| tokio::spawn(certificate.watch(shutdown.clone())));
         Self {

@@ -113,6 +113,7 @@ pub(super) const RULES: &[Rule] = &[
         Role::Viewer,
     ),
     rule(GET, "/v1/tenants/{tenant}/report", Role::Viewer),
+    rule(GET, "/v1/tenants/{tenant}/warnings", Role::Viewer),
     rule(GET, "/v1/receipts", Role::Viewer),
     rule(GET, "/v1/receipts/{receipt}", Role::Viewer),
     rule(GET, "/v1/receipts/{receipt}/explanation", Role::Viewer),

@@ -43,7 +43,7 @@ pub(super) async fn bound(path: Option<MatchedPath>, request: Request, next: Nex
 fn patience(path: &str) -> Duration {
     match path {
         "/v1/reload" | "/v1/apply" => LOADING,
-        "/v1/tenants/{tenant}/report" => READING,
+        "/v1/tenants/{tenant}/report" | "/v1/tenants/{tenant}/warnings" => READING,
         _ => USUAL,
     }
 }
@@ -59,6 +59,6 @@ mod tests {
             .iter()
             .filter(|rule| patience(rule.path) > USUAL)
             .count();
-        assert_eq!(long, 3);
+        assert_eq!(long, 4);
     }
 }

@@ -14,7 +14,7 @@ use super::input::BODY;
 use super::problem::Problem;
 use super::{
     Api, activation, apply, audit, dry_runs, erasures, explanations, lists, modules, node,
-    patience, policies, receipts, reload, replays, reports, tenants, tokens, uploads,
+    patience, policies, receipts, reload, replays, reports, tenants, tokens, uploads, warnings,
 };
 
 /// Every route with its description.
@@ -46,6 +46,7 @@ pub(super) fn described() -> OpenApiRouter<Api> {
         .routes(routes!(receipts::all))
         .routes(routes!(receipts::one))
         .routes(routes!(reports::of_tenant))
+        .routes(routes!(warnings::of_tenant))
         .routes(routes!(erasures::erase))
         .routes(routes!(audit::all))
         .routes(routes!(tokens::all, tokens::make))

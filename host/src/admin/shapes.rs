@@ -13,11 +13,14 @@ mod report;
 mod tenant;
 #[expect(dead_code, reason = "they are there to be described")]
 mod texts;
+#[expect(dead_code, reason = "they are there to be described")]
+mod warning;
 
 pub(super) use policy::{Decided, PolicyKeys};
 pub(super) use report::ReportNumbers;
 pub(super) use tenant::{OperatorKeys, OwnKeys};
 pub(super) use texts::{Address, Client, DomainName, Id, NameText, Side, Time, TokenRole};
+pub(super) use warning::WarningKeys;
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use crate::facts::unix_seconds;
 use crate::policy::Moment;
+use crate::warnings::MAX_DAYS;
 
 /// Seconds since 1970 of a day (UTC), of a time with its offset, or of what is so many weeks,
 /// days, hours or minutes ago: `2026-12-31`, `2026-12-31T18:00:00Z`, `4w`, `7d`, `12h`, `30m`.
@@ -40,9 +41,35 @@ fn ago(text: &str) -> Option<u64> {
     number.checked_mul(unit)
 }
 
+/// Whole days, such as `30d` or `4w`, of which there is a year at most.
+pub(super) fn days(text: &str) -> Result<u32, String> {
+    const DAY: u64 = 86_400;
+    let days = ago(text).filter(|seconds| seconds % DAY == 0);
+    let days = days.and_then(|seconds| u32::try_from(seconds / DAY).ok());
+    days.filter(|days| (1..=MAX_DAYS).contains(days))
+        .ok_or_else(|| format!("{text:?} is not such as 30d or 4w, from 1d to {MAX_DAYS}d"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn days_are_whole_and_not_too_many() {
+        for (text, expected) in [
+            ("30d", Some(30)),
+            ("4w", Some(28)),
+            ("48h", Some(2)),
+            ("365d", Some(365)),
+            ("366d", None),
+            ("0d", None),
+            ("12h", None),
+            ("30", None),
+            ("2026-01-01", None),
+        ] {
+            assert_eq!(days(text).ok(), expected, "{text}");
+        }
+    }
 
     #[test]
     fn how_long_ago() {

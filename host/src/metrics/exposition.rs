@@ -51,6 +51,7 @@ impl Collector for Exposition {
         self.delivery(&mut page)?;
         self.receipts(&mut page)?;
         self.reloads(&mut page)?;
+        self.warnings(&mut page)?;
         self.api(&mut page)
     }
 }
@@ -353,6 +354,27 @@ impl Exposition {
             "store_behind",
             "Whether the store lacks what the files in force say (1).",
             one(u64::from(self.metrics.store_behind.load(Relaxed))),
+        )
+    }
+
+    fn warnings(&self, page: &mut Page<'_>) -> fmt::Result {
+        let warnings = &self.metrics.warnings;
+        let counts = warnings.samples().into_iter();
+        page.gauges(
+            "warnings",
+            "What administrators should do something about, as it was found last.",
+            counts.map(|((tenant, kind, severity), count)| {
+                let keys = ["tenant", "kind", "severity"];
+                (
+                    labels(keys, [&*tenant, kind.as_str(), severity.as_str()]),
+                    count,
+                )
+            }),
+        )?;
+        page.gauges(
+            "warnings_looked_time_seconds",
+            "When it was looked for warnings last.",
+            warnings.looked().map(|second| (Vec::new(), second)),
         )
     }
 

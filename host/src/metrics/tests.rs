@@ -1,5 +1,6 @@
 use super::decisions::{MAX_POLICIES, Sample};
 use super::exposition::Exposition;
+use super::warnings::tests::warning;
 use super::*;
 use crate::address::Mailbox;
 use crate::decision::{Decision, Refusal, Verdict};
@@ -9,6 +10,7 @@ use crate::facts::{Direction, FactSet, Stage, TenantId, sample};
 use crate::name::Name;
 use crate::receipt::journal::State;
 use crate::receipt::{FailureRecord, Monitored, PolicyUsed};
+use crate::warnings::Kind;
 
 fn tenant(id: &str) -> TenantId {
     id.parse().expect("a tenant id")
@@ -370,6 +372,8 @@ fn every_metric_is_documented_and_every_documented_metric_exists() {
     );
     drop(metrics.session("smtp"));
     metrics.api.answered("GET", "/v1/node", 200, Duration::ZERO);
+    let found = [(tenant("acme"), vec![warning(Kind::SinglePin)])];
+    metrics.warnings.set(&found.into(), 7);
 
     let told = told(&page(&metrics));
     let documented = documented(include_str!("../../../docs/metrics.md"));

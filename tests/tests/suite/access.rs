@@ -62,6 +62,7 @@ const ROUTES: &[(&str, Option<&str>)] = &[
     ("delete /v1/tenants/{tenant}/replays/{id}", Some("author")),
     ("post /v1/tenants/{tenant}/explanations", Some("viewer")),
     ("get /v1/tenants/{tenant}/report", Some("viewer")),
+    ("get /v1/tenants/{tenant}/warnings", Some("viewer")),
     ("get /v1/receipts", Some("viewer")),
     ("get /v1/receipts/{receipt}", Some("viewer")),
     ("get /v1/receipts/{receipt}/explanation", Some("viewer")),

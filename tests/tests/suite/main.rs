@@ -39,4 +39,5 @@ mod store;
 mod story;
 mod tenants;
 mod uploads;
+mod warnings;
 mod wire;
