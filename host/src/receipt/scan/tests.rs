@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
 use super::*;
-use crate::facts::Facts;
+use crate::facts::{Fact, Facts};
 use crate::receipt::eraser::MARK;
 use crate::receipt::sample::{self, relay};
 use crate::receipt::{Event, VerdictEvent};
@@ -129,9 +129,17 @@ async fn what_cannot_be_read_is_counted_and_keeps_nobody_from_the_rest() {
         .execute(&mut file)
         .await
         .expect("damaged");
+    let older = "UPDATE receipts SET event = replace(event, '\"reverse_name\":null,', '')";
+    sqlx::query(older).execute(&mut file).await.expect("older");
     let mut scan = Scan::new(Source::Store(store), span(None, None));
-    assert_eq!(pages(&mut scan).await.concat(), ["b@acme.example"]);
+    let page = scan.next().await.expect("read").expect("a page");
+    let [receipt] = page.as_slice() else {
+        unreachable!("{page:?}");
+    };
     assert_eq!(scan.unreadable(), 1);
+    // An older host did not know of it: that is another thing than that there was none.
+    let lacks = receipt.last().expect("a decision").lacks;
+    assert_eq!(lacks, [Fact::ReverseName].into_iter().collect());
 }
 
 #[tokio::test]
