@@ -42,10 +42,11 @@ mod tokens;
 mod turns;
 mod uploads;
 mod warnings;
+mod webhooks;
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::TaskTracker;
 
 pub use openapi::description;
@@ -72,6 +73,8 @@ pub struct Rooms {
     pub uploads: Arc<Uploads>,
     /// Asks changes about the mail of the past.
     pub replays: Replays,
+    /// Has it looked for warnings now.
+    pub look: Arc<Notify>,
 }
 
 /// What handlers have.
@@ -92,6 +95,8 @@ struct Api {
     dry_runs: Turns,
     /// So are reports made.
     reports: Turns,
+    /// Has it looked for warnings now.
+    look: Arc<Notify>,
     /// Replays under way, and those that have ended.
     replays: Replays,
     /// Where receipts are.

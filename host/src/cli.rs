@@ -32,6 +32,7 @@ mod serve;
 mod tenant;
 mod token;
 mod warnings;
+mod webhook;
 mod when;
 mod whose;
 
@@ -89,6 +90,8 @@ enum Command {
     Report(report::ReportArguments),
     /// Show what to do before mail breaks: certificates that end, partners who fail.
     Warnings(warnings::WarningsArguments),
+    /// Make the secret with which messages to a tenant's webhook are signed.
+    Webhook(webhook::WebhookArguments),
     /// Erase a person's address from receipts.
     Erase(erase::EraseArguments),
     /// Show which policy applies to mail, and why no other does.
@@ -140,6 +143,7 @@ pub fn main() -> ExitCode {
         Command::Receipts(arguments) => quietly(receipts::receipts(&arguments)),
         Command::Report(arguments) => quietly(report::run(&arguments)),
         Command::Warnings(arguments) => quietly(warnings::run(&arguments)),
+        Command::Webhook(arguments) => quietly(webhook::run(&arguments)),
         Command::Explain(arguments) => quietly(explain::run(&arguments)),
         Command::Erase(arguments) => quietly(erase::run(&arguments)),
         Command::Replay(arguments) => quietly(replay::run(&arguments)),

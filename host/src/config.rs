@@ -36,6 +36,7 @@ mod tenant_edit;
 mod tenant_file;
 mod tree;
 mod warnings;
+mod webhook;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -58,6 +59,7 @@ pub use tenant_document::{Object, TenantDocument, pins};
 pub use tenant_edit::{EditError, Half};
 pub use tree::{FileContent, TreeError, TreeFile};
 pub use warnings::warnings;
+pub use webhook::WebhooksConfig;
 
 use crate::address::{Domain, Mailbox};
 use crate::decision::Resolved;
@@ -73,6 +75,7 @@ use crate::policy::{Exempt, Policy};
 use crate::reverse_name::ReverseNameSettings;
 use crate::tenant::Sources;
 use crate::tls::SelfSigned;
+use crate::warnings::webhook::Webhook;
 
 /// Largest PEM file that is read, in bytes: revocation lists of large authorities have
 /// some ten megabytes.
@@ -111,6 +114,8 @@ pub struct Config {
     pub admin: Option<AdminConfig>,
     /// How clients' names are looked up, if at all.
     pub reverse_names: Option<Located<ReverseNameSettings>>,
+    /// Where webhooks of tenants may go.
+    pub webhooks: WebhooksConfig,
     /// How the log is written.
     pub log: LogSettings,
     /// Whom the process belongs to once it listens.
@@ -248,6 +253,8 @@ pub struct TenantConfig {
     pub domains: Vec<Domain>,
     /// A line for replies that refuse.
     pub contact: Option<String>,
+    /// Who is told of warnings.
+    pub webhook: Option<Webhook>,
     /// What Default means; none leaves it to the host.
     pub default: Option<Resolved>,
     /// Recipients whom no policy is asked about.

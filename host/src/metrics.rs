@@ -73,6 +73,8 @@ pub struct Metrics {
     pub api: ApiCounts,
     /// What administrators should look at.
     pub warnings: WarningCounts,
+    /// Attempts to tell a webhook, by how they ended.
+    pub(crate) webhooks: Words<1>,
 }
 
 /// Codes of replies have three digits.
@@ -166,12 +168,16 @@ impl Default for Metrics {
             store_behind: AtomicBool::new(false),
             api: ApiCounts::default(),
             warnings: WarningCounts::default(),
+            webhooks: Words::of(WEBHOOKS.iter().map(|end| [*end])),
         }
     }
 }
 
 /// Each is there from the beginning, so that the first one is an increase.
 const OUTCOMES: [&str; 4] = ["delivered", "deferred", "refused", "abandoned"];
+
+/// Each is there from the beginning, so that the first one is an increase.
+const WEBHOOKS: [&str; 3] = ["delivered", "failed", "given-up"];
 
 impl Metrics {
     /// A session of this listener begins; it ends when the meter is dropped.

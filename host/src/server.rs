@@ -48,10 +48,11 @@ use crate::receipt::source::{self, Source};
 use crate::replay::Replays;
 use crate::reverse_name::{ResolverError, ReverseNames};
 use crate::store::{Store, StoreError};
-use crate::tenant::{Loaded, Means, Refusal};
-use crate::tls::{FailedHandshakes, Identity, TlsServer};
+use crate::tenant::{self, Loaded, Means, Refusal};
+use crate::tls::{FailedHandshakes, Identity, TlsServer, publicly_verified_client};
 use crate::uploads::{self, Uploads};
-use crate::warnings::watch::watch;
+use crate::warnings::watch::{Bells, watch};
+use crate::warnings::webhook::{Reach, WebhookClient, deliver};
 
 /// How long sessions that are cut off may take for their last reply, and then the disk
 /// for the last receipts.
@@ -90,6 +91,7 @@ struct Parts {
     receipts: Writer,
     admin: Doors,
     admin_certificate: Option<AdminCertificate>,
+    webhooks: WebhookClient,
     lock: File,
 }
 
@@ -238,6 +240,7 @@ impl Server {
             receipts,
             admin,
             admin_certificate,
+            webhooks: webhooks(config)?,
             lock,
         }))
     }
@@ -251,6 +254,7 @@ impl Server {
             receipts,
             admin,
             admin_certificate,
+            webhooks,
             lock,
         } = parts;
         let (mut listening, mut slots) = (Vec::new(), Vec::new());
@@ -277,7 +281,14 @@ impl Server {
         let store = host.store.clone();
         let source = Source::of(&config, &store);
         let has_day_files = config.receipts.files;
-        let warnings = watch(Arc::clone(&host), source.clone(), shutdown.clone());
+        let bells = Bells::default();
+        let warnings = watch(
+            Arc::clone(&host),
+            source.clone(),
+            bells.clone(),
+            shutdown.clone(),
+        );
+        let sending = deliver(Arc::clone(&host), webhooks, bells.send, shutdown.clone());
         let retention = retention::keep(store.clone(), config.receipts.keep_days, shutdown.clone());
         let reloader = Reloader::new(&host, shutdown.clone(), slots, config, state);
         let reloader = Arc::new(reloader);
@@ -287,6 +298,7 @@ impl Server {
             reloader: Arc::clone(&reloader),
             uploads,
             replays: Replays::new(shutdown.clone()),
+            look: bells.look,
         };
         let admin = admin.serve(rooms, source, has_day_files);
         let certificates = Arc::clone(&reloader).watch_certificates();
@@ -294,6 +306,7 @@ impl Server {
             tokio::spawn(certificates),
             tokio::spawn(retention),
             tokio::spawn(warnings),
+            tokio::spawn(sending),
         ];
         let admin_certificate =
             admin_certificate.map(|certificate| tokio::spawn(certificate.watch(shutdown.clone())));
@@ -392,6 +405,14 @@ pub fn claim(path: &Path) -> Result<File, StartError> {
         Err(TryLockError::WouldBlock) => Err(StartError::Taken(path.to_owned())),
         Err(TryLockError::Error(source)) => Err(fault(source)),
     }
+}
+
+/// What sends to webhooks of tenants, where they may go.
+fn webhooks(config: &Config) -> Result<WebhookClient, StartError> {
+    let roots = tenant::public_roots(config).map_err(StartError::Faults)?;
+    let reach = Reach::new(config.webhooks.allow.clone());
+    let tls = publicly_verified_client(roots);
+    Ok(WebhookClient::new(reach, tls, config.webhooks.allow_http))
 }
 
 /// Where receipts are written.

@@ -28,6 +28,7 @@ mod revisions;
 mod sqlite;
 mod token;
 mod tokens;
+mod webhooks;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -45,6 +46,7 @@ pub use receipts::{ReceiptPage, ReceiptWriter};
 pub use retention::Allowance;
 pub use revisions::{Arrival, RevisionState, Upload, Waiting};
 pub use token::{NewToken, Role, Secret, Token};
+pub use webhooks::{Due, Last};
 
 use sqlx::Connection as _;
 use sqlx::pool::PoolConnection;

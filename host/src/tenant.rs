@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 pub(crate) use load::in_background;
-pub use load::{Loaded, Means, Refusal, faults, load};
+pub use load::{Loaded, Means, Refusal, faults, load, public_roots};
 use modules::Modules;
 pub use route::{Denial, Origin, Route};
 pub use sources::{Recognition, Sources};
@@ -31,6 +31,7 @@ use crate::policy::{
     ByHeader, Consultation, Exempt, Mode, Policy, Question, Selected, by_header, select,
 };
 use crate::tls::TrustStore;
+use crate::warnings::webhook::Webhook;
 
 /// All tenants at one moment, by id.
 #[derive(Debug)]
@@ -50,6 +51,8 @@ pub struct Tenant {
     pub domains: Vec<Domain>,
     /// A line for refusals that no policy has a line for.
     pub contact: Option<String>,
+    /// Who is told of warnings.
+    pub webhook: Option<Webhook>,
     /// What Default means; none leaves it to the host ([`Snapshot::default`]).
     pub default: Option<Resolved>,
     /// Recipients whom its policies are not asked about.

@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 
-pub use client::{client_failure, unverified_client, verified_client};
+pub use client::{client_failure, publicly_verified_client, unverified_client, verified_client};
 pub use failed_handshakes::FailedHandshakes;
 pub use failure::{failure_label, failure_reason};
 pub use host_certificate::{HostCertificateError, Provenance, host_certificate};

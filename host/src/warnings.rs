@@ -9,6 +9,7 @@ mod certificate;
 mod failing;
 mod pins;
 pub mod watch;
+pub mod webhook;
 
 use serde::{Deserialize, Serialize};
 

@@ -21,5 +21,6 @@ pub mod operate;
 mod peer;
 pub mod postfix;
 pub mod program;
+pub mod receiver;
 pub mod site;
 pub mod tool;

@@ -114,6 +114,11 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(GET, "/v1/tenants/{tenant}/report", Role::Viewer),
     rule(GET, "/v1/tenants/{tenant}/warnings", Role::Viewer),
+    rule(
+        Method::POST,
+        "/v1/tenants/{tenant}/webhook/secret",
+        Role::Admin,
+    ),
     rule(GET, "/v1/receipts", Role::Viewer),
     rule(GET, "/v1/receipts/{receipt}", Role::Viewer),
     rule(GET, "/v1/receipts/{receipt}/explanation", Role::Viewer),

@@ -15,6 +15,7 @@ use super::problem::Problem;
 use super::{
     Api, activation, apply, audit, dry_runs, erasures, explanations, lists, modules, node,
     patience, policies, receipts, reload, replays, reports, tenants, tokens, uploads, warnings,
+    webhooks,
 };
 
 /// Every route with its description.
@@ -47,6 +48,7 @@ pub(super) fn described() -> OpenApiRouter<Api> {
         .routes(routes!(receipts::one))
         .routes(routes!(reports::of_tenant))
         .routes(routes!(warnings::of_tenant))
+        .routes(routes!(webhooks::make))
         .routes(routes!(erasures::erase))
         .routes(routes!(audit::all))
         .routes(routes!(tokens::all, tokens::make))

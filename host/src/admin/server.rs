@@ -118,6 +118,7 @@ impl Doors {
             reloader,
             uploads,
             replays,
+            look,
         } = rooms;
         let described = serde_json::to_string(&description()).unwrap_or_default();
         let changes = TaskTracker::new();
@@ -131,6 +132,7 @@ impl Doors {
             replays: replays.clone(),
             dry_runs: Turns::default(),
             reports: Turns::default(),
+            look,
             receipts,
             reading: Arc::new(Semaphore::new(1)),
             has_day_files,

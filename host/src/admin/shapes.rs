@@ -60,6 +60,7 @@ mod tests {
             ("[defaults] of a tenant", &["TenantDefaults"], &[]),
             ("[exempt]", &["ExemptRecipients"], &[]),
             ("[trust]", &["Trust"], &[]),
+            ("[webhook]", &["WebhookKeys"], &[]),
             ("[sources]", &["Sources"], &[]),
             ("[[sources.certificate]]", &["SourceCertificate"], &[]),
             ("[quotas]", &["Quotas"], &[]),

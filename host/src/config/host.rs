@@ -13,6 +13,7 @@ use super::reader::{Table, Value};
 use super::{
     Authority, CertificateFiles, Config, Listener, ListenerTls, TargetConfig, TenantConfig,
     TlsConfig, limits, observation, process, receipts, resolver, target_table, tenant_file,
+    webhook,
 };
 use crate::address::{Domain, Mailbox};
 use crate::decision::{Requirements, Resolved};
@@ -88,6 +89,7 @@ fn read_with(
     let taken: Vec<_> = taken.chain(metrics).collect();
     let admin = observation::admin(&table.section("admin", &keys::ADMIN), &taken);
     let reverse_names = resolver::reverse_names(&table.section("dns", &keys::DNS));
+    let webhooks = webhook::webhooks(&table.section("webhooks", &keys::WEBHOOKS));
     let log = observation::log(&table.section("log", &keys::LOG));
     let process = process::process(&table.section("process", &keys::PROCESS));
     let (authority, tenants) = read_tenants(&table, target.as_ref(), faults);
@@ -106,6 +108,7 @@ fn read_with(
         metrics,
         admin,
         reverse_names,
+        webhooks,
         log,
         process,
         target: target.unwrap_or_default(),

@@ -45,6 +45,7 @@ pub(super) const HOST: Schema = Schema {
         "metrics",
         "admin",
         "dns",
+        "webhooks",
         "log",
         "process",
     ],
@@ -143,6 +144,10 @@ pub(super) const DNS: Schema = Schema {
     name: "[dns]",
     keys: &["reverse_names", "servers", DNS_TIMEOUT.key],
 };
+pub(super) const WEBHOOKS: Schema = Schema {
+    name: "[webhooks]",
+    keys: &["allow", "allow_http"],
+};
 pub(super) const LOG: Schema = Schema {
     name: "[log]",
     keys: &["format", "level"],
@@ -156,7 +161,7 @@ pub(super) const TENANT: Schema = Schema {
     name: "tenants/ID.toml",
     keys: &[
         "domains", "contact", "defaults", "exempt", "sources", "targets", "trust", "lists",
-        "module", "policy", "quotas",
+        "module", "policy", "quotas", "webhook",
     ],
 };
 pub(super) const QUOTAS: Schema = Schema {
@@ -169,6 +174,10 @@ pub(super) const QUOTAS: Schema = Schema {
         RECEIPT_COUNT.key,
         RECEIPT_DAYS.key,
     ],
+};
+pub(super) const WEBHOOK: Schema = Schema {
+    name: "[webhook]",
+    keys: &["url", "kinds"],
 };
 pub(super) const SOURCES: Schema = Schema {
     name: "[sources]",
@@ -356,7 +365,7 @@ pub(super) const RECEIPT_COUNT: Number = number("receipt_count", 1_000_000, 1_00
 
 /// All tables, in the order of the documentation.
 #[cfg(test)]
-pub(super) const SCHEMAS: [&Schema; 29] = [
+pub(super) const SCHEMAS: [&Schema; 31] = [
     &HOST,
     &LISTENER,
     &TLS,
@@ -370,11 +379,13 @@ pub(super) const SCHEMAS: [&Schema; 29] = [
     &ADMIN,
     &ADMIN_TLS,
     &DNS,
+    &WEBHOOKS,
     &LOG,
     &PROCESS,
     &TENANT,
     &TENANT_DEFAULTS,
     &EXEMPT,
+    &WEBHOOK,
     &SOURCES,
     &SOURCE_CERTIFICATE,
     &QUOTAS,

@@ -13,6 +13,7 @@ use super::list_table::{self, ListTable};
 use super::policy_table::{self, Surroundings};
 use super::reader::{Table, Value, shown};
 use super::tenant_document::TenantDocument;
+use super::webhook::webhook;
 use super::{
     Authority, TargetConfig, TenantConfig, TrustConfig, keys, module_table, quotas, source_table,
     target_table,
@@ -171,6 +172,7 @@ pub(super) fn tenant(
     quotas::check(table, &lists, &modules, policies.len());
     let lists: Lists = lists.into_iter().filter_map(ListTable::into_list).collect();
     let exempt = exempt(table, &domains);
+    let webhook = webhook(table);
     let sources = source_table::read(table);
     let id = id?;
     let document = TenantDocument::of(table, id.clone(), &domains, lists.clone(), &modules);
@@ -184,6 +186,7 @@ pub(super) fn tenant(
         exempt,
         domains,
         contact,
+        webhook,
         sources,
         inbound: inbound.unwrap_or_default(),
         outbound: targets.outbound,

@@ -375,6 +375,11 @@ impl Exposition {
             "warnings_looked_time_seconds",
             "When it was looked for warnings last.",
             warnings.looked().map(|second| (Vec::new(), second)),
+        )?;
+        page.counters(
+            "webhook_attempts",
+            "Attempts to tell a webhook of a warning.",
+            words(&self.metrics.webhooks, ["result"]),
         )
     }
 

@@ -42,6 +42,7 @@ pub(super) fn settle(mut new: Config, running: &Config) -> Settled {
     waiting.keep("metrics.address", &mut new.metrics, &running.metrics);
     admin(&mut new, running, &mut waiting);
     dns(&mut new, running, &mut waiting);
+    webhooks(&mut new, running, &mut waiting);
     waiting.keep("log.format", &mut new.log.format, &running.log.format);
     process(&mut new.process, &running.process, &mut waiting);
     Settled {
@@ -134,6 +135,11 @@ fn dns(new: &mut Config, running: &Config, waiting: &mut Waiting) {
         waiting.0.push("dns");
     }
     new.reverse_names.clone_from(&running.reverse_names);
+}
+
+/// What sends to webhooks is set up at the start.
+fn webhooks(new: &mut Config, running: &Config, waiting: &mut Waiting) {
+    waiting.keep("webhooks", &mut new.webhooks, &running.webhooks);
 }
 
 /// Who has given up the rights of root cannot become somebody else.

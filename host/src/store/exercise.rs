@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Connection, listing, receipt_rows, revision_rows, tenants, token_rows};
+use super::{Connection, listing, receipt_rows, revision_rows, tenants, token_rows, webhook_rows};
 use crate::address::Domain;
 use crate::config::{ModuleConfig, ModuleContent, Object, Position, TenantDocument};
 use crate::digest::Digest;
@@ -15,7 +15,8 @@ use crate::receipt::{Event, ModuleUsed, PolicyUsed, VerdictEvent, sample};
 use crate::store::error::Failure;
 use crate::store::receipt_columns::{self, Batch};
 use crate::store::{
-    Arrival, Checked, Edit, Kept, NewToken, RevisionState, Role, Token, Upload, Version, audit,
+    Arrival, Checked, Edit, Kept, Last, NewToken, RevisionState, Role, Token, Upload, Version,
+    audit,
 };
 
 /// A tenant with something of everything.
@@ -78,6 +79,7 @@ pub(in crate::store) async fn exercise(c: &mut Connection) {
     listings(c).await;
     uploads(c, &one).await;
     token_rows_of(c, &one.id).await;
+    webhooks(c, &one.id).await;
 
     let two = document("a", "A2.example", "two", b"second");
     let edits = edit(c, &two).await;
@@ -368,6 +370,64 @@ async fn checked(c: &mut Connection, module: Digest) {
     }
     let known = tenants::checked(c, module, engine).await.expect("read");
     assert!(known.contains(&settings) && known.len() == 1);
+}
+
+/// What a webhook is told, and when.
+async fn webhooks(c: &mut Connection, id: &TenantId) {
+    let (tenant, said) = (id.as_str(), |subject: &str, is_there| Last {
+        subject: subject.to_owned(),
+        is_there,
+        body: format!("{subject} {is_there}"),
+    });
+    assert_eq!(webhook_rows::secret(c, tenant).await.expect("read"), None);
+    for text in ["one", "two"] {
+        let put = webhook_rows::put_secret(c, id, text, "test", 1).await;
+        put.expect("written");
+    }
+    let secret = webhook_rows::secret(c, tenant).await.expect("read");
+    assert_eq!(secret.as_deref(), Some("two"));
+    let nobody = "nobody".parse().expect("an id");
+    let put = webhook_rows::put_secret(c, &nobody, "x", "test", 1).await;
+    assert!(matches!(put, Err(Failure::NoTenant(_))), "{put:?}");
+    for (message, last, due) in [
+        ("1", said("x", true), 5),
+        ("2", said("y", true), 4),
+        ("3", said("x", false), 6),
+    ] {
+        let put = webhook_rows::insert(c, tenant, message, &last, due).await;
+        put.expect("written");
+    }
+    let last = webhook_rows::last(c, tenant).await.expect("read");
+    assert_eq!(last, [said("y", true), said("x", false)]);
+    let due = async |c: &mut Connection, now, limit| {
+        let due = webhook_rows::due(c, now, limit).await.expect("read");
+        due.into_iter()
+            .map(|due| (due.id, due.attempts))
+            .collect::<Vec<_>>()
+    };
+    let id = |id: &str, attempts| (id.to_owned(), attempts);
+    assert_eq!(due(c, 5, 9).await, [id("2", 0), id("1", 0)]);
+    assert_eq!(due(c, 6, 1).await, [id("2", 0)]);
+    assert_eq!(webhook_rows::next(c).await.expect("read"), Some(4));
+    let attempted = webhook_rows::attempted(c, "2", 1, Some(7)).await;
+    attempted.expect("written");
+    assert_eq!(due(c, 7, 9).await, [id("1", 0), id("3", 0), id("2", 1)]);
+    for message in ["1", "2", "3"] {
+        let attempted = webhook_rows::attempted(c, message, 2, None).await;
+        attempted.expect("written");
+    }
+    webhook_rows::tidy(c, tenant).await.expect("tidied");
+    // What is there is known, what has ended is forgotten.
+    let last = webhook_rows::last(c, tenant).await.expect("read");
+    assert_eq!(last, [said("y", true)]);
+    assert_eq!(webhook_rows::next(c).await.expect("read"), None);
+    webhook_rows::forget(c, tenant).await.expect("forgotten");
+    assert!(
+        webhook_rows::last(c, tenant)
+            .await
+            .expect("read")
+            .is_empty()
+    );
 }
 
 /// What is based on an older revision, and a domain of another's.

@@ -42,6 +42,12 @@ mod tenants;
 )]
 #[path = "token_rows.rs"]
 mod token_rows;
+#[expect(
+    clippy::duplicate_mod,
+    reason = "one text of each query for both databases"
+)]
+#[path = "webhook_rows.rs"]
+mod webhook_rows;
 
 use std::fs;
 use std::path::{Path, PathBuf};

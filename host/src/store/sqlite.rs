@@ -15,6 +15,8 @@ pub(super) mod revision_rows;
 pub(super) mod tenants;
 #[path = "token_rows.rs"]
 pub(super) mod token_rows;
+#[path = "webhook_rows.rs"]
+pub(super) mod webhook_rows;
 
 pub(super) type Db = sqlx::Sqlite;
 pub(super) type Connection = sqlx::SqliteConnection;

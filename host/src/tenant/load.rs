@@ -185,6 +185,15 @@ struct Loader<'a> {
     refused: Vec<Refusal>,
 }
 
+/// The public roots that a host of this configuration takes.
+///
+/// # Errors
+/// Every fault of the file that has them.
+pub fn public_roots(config: &Config) -> Result<Arc<PublicRoots>, Vec<Fault>> {
+    let named = config.tls.public_roots.as_ref();
+    named.map_or_else(|| Ok(PublicRoots::bundled()), read_roots)
+}
+
 impl Loader<'_> {
     fn all_faults(self) -> Vec<Fault> {
         let refused = self.refused.into_iter().map(|refusal| refusal.fault);
@@ -192,10 +201,8 @@ impl Loader<'_> {
     }
 
     async fn public_roots(&mut self, config: &Config) -> Option<Arc<PublicRoots>> {
-        let Some(named) = config.tls.public_roots.clone() else {
-            return Some(PublicRoots::bundled());
-        };
-        match in_background(move || read_roots(&named)).await {
+        let config = config.clone();
+        match in_background(move || public_roots(&config)).await {
             Ok(roots) => Some(roots),
             Err(faults) => {
                 self.faults.extend(faults);
@@ -253,6 +260,7 @@ impl Loader<'_> {
             id: config.id.clone(),
             domains: config.domains.clone(),
             contact: config.contact.clone(),
+            webhook: config.webhook.clone(),
             default: config.default.clone(),
             exempt: config.exempt.clone(),
             sources: config.sources.value.clone(),

@@ -34,10 +34,23 @@ pub fn verified_client(
         public_roots: anchors.is_empty().then(PublicRoots::bundled),
         ..TrustSettings::default()
     })?;
-    Ok(config(Arc::new(Verified {
+    Ok(verified(trust))
+}
+
+/// The same under these public roots.
+pub fn publicly_verified_client(roots: Arc<PublicRoots>) -> Arc<ClientConfig> {
+    let trust = TrustStore::new(TrustSettings {
+        public_roots: Some(roots),
+        ..TrustSettings::default()
+    });
+    verified(trust.expect("without anchors and lists of its own none has a fault"))
+}
+
+fn verified(trust: TrustStore) -> Arc<ClientConfig> {
+    config(Arc::new(Verified {
         trust,
         algorithms: provider().signature_verification_algorithms,
-    })))
+    }))
 }
 
 /// A client that takes any certificate: against those who only listen.

@@ -7,15 +7,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::webhook::news;
 use super::{Inquiry, PERIOD, USUAL_DAYS, Warning, warnings};
 use crate::facts::unix_seconds;
 use crate::host::{Host, Shutdown};
+use crate::policy::Moment;
 use crate::receipt::read::ReadError;
 use crate::receipt::scan::{Scan, Span};
 use crate::receipt::source::Source;
 use crate::report::{Evidence, RECENT};
+use crate::store::{Last, StoreError};
 use crate::tenant::Tenant;
 
 /// From the end of one look until the next.
@@ -24,15 +28,25 @@ const EVERY: Duration = Duration::from_secs(3600);
 /// So many times as long as a page took nothing is read.
 const PAUSES: u32 = 3;
 
+/// Rung to have something done now.
+#[derive(Clone, Debug, Default)]
+pub struct Bells {
+    /// It is looked for warnings.
+    pub look: Arc<Notify>,
+    /// What is to be told to webhooks is sent.
+    pub send: Arc<Notify>,
+}
+
 /// Looks until the host stops.
-pub async fn watch(host: Arc<Host>, source: Source, shutdown: Shutdown) {
+pub async fn watch(host: Arc<Host>, source: Source, bells: Bells, shutdown: Shutdown) {
     loop {
         tokio::select! {
             () = shutdown.draining() => return,
-            () = look(&host, &source) => {}
+            () = look(&host, &source) => bells.send.notify_one(),
         }
         tokio::select! {
             () = shutdown.draining() => return,
+            () = bells.look.notified() => {}
             () = tokio::time::sleep(EVERY) => {}
         }
     }
@@ -44,6 +58,9 @@ async fn look(host: &Host, source: &Source) {
     for tenant in snapshot.tenants() {
         match of_tenant(tenant, source).await {
             Ok(warnings) => {
+                if let Err(error) = tell(host, tenant, &warnings).await {
+                    tracing::warn!(tenant.id = %tenant.id, %error, "what a webhook is to be told could not be kept");
+                }
                 found.insert(tenant.id.clone(), warnings);
             }
             Err(error) => {
@@ -54,6 +71,20 @@ async fn look(host: &Host, source: &Source) {
     }
     let now = unix_seconds(SystemTime::now());
     host.metrics.warnings.set(&found, now);
+}
+
+/// Has the tenant's webhook told what is new, where it has one that can be signed for.
+async fn tell(host: &Host, tenant: &Tenant, found: &[Warning]) -> Result<(), StoreError> {
+    let has_secret = host.store.webhook_secret(&tenant.id).await?.is_some();
+    match tenant.webhook.as_ref().filter(|_| has_secret) {
+        Some(webhook) => {
+            let now = Moment::new(unix_seconds(SystemTime::now()));
+            let news = |last: &[Last]| news(last, found, &webhook.kinds, now);
+            host.store.tell_webhook(&tenant.id, news).await
+        }
+        None if has_secret => host.store.forget_webhook(&tenant.id).await,
+        None => Ok(()),
+    }
 }
 
 async fn of_tenant(tenant: &Tenant, source: &Source) -> Result<Vec<Warning>, ReadError> {

@@ -63,6 +63,7 @@ const ROUTES: &[(&str, Option<&str>)] = &[
     ("post /v1/tenants/{tenant}/explanations", Some("viewer")),
     ("get /v1/tenants/{tenant}/report", Some("viewer")),
     ("get /v1/tenants/{tenant}/warnings", Some("viewer")),
+    ("post /v1/tenants/{tenant}/webhook/secret", Some("admin")),
     ("get /v1/receipts", Some("viewer")),
     ("get /v1/receipts/{receipt}", Some("viewer")),
     ("get /v1/receipts/{receipt}/explanation", Some("viewer")),

@@ -40,4 +40,5 @@ mod story;
 mod tenants;
 mod uploads;
 mod warnings;
+mod webhooks;
 mod wire;

@@ -20,6 +20,30 @@ pub(in crate::admin) struct OwnKeys {
     exempt: ExemptRecipients,
     #[serde(default)]
     trust: Trust,
+    /// Who is told of warnings.
+    webhook: Option<WebhookKeys>,
+}
+
+/// Where warnings are sent.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+struct WebhookKeys {
+    /// `https`, and `http` where the operator allows it.
+    #[schema(max_length = 2000, pattern = "^https?://")]
+    url: String,
+    /// Kinds of warnings; all unless it is said.
+    #[serde(default)]
+    kinds: Vec<WebhookKind>,
+}
+
+/// What a warning is about.
+#[derive(ToSchema)]
+#[serde(rename_all = "kebab-case")]
+enum WebhookKind {
+    CertificateExpires,
+    SinglePin,
+    NeverMet,
+    BeganToFail,
 }
 
 /// What is so where no policy says otherwise.
