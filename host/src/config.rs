@@ -429,7 +429,7 @@ impl Config {
     /// # Errors
     /// What keeps it from being read; other faults do not matter here.
     pub fn read_host(file: &Path) -> Result<Self, Vec<Fault>> {
-        let text = host::text_of(file).map_err(|fault| vec![fault])?;
+        let text = host::text_of(file, host::MAX_HOST).map_err(|fault| vec![fault])?;
         let faults = document::Faults::default();
         match host::read_alone(file, &text, &faults) {
             Some(config) => Ok(config),
@@ -475,7 +475,7 @@ impl Config {
 
     /// Reads as much as can be read.
     pub fn examine(file: &Path) -> Examined {
-        match host::text_of(file) {
+        match host::text_of(file, host::MAX_HOST) {
             Ok(text) => Self::examine_text(file, &text),
             Err(fault) => Examined {
                 config: None,

@@ -47,7 +47,8 @@ enum Command {
         id: TenantId,
         /// TOML or JSON; - is standard input.
         file: PathBuf,
-        /// Write only what is the tenant's own: the file has the keys of `own`.
+        /// Write only what is the tenant's own: the file has the keys of `own`, or is what
+        /// `show` says, of which the rest is left alone.
         #[arg(long)]
         own: bool,
         #[command(flatten)]
@@ -107,7 +108,9 @@ pub(super) async fn run(arguments: &TenantsArguments) -> anyhow::Result<()> {
             let tenant = ["tenants", id.as_str()];
             let half = ["tenants", id.as_str(), "own"];
             let path = if *own { &half[..] } else { &tenant[..] };
-            let ask = Ask::put(path).json(&document::object(file)?)?;
+            let document = document::object(file)?;
+            let document = if *own { own_part(document) } else { document };
+            let ask = Ask::put(path).json(&document)?;
             let answer = change.put(&client, ask, &tenant).await?;
             changed::show(&answer, json)
         }
@@ -115,6 +118,18 @@ pub(super) async fn run(arguments: &TenantsArguments) -> anyhow::Result<()> {
             let answer = change.remove(&client, &["tenants", id.as_str()]).await?;
             changed::show(&answer, json)
         }
+    }
+}
+
+/// What `show` has of it, or the whole, where it stands alone.
+fn own_part(mut document: Map<String, Value>) -> Map<String, Value> {
+    match document.remove("own") {
+        Some(Value::Object(own)) => own,
+        Some(other) => {
+            document.insert("own".to_owned(), other);
+            document
+        }
+        None => document,
     }
 }
 

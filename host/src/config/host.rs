@@ -19,8 +19,13 @@ use crate::address::{Domain, Mailbox};
 use crate::decision::{Requirements, Resolved};
 use crate::engine::EngineSettings;
 
-/// Largest configuration file in bytes: a policy is some hundred bytes.
-const MAX_FILE: u64 = 4 << 20;
+/// Largest file of the host in bytes.
+pub(super) const MAX_HOST: u64 = 4 << 20;
+
+/// Largest file of a tenant: four times what a thousand policies come to that are as large
+/// as the API takes them, so that whatever is in the store can be written there and read
+/// again.
+pub(super) const MAX_TENANT: u64 = 256 << 20;
 
 /// The port that needs no privileges and is known for SMTP.
 const DEFAULT_PORT: u16 = 2525;
@@ -32,9 +37,9 @@ const LISTENER_TLS: [(&str, ListenerTls); 3] = [
 ];
 
 /// The text of a configuration file.
-pub(super) fn text_of(file: &Path) -> Result<String, Fault> {
+pub(super) fn text_of(file: &Path, limit: u64) -> Result<String, Fault> {
     let at = Position::file(file);
-    let bytes = super::read::read(file, MAX_FILE).map_err(|error| at.fault(error))?;
+    let bytes = super::read::read(file, limit).map_err(|error| at.fault(error))?;
     String::from_utf8(bytes).map_err(|error| {
         let sound = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = sound.iter().filter(|byte| **byte == b'\n').count() + 1;

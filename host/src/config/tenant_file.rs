@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::contents::Pem;
 use super::document::{Document, Faults, beside};
 use super::fault::{Located, Position};
-use super::host::{DEFAULTS, Domains, text_of};
+use super::host::{DEFAULTS, Domains, MAX_TENANT, text_of};
 use super::list_table::{self, ListTable};
 use super::policy_table::{self, Surroundings};
 use super::reader::{Table, Value, shown};
@@ -129,7 +129,7 @@ fn read(
         let message = format!("{error}, and name the file so");
         faults.push(Position::file(file).fault(message));
     }
-    let text = match text_of(file) {
+    let text = match text_of(file, MAX_TENANT) {
         Ok(text) => text,
         Err(fault) => {
             faults.push(fault);

@@ -449,3 +449,21 @@ fn a_list_of_its_own_file() {
     assert_eq!(found.lines().count(), 11, "{found}");
     assert!(found.ends_with("19 more entries of this list have faults, from here on"));
 }
+
+/// A thousand policies of the largest size come to more than a host's own file may have.
+#[test]
+fn a_tenants_file_may_be_large() {
+    let files = Files::new();
+    let long = "x".repeat(60_000);
+    let policies: String = (0..100)
+        .map(|n| format!("[[policy]]\nname = \"p{n}\"\noption = \"module\"\nmodule = \"m\"\nsettings = {{ a = {long:?} }}\n"))
+        .collect();
+    files.write("tenants/m.wasm", "bytes");
+    let head = "domains = [\"a.example\"]\n[[module]]\nname = \"m\"\npath = \"m.wasm\"\n";
+    files.write("tenants/a.toml", format!("{head}{policies}"));
+    let config = files.read().expect("no fault");
+    assert_eq!(config.tenants[0].policies.len(), 100);
+    files.write("portcullis.toml", format!("#{}\n", "x".repeat(5 << 20)));
+    let refused = files.read().expect_err("the host's own");
+    assert!(refused.contains("over the limit of 4194304"), "{refused}");
+}

@@ -76,27 +76,28 @@ pub(super) async fn admit_all<'t>(
     let wanted: Vec<_> = wanted
         .filter(|(tenant, content)| known.insert((tenant.clone(), content.digest())))
         .collect();
-    let queue = Mutex::new(wanted.into_iter());
-    // Two at a time: with a thousand to compile nobody waits for one after the other, and
-    // mail keeps its cores.
-    let (mut one, other) = tokio::join!(
-        admit_next(config, means, &queue),
-        admit_next(config, means, &queue)
-    );
-    one.extend(other);
-    one
+    let done = two_at_a_time(wanted, |(tenant, content)| async move {
+        let admitted = admit(config, means, &tenant, &content).await;
+        ((tenant, content.digest()), admitted)
+    });
+    done.await.into_iter().collect()
 }
 
-type Queue = Mutex<std::vec::IntoIter<(TenantId, ModuleContent)>>;
-
-async fn admit_next(config: &Config, means: Means<'_>, queue: &Queue) -> Ahead {
-    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let mut done = Ahead::new();
-    while let Some((tenant, content)) = next() {
-        let admitted = admit(config, means, &tenant, &content).await;
-        done.insert((tenant, content.digest()), admitted);
-    }
-    done
+/// Two at a time: with a thousand to compile nobody waits for one after the other, and
+/// mail keeps its cores. Whatever takes long holds up one of the two.
+async fn two_at_a_time<W, F: Future>(wanted: Vec<W>, work: impl Fn(W) -> F) -> Vec<F::Output> {
+    let queue = Mutex::new(wanted.into_iter());
+    let worker = || async {
+        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let mut done = Vec::new();
+        while let Some(wanted) = next() {
+            done.push(work(wanted).await);
+        }
+        done
+    };
+    let (mut one, other) = tokio::join!(worker(), worker());
+    one.extend(other);
+    one
 }
 
 /// Admits one.
@@ -139,4 +140,31 @@ async fn stored(config: &Config, means: Means<'_>, tenant: &TenantId, digest: Di
     };
     let bytes = store.module(digest).await?;
     Ok(given(config, means, tenant, &bytes).await)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::time::Duration;
+
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_module_holds_up_nobody_elses() {
+        let began = Instant::now();
+        let at_work = Cell::new(0);
+        let at_work = &at_work;
+        let times = two_at_a_time(vec![100, 1, 1, 1, 1], |seconds: u64| async move {
+            at_work.set(at_work.get() + 1);
+            assert!(at_work.get() <= 2, "two at a time");
+            sleep(Duration::from_secs(seconds)).await;
+            at_work.set(at_work.get() - 1);
+            (seconds, began.elapsed().as_secs())
+        });
+        let mut times = times.await;
+        times.sort_unstable();
+        assert_eq!(times, [(1, 1), (1, 2), (1, 3), (1, 4), (100, 100)]);
+    }
 }
