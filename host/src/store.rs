@@ -223,18 +223,31 @@ impl Store {
         read.await.map_err(|failure| failure.at(&self.path))
     }
 
-    /// Digests of settings that this module was found to take by such an engine.
+    /// Every module whose bytes are kept.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn module_digests(&self) -> Result<Vec<Digest>, StoreError> {
+        let read = async {
+            let mut connection = self.connection().await?;
+            tenants::modules(&mut connection).await
+        };
+        read.await.map_err(|failure| failure.at(&self.path))
+    }
+
+    /// Those of these pairs of module and settings in which no fault was found by such an
+    /// engine.
     ///
     /// # Errors
     /// When they cannot be read.
     pub async fn checked(
         &self,
-        module: Digest,
+        wanted: &[(Digest, Digest)],
         engine: Digest,
-    ) -> Result<HashSet<Digest>, StoreError> {
+    ) -> Result<HashSet<(Digest, Digest)>, StoreError> {
         let read = async {
             let mut connection = self.connection().await?;
-            tenants::checked(&mut connection, module, engine).await
+            tenants::checked(&mut connection, wanted, engine).await
         };
         read.await.map_err(|failure| failure.at(&self.path))
     }

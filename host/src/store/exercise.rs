@@ -368,8 +368,17 @@ async fn checked(c: &mut Connection, module: Digest) {
         };
         tenants::note(c, &checked).await.expect("noted");
     }
-    let known = tenants::checked(c, module, engine).await.expect("read");
-    assert!(known.contains(&settings) && known.len() == 1);
+    let wanted = [(module, settings), (module, engine)];
+    let known = tenants::checked(c, &wanted, engine).await.expect("read");
+    assert_eq!(known.into_iter().collect::<Vec<_>>(), pairs);
+    for (most, left) in [(1, 1), (0, 0)] {
+        let pruned = super::queries::prune_checked(c, most).await;
+        pruned.expect("pruned");
+        let known = tenants::checked(c, &wanted, engine).await.expect("read");
+        assert_eq!(known.len(), left);
+    }
+    let modules = tenants::modules(c).await.expect("read");
+    assert!(modules.contains(&module));
 }
 
 /// What a webhook is told, and when.

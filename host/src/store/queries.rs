@@ -59,6 +59,11 @@ pub(super) async fn module_content(c: &mut Connection, digest: &str) -> Result<O
         .await
 }
 
+pub(super) async fn modules(c: &mut Connection) -> Result<Vec<String>> {
+    let sql = "SELECT digest FROM module_contents";
+    query_scalar::<Db, _>(sql).fetch_all(c).await
+}
+
 /// The documents, in the order of creation.
 pub(super) async fn policies(c: &mut Connection, tenant: &str) -> Result<Vec<String>> {
     let sql = "SELECT document FROM policies WHERE tenant = $1 ORDER BY place";
@@ -227,14 +232,15 @@ pub(super) async fn delete_policy(c: &mut Connection, tenant: &str, name: &str) 
         .map(drop)
 }
 
-/// Digests of settings that this module was found to take.
-pub(super) async fn checked(c: &mut Connection, module: &str, engine: &str) -> Result<Vec<String>> {
-    let sql = "SELECT settings FROM checked_settings WHERE module = $1 AND engine = $2";
-    query_scalar::<Db, _>(sql)
-        .bind(module)
-        .bind(engine)
-        .fetch_all(c)
-        .await
+/// Whether a module was found to take these settings.
+pub(super) async fn is_checked(
+    c: &mut Connection,
+    [module, settings, engine]: [&str; 3],
+) -> Result<bool> {
+    let sql = "SELECT COUNT(*) FROM checked_settings \
+               WHERE module = $1 AND settings = $2 AND engine = $3";
+    let query = query_scalar::<Db, i64>(sql).bind(module).bind(settings);
+    Ok(query.bind(engine).fetch_one(c).await? > 0)
 }
 
 pub(super) async fn put_checked(
@@ -252,6 +258,22 @@ pub(super) async fn put_checked(
 pub(super) async fn forget_checked(c: &mut Connection, engine: &str) -> Result<()> {
     let sql = "DELETE FROM checked_settings WHERE engine <> $1";
     run(c, statement(sql).bind(engine)).await.map(drop)
+}
+
+/// Forgets what modules were found to take that no tenant has any more, and of the rest what
+/// is beyond so many: of that they are asked again.
+pub(in crate::store) async fn prune_checked(c: &mut Connection, most: i64) -> Result<()> {
+    let unused = "DELETE FROM checked_settings WHERE NOT EXISTS \
+        (SELECT 1 FROM module_revisions r WHERE r.content = checked_settings.module)";
+    run(c, statement(unused)).await?;
+    let count = query_scalar::<Db, i64>("SELECT COUNT(*) FROM checked_settings");
+    if count.fetch_one(&mut *c).await? <= most {
+        return Ok(());
+    }
+    // Digests are in no order, so that nobody's are kept for the sake of the order.
+    let surplus = "DELETE FROM checked_settings WHERE settings >= (SELECT settings \
+        FROM checked_settings ORDER BY settings LIMIT 1 OFFSET $1)";
+    run(c, statement(surplus).bind(most)).await.map(drop)
 }
 
 /// Removes contents that no tenant has had for some time and no receipt needs; `now` is in

@@ -15,6 +15,10 @@ use crate::facts::ReceiptId;
 /// Receipts that one transaction removes: some ten milliseconds.
 const CHUNK: i64 = 500;
 
+/// Most settings of which it is remembered that a module takes them: five for each of
+/// twenty thousand policies, and some twenty megabytes.
+const CHECKED: i64 = 100_000;
+
 /// What a tenant may keep.
 #[derive(Clone, Debug)]
 pub struct Allowance {
@@ -99,6 +103,7 @@ impl Store {
             let mut transaction = connection.begin_with(sqlite::BEGIN).await?;
             receipt_rows::forget(&mut transaction).await?;
             queries::sweep(&mut transaction, now).await?;
+            queries::prune_checked(&mut transaction, CHECKED).await?;
             Ok(transaction.commit().await?)
         };
         let written: Result<(), Failure> = write.await;

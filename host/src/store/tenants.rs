@@ -109,17 +109,30 @@ pub(in crate::store) async fn module(c: &mut Connection, digest: Digest) -> Resu
     Ok(content.into())
 }
 
-/// Settings that this module was found to take.
-pub(in crate::store) async fn checked(
-    c: &mut Connection,
-    module: Digest,
-    engine: Digest,
-) -> Result<HashSet<Digest>> {
-    let found = sql::checked(c, &module.to_string(), &engine.to_string()).await?;
+/// Every module whose bytes are kept.
+pub(in crate::store) async fn modules(c: &mut Connection) -> Result<Vec<Digest>> {
+    let found = sql::modules(c).await?;
     found
         .iter()
         .map(|digest| read("a digest", digest))
         .collect()
+}
+
+/// Those of these pairs of module and settings in which no fault was found.
+pub(in crate::store) async fn checked(
+    c: &mut Connection,
+    wanted: &[(Digest, Digest)],
+    engine: Digest,
+) -> Result<HashSet<(Digest, Digest)>> {
+    let engine = engine.to_string();
+    let mut known = HashSet::new();
+    for (module, settings) in wanted {
+        let pair = [module.to_string(), settings.to_string()];
+        if sql::is_checked(c, [&pair[0], &pair[1], &engine]).await? {
+            known.insert((*module, *settings));
+        }
+    }
+    Ok(known)
 }
 
 /// Notes what was found.

@@ -393,16 +393,57 @@ async fn settings_that_were_checked_are_known() {
     };
     let done = store.carry_out(&edits, &checked(one), "test").await;
     done.expect("carried out");
-    let known = |engine| store.checked(module, engine);
-    assert!(known(one).await.expect("read").contains(&settings));
+    let wanted = [(module, settings), (module, one)];
+    let known = |engine| store.checked(&wanted, engine);
+    assert_eq!(
+        known(one).await.expect("read"),
+        HashSet::from([(module, settings)])
+    );
     assert!(known(other).await.expect("read").is_empty());
     let done = store.carry_out(&[], &checked(other), "test").await;
     done.expect("noted");
     assert!(known(one).await.expect("read").is_empty());
+    // A receipt may keep the bytes of what no tenant has any more, and nobody asks it.
     fs::remove_file(site.path().join("tenants/a.toml")).expect("removed");
-    apply(&store, &site).await;
-    later(&store).await;
+    let edits = store.plan(&site.documents()).await.expect("a plan");
+    let gone = store.carry_out(&edits, &Checked::nothing(other), "test");
+    gone.await.expect("carried out");
+    assert!(!known(other).await.expect("read").is_empty());
+    let now = unix_seconds(SystemTime::now());
+    store.tidy(now).await.expect("tidied");
+    assert!(store.module(module).await.is_ok(), "it is kept for a while");
     assert!(known(other).await.expect("read").is_empty());
+}
+
+/// A tenant that changes its settings without end leaves no more than so many behind.
+#[tokio::test]
+async fn what_was_found_to_fit_is_bounded() {
+    let site = Site::new();
+    let store = store(&site).await;
+    site.write("m.wasm", "bytes");
+    site.write(
+        "a.toml",
+        "domains = [\"a.example\"]\n[[module]]\nname = \"m\"\npath = \"m.wasm\"\n",
+    );
+    let module = Digest::of(b"bytes");
+    let pairs: Vec<_> = (0..20_u8).map(|n| (module, Digest::of(&[n]))).collect();
+    let engine = Digest::of(b"engine");
+    let checked = Checked {
+        engine,
+        pairs: pairs.clone(),
+    };
+    let edits = store.plan(&site.documents()).await.expect("a plan");
+    store
+        .carry_out(&edits, &checked, "test")
+        .await
+        .expect("carried out");
+    let known = async || store.checked(&pairs, engine).await.expect("read").len();
+    for (most, left) in [(20, 20), (7, 7), (7, 7)] {
+        let mut connection = store.connection().await.expect("open");
+        let pruned = sqlite::queries::prune_checked(&mut connection, most).await;
+        pruned.expect("pruned");
+        assert_eq!(known().await, left);
+    }
 }
 
 /// What is not named any more takes no room, and what another tenant has is kept.

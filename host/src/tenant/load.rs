@@ -133,7 +133,7 @@ async fn load_all<'a>(
         public_roots: None,
         ahead: Ahead::new(),
         checked: HashMap::new(),
-        known_to_fit: HashMap::new(),
+        known_to_fit: HashSet::new(),
         found_to_fit: Vec::new(),
         tenants: Vec::new(),
         faults: Vec::new(),
@@ -173,8 +173,9 @@ struct Loader<'a> {
     /// What modules said of settings, by the digests of both: each check starts a
     /// process, and many policies have the same settings.
     checked: HashMap<(Digest, Digest), Vec<SettingsFault>>,
-    /// Settings of which the store knows that they fit, by module.
-    known_to_fit: HashMap<Digest, HashSet<Digest>>,
+    /// Modules and settings of the tenant that is loaded of which the store knows that they
+    /// fit.
+    known_to_fit: HashSet<(Digest, Digest)>,
     /// Modules and settings of which it does not know yet.
     found_to_fit: Vec<(Digest, Digest)>,
     /// Those that could be loaded.
@@ -253,6 +254,7 @@ impl Loader<'_> {
         let named_modules = needed.len();
         let mut modules = self.modules(&config.id, needed).await;
         let origin = self.origin(config);
+        self.known_to_fit = self.known(config, &modules).await;
         for policy in &config.policies {
             self.check_settings(&config.id, policy, &mut modules).await;
         }
@@ -435,7 +437,7 @@ impl Loader<'_> {
         if let Some(known) = self.checked.get(&key) {
             return Ok(known.clone());
         }
-        if self.is_known_to_fit(key).await {
+        if self.known_to_fit.contains(&key) {
             return Ok(Vec::new());
         }
         let found = self.means.engine.check_settings(module, settings).await?;
@@ -446,17 +448,26 @@ impl Loader<'_> {
         Ok(found)
     }
 
-    /// What cannot be read is not known.
-    async fn is_known_to_fit(&mut self, (module, settings): (Digest, Digest)) -> bool {
+    /// What the store knows of the settings of these policies. What cannot be read is not
+    /// known.
+    async fn known(&self, config: &TenantConfig, modules: &Modules) -> HashSet<(Digest, Digest)> {
         let Some(store) = self.means.store else {
-            return false;
+            return HashSet::new();
         };
-        if !self.known_to_fit.contains_key(&module) {
-            let engine = self.means.engine.judgement();
-            let known = store.checked(module, engine).await.unwrap_or_default();
-            self.known_to_fit.insert(module, known);
-        }
-        self.known_to_fit[&module].contains(&settings)
+        let asked = config.policies.iter().filter_map(|read| {
+            let Choice::Module(consultation) = &read.policy.option else {
+                return None;
+            };
+            read.settings.as_ref()?;
+            let module = modules.get(consultation)?;
+            Some((module.digest(), consultation.settings_digest))
+        });
+        let asked: HashSet<_> = asked
+            .filter(|key| !self.checked.contains_key(key))
+            .collect();
+        let asked: Vec<_> = asked.into_iter().collect();
+        let engine = self.means.engine.judgement();
+        store.checked(&asked, engine).await.unwrap_or_default()
     }
 }
 
