@@ -35,7 +35,7 @@ pub mod worker;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -309,6 +309,29 @@ impl Engine {
         } = &self.settings;
         let version = env!("CARGO_PKG_VERSION");
         Digest::of(format!("{version} {fuel} {deadline:?} {memory}").as_bytes())
+    }
+
+    /// Removes from the cache what was compiled for none of these modules, is not loaded, and
+    /// was not compiled just now. How many, and whether there may be more: it takes some at a
+    /// time.
+    ///
+    /// # Errors
+    /// When the cache's directory cannot be read or written.
+    pub async fn prune_cache(
+        &self,
+        needed: impl IntoIterator<Item = Digest>,
+    ) -> std::io::Result<(usize, bool)> {
+        let mut needed: HashSet<Digest> = needed.into_iter().collect();
+        needed.extend(self.loaded());
+        self.cache.prune(needed).await
+    }
+
+    fn loaded(&self) -> Vec<Digest> {
+        let loaded = self.lock();
+        let loaded = loaded
+            .iter()
+            .filter(|(_, program)| program.strong_count() > 0);
+        loaded.map(|(digest, _)| *digest).collect()
     }
 
     /// What is in use just now.

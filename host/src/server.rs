@@ -289,7 +289,12 @@ impl Server {
             shutdown.clone(),
         );
         let sending = deliver(Arc::clone(&host), webhooks, bells.send, shutdown.clone());
-        let retention = retention::keep(store.clone(), config.receipts.keep_days, shutdown.clone());
+        let retention = retention::keep(
+            store.clone(),
+            config.receipts.keep_days,
+            Arc::clone(&host.engine),
+            shutdown.clone(),
+        );
         let reloader = Reloader::new(&host, shutdown.clone(), slots, config, state);
         let reloader = Arc::new(reloader);
         let (uploads, admission) = Uploads::start(Arc::clone(&host.engine), store.clone());

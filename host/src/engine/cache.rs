@@ -13,6 +13,7 @@
 //! manifest and the artefact, each with its length: neither can be exchanged for
 //! another's.
 
+use std::collections::HashSet;
 use std::fs::{self, DirBuilder, DirEntry, File, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
@@ -38,6 +39,11 @@ const EXTENSION: &str = ".module";
 const TEMPORARY: &str = ".new-";
 /// Longer than any file takes to be written.
 const WRITING: Duration = Duration::from_secs(600);
+/// How old a compiled module is at least when it goes: whatever is being admitted is
+/// younger, and is in the store by then.
+const YOUNG: Duration = Duration::from_secs(3600);
+/// Most compiled modules that go at one time: the disk is mail's, too.
+const AT_ONE_TIME: usize = 1_000;
 /// The key's file.
 const KEY: &str = "cache.key";
 /// Bytes of the key: as many as the digest has (RFC 2104, section 3).
@@ -164,6 +170,15 @@ impl Cache {
         }
     }
 
+    /// Removes modules that are none of these, and were not compiled just now; how many, and
+    /// whether there may be more.
+    pub(super) async fn prune(&self, needed: HashSet<Digest>) -> io::Result<(usize, bool)> {
+        let store = Arc::clone(&self.0);
+        let removed = spawn_blocking(move || store.prune(&needed)).await;
+        let removed = removed.map_err(io::Error::other)??;
+        Ok((removed, removed == AT_ONE_TIME))
+    }
+
     /// Keeps a compiled module.
     pub(super) async fn store(&self, module: Digest, compiled: &Compiled) -> io::Result<()> {
         let (store, compiled) = (Arc::clone(&self.0), compiled.clone());
@@ -191,12 +206,31 @@ impl Store {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
             let foreign = name.ends_with(EXTENSION) && !name.ends_with(&suffix);
-            let half_written = name.starts_with(TEMPORARY) && is_old(&entry)?;
+            let half_written = name.starts_with(TEMPORARY) && is_older(&entry, WRITING)?;
             if foreign || half_written {
                 fs::remove_file(entry.path())?;
             }
         }
         Ok(())
+    }
+
+    fn prune(&self, needed: &HashSet<Digest>) -> io::Result<usize> {
+        let (suffix, mut removed) = (self.suffix(), 0);
+        for entry in fs::read_dir(&self.directory)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let name = name.to_str().and_then(|name| name.strip_suffix(&suffix));
+            let module: Option<Digest> = name.and_then(|name| name.parse().ok());
+            let unneeded = module.is_some_and(|module| !needed.contains(&module));
+            if unneeded && is_older(&entry, YOUNG)? {
+                fs::remove_file(entry.path())?;
+                removed += 1;
+            }
+            if removed == AT_ONE_TIME {
+                break;
+            }
+        }
+        Ok(removed)
     }
 
     fn read(&self, module: Digest) -> io::Result<Compiled> {
@@ -249,10 +283,10 @@ impl Store {
     }
 }
 
-/// Another host that starts at this moment may be writing one.
-fn is_old(entry: &DirEntry) -> io::Result<bool> {
+/// Whoever writes one at this moment goes on.
+fn is_older(entry: &DirEntry, than: Duration) -> io::Result<bool> {
     let modified = entry.metadata()?.modified()?;
-    Ok(modified.elapsed().is_ok_and(|age| age > WRITING))
+    Ok(modified.elapsed().is_ok_and(|age| age > than))
 }
 
 fn take<'a>(rest: &mut &'a [u8], length: usize) -> io::Result<&'a [u8]> {

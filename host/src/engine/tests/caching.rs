@@ -150,6 +150,32 @@ async fn a_start_removes_what_nobody_reads() {
 }
 
 #[tokio::test]
+async fn what_no_module_needs_goes_unless_it_is_new_or_loaded() {
+    let bench = Bench::new();
+    let [(first, kept), (second, gone)] = store(&bench).await;
+    let age = |path: &Path| {
+        let then = SystemTime::now() - Duration::from_secs(7_200);
+        let file = fs::File::options().write(true).open(path).expect("a file");
+        file.set_modified(then).expect("changed");
+    };
+    let key = bench.engine.settings.cache.join("cache.key");
+    age(&key);
+    let prune = async |needed: &[Digest]| {
+        let pruned = bench.engine.prune_cache(needed.iter().copied()).await;
+        pruned.expect("it can be written")
+    };
+    assert_eq!(prune(&[]).await, (0, false), "both are new");
+    age(&kept);
+    age(&gone);
+    let loaded = bench.engine.find(second).await;
+    assert!(loaded.is_some());
+    assert_eq!(prune(&[first]).await, (0, false), "it is loaded");
+    drop(loaded);
+    assert_eq!(prune(&[first]).await, (1, false));
+    assert!(kept.exists() && !gone.exists() && key.exists());
+}
+
+#[tokio::test]
 async fn a_tenant_has_one_check_at_a_time_whatever_is_compiled() {
     let bench = Bench::new();
     let module = bench.module(&guest(""));
