@@ -223,6 +223,7 @@ impl From<StoreError> for Problem {
             StoreError::Tokens(_)
             | StoreError::Modules(_)
             | StoreError::Revisions { .. }
+            | StoreError::ModuleBytes(_)
             | StoreError::Stale(_)
             | StoreError::Domain { .. } => Self::new(StatusCode::CONFLICT, error.to_string()),
             StoreError::Waiting(_) => Self::new(StatusCode::TOO_MANY_REQUESTS, error.to_string()),

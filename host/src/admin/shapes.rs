@@ -93,6 +93,6 @@ mod tests {
                 found += 1;
             }
         }
-        assert_eq!(found, 11);
+        assert_eq!(found, 12);
     }
 }

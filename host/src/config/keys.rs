@@ -169,6 +169,7 @@ pub(super) const QUOTAS: Schema = Schema {
     keys: &[
         MODULES.key,
         MODULE_REVISIONS.key,
+        MODULE_BYTES.key,
         LIST_ENTRIES.key,
         POLICIES.key,
         RECEIPT_COUNT.key,
@@ -351,6 +352,8 @@ pub(super) const DNS_TIMEOUT: Number = number("timeout_ms", 3000, 100, 30_000);
 pub(super) const MODULES: Number = number("modules", 100, 0, 10_000);
 /// Enough to go back by some weeks of work on a module.
 pub(super) const MODULE_REVISIONS: Number = number("module_revisions", 20, 1, 1_000);
+/// A hundred revisions of an embedded interpreter, or thousands of what people write.
+pub(super) const MODULE_BYTES: Number = number("module_bytes", 256 << 20, 64 << 10, 1 << 40);
 /// Ten lists of the largest size: a hundred megabytes or so.
 pub(super) const LIST_ENTRIES: Number = number("list_entries", 1_000_000, 0, 100_000_000);
 /// All of them are looked at for each recipient.
@@ -401,7 +404,7 @@ pub(super) const SCHEMAS: [&Schema; 31] = [
 
 /// All numbers.
 #[cfg(test)]
-pub(super) const NUMBERS: [&Number; 34] = [
+pub(super) const NUMBERS: [&Number; 35] = [
     &GREETING_DELAY,
     &MESSAGE_SIZE,
     &CONTENT_MEMORY,
@@ -431,6 +434,7 @@ pub(super) const NUMBERS: [&Number; 34] = [
     &COMPILE_MEMORY,
     &MODULES,
     &MODULE_REVISIONS,
+    &MODULE_BYTES,
     &LIST_ENTRIES,
     &POLICIES,
     &RECEIPT_COUNT,

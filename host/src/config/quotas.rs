@@ -4,15 +4,17 @@
 use super::keys::{self, Number};
 use super::list_table::ListTable;
 use super::reader::Table;
-use super::{ModuleConfig, Object};
+use super::{ModuleConfig, ModuleContent, Object};
 
-/// How many modules a tenant may have, and how many revisions of each.
+/// How many modules a tenant may have, how many revisions of each, and how large all are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ModuleQuotas {
     /// Modules, active or not.
     pub modules: i64,
     /// Revisions of each, at least one.
     pub revisions: i64,
+    /// Bytes of all revisions of all modules.
+    pub bytes: i64,
 }
 
 impl ModuleQuotas {
@@ -26,6 +28,7 @@ impl ModuleQuotas {
         Self {
             modules: quota(&keys::MODULES),
             revisions: quota(&keys::MODULE_REVISIONS),
+            bytes: quota(&keys::MODULE_BYTES),
         }
     }
 }
@@ -70,8 +73,10 @@ pub(super) fn check(
     quotas.number(&keys::RECEIPT_COUNT);
     quotas.number(&keys::RECEIPT_DAYS);
     let entries = lists.iter().map(ListTable::len).sum();
+    let bytes = modules.iter().map(bytes).sum();
     for (key, quota, found, what) in [
         ("module", &keys::MODULES, modules.len(), "modules"),
+        ("module", &keys::MODULE_BYTES, bytes, "bytes of modules"),
         ("policy", &keys::POLICIES, policies, "policies"),
         ("lists", &keys::LIST_ENTRIES, entries, "entries of lists"),
     ] {
@@ -85,9 +90,21 @@ pub(super) fn check(
     }
 }
 
+/// What a file brings along. Of what is in the store the store knows it.
+fn bytes(module: &ModuleConfig) -> usize {
+    let others = module.others.iter().map(|other| &other.content);
+    let all = std::iter::once(&module.content).chain(others);
+    all.map(|content| match content {
+        ModuleContent::Given { bytes, .. } => bytes.len(),
+        ModuleContent::Stored(_) => 0,
+    })
+    .sum()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{faults_of, sound};
+    use super::super::tests::{Files, faults_of, sound};
+    use crate::digest::Digest;
 
     #[test]
     fn what_is_over_a_quota_is_a_fault() {
@@ -118,5 +135,30 @@ mod tests {
         sound(&format!(
             "[quotas]\npolicies = 2\nlist_entries = 3\nmodules = 0\n{all}"
         ));
+    }
+
+    #[test]
+    fn what_files_bring_along_is_held_to_the_bytes() {
+        let files = Files::new();
+        files.write("tenants/m.wasm", vec![b'm'; 40_000]);
+        files.write("tenants/old.wasm", vec![b'o'; 40_000]);
+        let tenant = |quota: u32| {
+            let digest = Digest::of(&[b'o'; 40_000]);
+            format!(
+                "domains = [\"a.example\"]\n[quotas]\nmodule_bytes = {quota}\n\
+                 [[module]]\nname = \"m\"\npath = \"m.wasm\"\npinned = [\"old.wasm\"]\n\
+                 [[policy]]\nname = \"p\"\noption = \"module\"\nmodule = \"m\"\nrevision = \"{digest}\"\n"
+            )
+        };
+        files.write("tenants/a.toml", tenant(79_999));
+        let refused = files.read().expect_err("a quota");
+        assert!(
+            refused.ends_with(
+                "module: 80000 bytes of modules are over the tenant's quota of 79999 (quotas.module_bytes)"
+            ),
+            "{refused}"
+        );
+        files.write("tenants/a.toml", tenant(80_000));
+        assert!(files.read().is_ok());
     }
 }

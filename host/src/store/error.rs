@@ -81,6 +81,11 @@ pub enum StoreError {
         /// How many it may have.
         most: i64,
     },
+    /// So large all revisions of all modules may be, and none of the others may go.
+    #[error(
+        "this tenant's modules have as many bytes as they may ({0}, quotas.module_bytes), and each revision that is left is active, was active before, is pinned by a policy, or waits to be compiled: remove a module, or ask the operator for more"
+    )]
+    ModuleBytes(i64),
     /// So many revisions of a tenant may wait for the engine.
     #[error(
         "{0} revisions wait to be compiled, which is as many as may be: try again when some of them are ready"
@@ -136,6 +141,7 @@ pub(super) enum Failure {
     Tokens(i64),
     Modules(i64),
     Revisions { module: String, most: i64 },
+    ModuleBytes(i64),
     Waiting(i64),
     NoTenant(TenantId),
     Io(io::Error),
@@ -163,6 +169,7 @@ impl Failure {
             Self::Tokens(most) => StoreError::Tokens(most),
             Self::Modules(most) => StoreError::Modules(most),
             Self::Revisions { module, most } => StoreError::Revisions { module, most },
+            Self::ModuleBytes(most) => StoreError::ModuleBytes(most),
             Self::Waiting(most) => StoreError::Waiting(most),
             Self::NoTenant(tenant) => StoreError::NoTenant(tenant),
             Self::Io(source) => of_system(source, path),

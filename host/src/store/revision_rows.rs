@@ -162,12 +162,13 @@ pub(in crate::store) async fn prune(
     module: &ModuleConfig,
 ) -> Result<()> {
     let (tenant, name) = (document.id.as_str(), module.name.as_str());
-    let keep = ModuleQuotas::of(&document.operator).revisions;
+    let quotas = ModuleQuotas::of(&document.operator);
     let needed = Needed {
         pins: pins(&document.policies, name),
         ..needed(c, tenant, name).await?
     };
-    make_room(c, [tenant, name], keep, &needed).await
+    make_room(c, [tenant, name], quotas.revisions, &needed).await?;
+    shrink(c, tenant, &document.policies, quotas.bytes, None).await
 }
 
 /// Keeps an upload; the caller has a transaction. The same bytes again are the same
@@ -192,6 +193,13 @@ pub(in crate::store) async fn receive(
     }
     if waiting_of(c, tenant).await? >= WAITING {
         return Err(Failure::Waiting(WAITING));
+    }
+    let policies = policies(c, tenant).await?;
+    let others = all_of(c, tenant, &policies).await?;
+    let needed_bytes = others.iter().filter(|one| one.is_needed);
+    let needed_bytes: i64 = needed_bytes.map(|one| one.size).sum();
+    if needed_bytes.saturating_add(size_of(upload.bytes)) > quotas.bytes {
+        return Err(Failure::ModuleBytes(quotas.bytes));
     }
     let digest = upload.digest.to_string();
     if let Some(known) = known {
@@ -277,15 +285,13 @@ pub(in crate::store) async fn note(
         RevisionState::Ready => {
             let operator = sql::tenant(c, tenant).await?.map(|(operator, ..)| operator);
             let operator = read_object(operator.as_deref().unwrap_or("{}"))?;
+            let quotas = ModuleQuotas::of(&operator);
             let mut needed = needed(c, tenant, name).await?;
             needed.numbers.push(waiting.number);
-            make_room(
-                c,
-                [tenant, name],
-                ModuleQuotas::of(&operator).revisions,
-                &needed,
-            )
-            .await?;
+            make_room(c, [tenant, name], quotas.revisions, &needed).await?;
+            let policies = policies(c, tenant).await?;
+            let spared = Some((name, waiting.number));
+            shrink(c, tenant, &policies, quotas.bytes, spared).await?;
         }
         RevisionState::Received | RevisionState::Compiling => {}
     }
@@ -358,6 +364,68 @@ async fn make_room(
     let gone = all.iter().filter(|kept| !needed.has(kept)).take(surplus);
     for kept in gone {
         delete(c, [tenant, name], kept.number).await?;
+    }
+    Ok(())
+}
+
+/// A revision among all of its tenant's.
+struct Sized {
+    name: String,
+    number: i64,
+    size: i64,
+    is_needed: bool,
+}
+
+/// Name, number, digest, size and state of a revision, and which of its module's are active,
+/// were before, and are tried.
+type SizedRow = (String, i64, String, i64, String, i64, i64);
+
+/// Those of all modules that have bytes, the oldest first.
+async fn all_of(c: &mut Connection, tenant: &str, policies: &[Object]) -> Result<Vec<Sized>> {
+    let sql = "SELECT r.name, r.number, r.digest, r.size, r.state, m.active, m.previous \
+               FROM module_revisions r JOIN modules m ON m.tenant = r.tenant AND m.name = r.name \
+               WHERE r.tenant = $1 AND r.state <> 'refused' ORDER BY r.made, r.name, r.number";
+    let query = query_as::<Db, SizedRow>(sql);
+    let rows = query.bind(tenant).fetch_all(c).await?;
+    let sized = |(name, number, digest, size, state, active, previous): SizedRow| {
+        let needed = Needed {
+            numbers: vec![active, previous],
+            pins: pins(policies, &name),
+        };
+        let kept = Kept {
+            number,
+            digest: read_digest(&digest)?,
+            state: read_state(&state)?,
+        };
+        let is_needed = needed.has(&kept);
+        Ok(Sized {
+            name,
+            number,
+            size,
+            is_needed,
+        })
+    };
+    rows.into_iter().map(sized).collect()
+}
+
+/// Removes the oldest of all modules that are not needed, so that all have at most so many
+/// bytes. This one stays, which somebody has uploaded just now.
+async fn shrink(
+    c: &mut Connection,
+    tenant: &str,
+    policies: &[Object],
+    most: i64,
+    spared: Option<(&str, i64)>,
+) -> Result<()> {
+    let all = all_of(c, tenant, policies).await?;
+    let mut bytes: i64 = all.iter().map(|one| one.size).sum();
+    let may_go = |one: &&Sized| !one.is_needed && spared != Some((&one.name, one.number));
+    for one in all.iter().filter(may_go) {
+        if bytes <= most {
+            break;
+        }
+        delete(c, [tenant, &one.name], one.number).await?;
+        bytes -= one.size;
     }
     Ok(())
 }

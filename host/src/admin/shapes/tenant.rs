@@ -192,6 +192,10 @@ struct Quotas {
     #[serde(default)]
     #[schema(minimum = 1, maximum = 1_000)]
     module_revisions: u64,
+    /// Most bytes of all revisions of all modules together.
+    #[serde(default)]
+    #[schema(minimum = 65_536, maximum = 1_099_511_627_776_u64)]
+    module_bytes: u64,
     /// Most entries of all lists together.
     #[serde(default)]
     #[schema(minimum = 0, maximum = 100_000_000)]

@@ -61,6 +61,68 @@ async fn the_oldest_go_beyond_the_quota_and_none_that_is_needed() {
     assert!(refused.contains("2 modules already"), "{refused}");
 }
 
+/// A byte of each of all modules counts, whichever they are of.
+#[tokio::test]
+async fn the_oldest_of_all_modules_go_beyond_the_bytes() {
+    let site = Site::new();
+    site.write(
+        "a.toml",
+        "domains = [\"a.example\"]\n[quotas]\nmodule_bytes = 65536\n",
+    );
+    let store = store(&site).await;
+    apply(&store, &site).await;
+    let third = 21 << 10;
+    let received_at = async |made: u8, module: &str| {
+        let (tenant, module): (_, Name) = (tenant(), module.parse().expect("a name"));
+        let bytes = vec![made; third];
+        let upload = Upload {
+            tenant: &tenant,
+            module: &module,
+            digest: Digest::of(&bytes),
+            bytes: &bytes,
+        };
+        let mut connection = store.connection().await.expect("open");
+        let rows = sqlite::revision_rows::receive(&mut connection, &upload, "test", made.into());
+        rows.await
+            .map(|(number, _)| number)
+            .map_err(|failure| failure.at(store.file()).to_string())
+    };
+    for (made, module, number) in [(1, "m", 1), (2, "m", 2), (3, "n", 1)] {
+        assert_eq!(received_at(made, module).await, Ok(number));
+    }
+    // All of them wait, and may be sound.
+    let refused = received_at(4, "m").await.expect_err("a quota");
+    assert!(refused.contains("quotas.module_bytes"), "{refused}");
+    look(&store, RevisionState::Ready).await;
+    let name: Name = "m".parse().expect("a name");
+    let first = Digest::of(&vec![1; third]);
+    let active = edited(&store, |tenant| tenant.activate(&name, first)).await;
+    active.expect("it is there");
+    assert_eq!(received_at(4, "m").await, Ok(3));
+    assert_eq!(
+        numbers(&store).await,
+        [3, 2, 1],
+        "nothing goes for what may be refused"
+    );
+    look(&store, RevisionState::Ready).await;
+    assert_eq!(
+        numbers(&store).await,
+        [3, 1],
+        "the oldest but the active one"
+    );
+    assert_eq!(received_at(5, "n").await, Ok(2));
+    look(&store, RevisionState::Ready).await;
+    // What was the oldest is of another module.
+    assert_eq!(numbers(&store).await, [3, 1]);
+    let n = store.module_with_revisions(&tenant(), "n").await;
+    let (_, n) = n.expect("read").expect("it is there");
+    assert_eq!(n.iter().map(|one| one.number).collect::<Vec<_>>(), [2]);
+    let large = received(&store, "m", &vec![9; 65_537])
+        .await
+        .expect_err("a quota");
+    assert!(large.contains("quotas.module_bytes"), "{large}");
+}
+
 /// The revisions of `m`, newest first.
 async fn numbers(store: &Store) -> Vec<i64> {
     let found = store.module_with_revisions(&tenant(), "m").await;
