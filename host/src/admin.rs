@@ -15,6 +15,7 @@ mod apply;
 mod audit;
 mod bodies;
 mod changes;
+mod compiling;
 mod count;
 mod dry_runs;
 mod erasures;
@@ -54,8 +55,10 @@ pub use server::{Admin, BindError, Doors, SOCKET};
 pub use tls::AdminTls;
 
 use bodies::Bodies;
+use compiling::Compiling;
 use turns::Turns;
 
+use crate::engine::Module;
 use crate::host::Host;
 use crate::receipt::source::Source;
 use crate::replay::Replays;
@@ -99,6 +102,8 @@ struct Api {
     look: Arc<Notify>,
     /// Replays under way, and those that have ended.
     replays: Replays,
+    /// What has to be compiled before it can be done.
+    compiling: Compiling<Arc<Module>>,
     /// Where receipts are.
     receipts: Source,
     /// Who looks for receipts may read much: one at a time, so that administrators do not

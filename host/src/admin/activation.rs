@@ -3,6 +3,8 @@
 //! **Only what is ready becomes active, and only where it takes the settings** of every
 //! policy that asks it: these are checked before anything is changed.
 
+use std::sync::Arc;
+
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -17,6 +19,8 @@ use super::modules::no_module;
 use super::problem::Problem;
 use super::{dry_runs, tenants, uploads};
 use crate::config::Authority;
+use crate::digest::Digest;
+use crate::engine::Module;
 use crate::facts::TenantId;
 use crate::name::Name;
 use crate::server::ReloadError;
@@ -66,16 +70,26 @@ pub(super) async fn roll_back(
     preconditions: Preconditions,
 ) -> Result<Response, Problem> {
     let kept = kept(&api, &tenant, &module).await?;
-    let Some(previous) = kept.module.previous else {
-        return Err(Problem::new(
-            StatusCode::CONFLICT,
-            format!(
-                "no revision of module {module:?} was active before: there is nothing to roll back to"
-            ),
-        ));
+    let none = Problem::new(
+        StatusCode::CONFLICT,
+        format!(
+            "no revision of module {module:?} was active before: there is nothing to roll back to"
+        ),
+    );
+    let Some(number) = kept.module.previous else {
+        return Err(none);
     };
+    // This is for loading it before anybody waits for it. Which one it is, is known when
+    // it is this change's turn.
+    let _loaded = load(&api, &kept, number).await?;
     let change = kept.change(who, how, preconditions);
-    make_active(&api, kept, change, previous).await
+    let name = kept.name()?;
+    let changed = api.change_knowing(change, move |mut document, previous| {
+        document.activate(&name, previous.ok_or(none)?);
+        Ok(Some(document))
+    });
+    let names = policies(&api, &kept.tenant);
+    changed.await.map_err(|problem| problem.naming(&names))
 }
 
 /// Removes a module with all of its revisions. Not while a policy asks it.
@@ -91,8 +105,10 @@ pub(super) async fn remove(
     preconditions: Preconditions,
 ) -> Result<Response, Problem> {
     let kept = kept(&api, &tenant, &module).await?;
-    if kept.module.active.is_none() {
-        return forget(&api, &kept, &who, how, &preconditions).await;
+    if kept.module.active.is_none()
+        && let Some(answer) = forget(&api, &kept, &who, how, &preconditions).await?
+    {
+        return Ok(answer);
     }
     let change = kept.change(who, how, preconditions);
     let changed = api.change(change, move |mut document| {
@@ -128,6 +144,11 @@ async fn kept(api: &Api, tenant: &str, module: &str) -> Result<Kept, Problem> {
 }
 
 impl Kept {
+    fn name(&self) -> Result<Name, Problem> {
+        let name = self.module.name.parse();
+        name.map_err(|_| no_module(self.tenant.as_str(), &self.module.name))
+    }
+
     fn change(&self, who: Caller, how: How, preconditions: Preconditions) -> Change {
         Change {
             tenant: self.tenant.clone(),
@@ -145,49 +166,64 @@ async fn make_active(
     change: Change,
     number: i64,
 ) -> Result<Response, Problem> {
-    let Kept { tenant, module } = kept;
-    let (_, digest) = uploads::ready(api, &tenant, &module.name, number).await?;
-    // What a host of another version compiled is compiled again, and nobody else's change
-    // waits for it.
-    let _loaded = dry_runs::admitted(api, &tenant, digest).await?;
-    let name: Result<Name, _> = module.name.parse();
-    let name = name.map_err(|_| no_module(tenant.as_str(), &module.name))?;
+    let (digest, _loaded) = load(api, &kept, number).await?;
+    let name = kept.name()?;
     let changed = api.change(change, move |mut document| {
         document.activate(&name, digest);
         Ok(Some(document))
     });
-    let snapshot = api.host.snapshot.load();
-    let names = snapshot.tenant(&tenant).map(|tenant| {
-        let policies = tenant.policies.iter();
-        policies.map(|policy| policy.name.to_string()).collect()
-    });
-    let names: Vec<String> = names.unwrap_or_default();
+    let names = policies(api, &kept.tenant);
     changed.await.map_err(|problem| problem.naming(&names))
 }
 
+/// What a host of another version compiled is compiled again, and nobody else's change
+/// waits for it.
+async fn load(api: &Api, kept: &Kept, number: i64) -> Result<(Digest, Arc<Module>), Problem> {
+    let (_, digest) = uploads::ready(api, &kept.tenant, &kept.module.name, number).await?;
+    let loaded = dry_runs::admitted(api, &kept.tenant, digest).await?;
+    Ok((digest, loaded))
+}
+
+/// The names of a tenant's policies, in the order of their places.
+fn policies(api: &Api, tenant: &TenantId) -> Vec<String> {
+    let snapshot = api.host.snapshot.load();
+    let names = snapshot.tenant(tenant).map(|tenant| {
+        let policies = tenant.policies.iter();
+        policies.map(|policy| policy.name.to_string()).collect()
+    });
+    names.unwrap_or_default()
+}
+
 /// One that was never active is in no document: removing it changes nothing that is in
-/// force.
+/// force. None where it has become active meanwhile.
 async fn forget(
     api: &Api,
-    kept: &Kept,
+    seen: &Kept,
     who: &Caller,
     how: How,
     preconditions: &Preconditions,
-) -> Result<Response, Problem> {
+) -> Result<Option<Response>, Problem> {
     if let Authority::Files(files) = &api.reloader.config().authority {
         return Err(ReloadError::Files(files.clone()).into());
     }
-    let Kept { tenant, module } = kept;
     let began = std::time::Instant::now();
+    let _turn = api.reloader.turn(&seen.tenant).await;
+    let Kept { tenant, module } = kept(api, seen.tenant.as_str(), &seen.module.name).await?;
+    if module.active.is_some() {
+        return Ok(None);
+    }
     let part = Subject::Module(module.name.clone());
     preconditions.check(&part, Some(module.revision))?;
     if !how.is_dry_run() {
         let store = &api.host.store;
-        if !store.forget_module(tenant, &module.name, &who.name).await? {
+        if !store
+            .forget_module(&tenant, &module.name, &who.name)
+            .await?
+        {
             return Err(no_module(tenant.as_str(), &module.name));
         }
     }
     let line = format!("- tenant {tenant}: {part}");
     let took = (!how.is_dry_run()).then(|| began.elapsed());
-    Ok(Json(Changed::of(vec![line], took)).into_response())
+    Ok(Some(Json(Changed::of(vec![line], took)).into_response()))
 }

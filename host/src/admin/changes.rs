@@ -18,6 +18,7 @@ use super::access::Caller;
 use super::input::Json;
 use super::problem::Problem;
 use crate::config::TenantDocument;
+use crate::digest::Digest;
 use crate::facts::TenantId;
 use crate::server::{Amended, Amendment, Current, ReloadError};
 use crate::store::Subject;
@@ -200,6 +201,19 @@ impl Api {
         change: Change,
         edit: impl FnOnce(TenantDocument) -> Result<Option<TenantDocument>, Problem> + Send + 'static,
     ) -> Result<Response, Problem> {
+        self.change_knowing(change, |document, _| edit(document))
+            .await
+    }
+
+    /// The same, where `edit` is also told which revision of the module that it is about
+    /// was active before.
+    pub(super) async fn change_knowing(
+        &self,
+        change: Change,
+        edit: impl FnOnce(TenantDocument, Option<Digest>) -> Result<Option<TenantDocument>, Problem>
+        + Send
+        + 'static,
+    ) -> Result<Response, Problem> {
         let Change {
             tenant,
             part,
@@ -220,40 +234,41 @@ impl Api {
         let place = Arc::clone(&self.places).acquire_owned().await;
         let work = self.changes.spawn(async move {
             let _place = place;
-            let mut is_new = false;
             let part = amendment.part.clone();
-            let amended = reloader.amend(&amendment, |current: Current<'_>| {
-                let Current { document, revision } = current;
-                is_new = revision.is_none();
+            let change = move |current: Current| {
+                let Current {
+                    document,
+                    revision,
+                    previous,
+                } = current;
                 let document = match document {
-                    Some(document) => document.clone(),
+                    Some(document) => TenantDocument::clone(&document),
                     None if is_tenant => TenantDocument::empty(tenant),
                     None => return Err(Problem::no_tenant(tenant.as_str())),
                 };
                 match revision {
                     Some(_) => preconditions
                         .check(&part, revision)
-                        .and_then(|()| edit(document)),
+                        .and_then(|()| edit(document, previous)),
                     // What is to be changed and is not there is missed first (RFC 9110,
                     // section 13.2.1).
                     None => {
-                        let edited = edit(document)?;
+                        let edited = edit(document, previous)?;
                         preconditions.check(&part, None).map(|()| edited)
                     }
                 }
-            });
-            let amended: Result<Amended, Problem> = amended.await;
-            amended.map(|amended| (amended, is_new))
+            };
+            reloader.amend(&amendment, change).await
         });
         // It does not panic, and nobody aborts it.
         let done = work
             .await
             .map_err(|_| Problem::from(ReloadError::Stopping))?;
-        let (amended, is_new) = done?;
+        let amended: Amended = done?;
         if let Some(took) = amended.took {
             self.host.metrics.api.changed(took);
         }
-        Ok(answer(amended, is_new && !how.dry_run))
+        Ok(answer(amended, how))
     }
 }
 
@@ -273,8 +288,8 @@ impl Api {
     }
 }
 
-fn answer(amended: Amended, is_new: bool) -> Response {
-    let status = match is_new {
+fn answer(amended: Amended, how: How) -> Response {
+    let status = match amended.is_new && !how.dry_run {
         true => StatusCode::CREATED,
         false => StatusCode::OK,
     };

@@ -88,7 +88,9 @@ pub(super) struct DryRunFailure {
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/dry-runs", tag = "modules",
     params(("tenant" = String, Path, description = "The tenant's id.")),
     request_body = DryRun,
-    responses((status = 200, body = DryRunReport)))]
+    responses((status = 200, body = DryRunReport),
+        (status = 410, description = "An address in the receipt was erased.", body = Problem,
+            content_type = "application/problem+json")))]
 pub(super) async fn run(
     State(api): State<Api>,
     Extension(who): Extension<Caller>,
@@ -132,11 +134,13 @@ async fn facts(
         })),
         (None, Some(id)) => {
             let found = receipts::find(api, who, &id).await?;
+            let is_erased = found.is_erased();
             let facts = match found {
                 Receipt::Decided(first, second, _) => second.unwrap_or(first).facts,
                 Receipt::Relay(_) => return Err(none(&id)),
             };
             match facts.tenant == *tenant {
+                true if is_erased => Err(Problem::erased(&id, "a module cannot be asked about it")),
                 true => Ok(facts),
                 false => Err(none(&id)),
             }
@@ -176,13 +180,16 @@ pub(super) async fn admitted(
     tenant: &TenantId,
     digest: Digest,
 ) -> Result<Arc<Module>, Problem> {
-    let engine = &api.host.engine;
-    if let Some(known) = engine.admit_known(tenant, digest).await {
+    if let Some(known) = api.host.engine.admit_known(tenant, digest).await {
         return Ok(known);
     }
     // What a host of another version compiled is compiled again.
-    let bytes = api.host.store.module(digest).await?;
-    Ok(engine.admit(tenant, &bytes).await?)
+    let (host, of) = (Arc::clone(&api.host), tenant.clone());
+    let compile = async move {
+        let bytes = host.store.module(digest).await?;
+        Ok(host.engine.admit(&of, &bytes).await?)
+    };
+    api.compiling.done(tenant, digest, compile).await
 }
 
 impl DryRunReport {

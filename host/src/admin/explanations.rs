@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::extract::{Extension, State};
-use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -94,10 +93,7 @@ pub(super) async fn of_receipt(
 ) -> Result<Json<Explained>, Problem> {
     let found = receipts::find(&api, &caller, &receipt).await?;
     if found.is_erased() {
-        return Err(Problem::new(
-            StatusCode::GONE,
-            format!("an address of receipt {receipt} was erased, so it cannot be explained"),
-        ));
+        return Err(Problem::erased(&receipt, "it cannot be explained"));
     }
     match found {
         Receipt::Decided(first, second, _) => {

@@ -1,5 +1,7 @@
 //! Every error as HTTP says it (RFC 9457). Texts name the value and what to do.
 
+use std::time::Duration;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -28,6 +30,9 @@ pub(super) struct Problem {
     /// Every fault of what was sent, where there may be several.
     #[serde(skip_serializing_if = "Option::is_none")]
     faults: Option<Vec<String>>,
+    /// For the field `Retry-After`, in seconds.
+    #[serde(skip)]
+    retry_after: Option<u64>,
 }
 
 impl Problem {
@@ -37,6 +42,7 @@ impl Problem {
             status: status.as_u16(),
             detail: detail.into(),
             faults: None,
+            retry_after: None,
         }
     }
 
@@ -55,7 +61,8 @@ impl Problem {
         Self::lines(faults.iter().map(line).collect())
     }
 
-    fn lines(lines: Vec<String>) -> Self {
+    /// The same in these words, of which there is one at least.
+    pub(super) fn lines(lines: Vec<String>) -> Self {
         let detail = match lines.as_slice() {
             [one] => one.clone(),
             lines => format!("there are {} faults: each is in \"faults\"", lines.len()),
@@ -110,6 +117,22 @@ impl Problem {
 
     pub(super) fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, detail)
+    }
+
+    /// What a receipt had is not in it any more, and therefore something is not possible.
+    pub(super) fn erased(receipt: &str, consequence: &str) -> Self {
+        Self::new(
+            StatusCode::GONE,
+            format!("an address of receipt {receipt} was erased, so {consequence}"),
+        )
+    }
+
+    /// The same, with the seconds after which it is worth another try.
+    pub(super) fn again_after(mut self, wait: Duration) -> Self {
+        // Less than a second is one, and what has a rest of one is one more.
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        self.retry_after = Some(seconds.max(1));
+        self
     }
 
     pub(super) fn no_route(path: &str) -> Self {
@@ -191,7 +214,8 @@ impl From<ReloadError> for Problem {
             ReloadError::Faults(faults) => Self::faults(&faults),
             ReloadError::Store(error) => error.into(),
             ReloadError::Files(_) => Self::new(StatusCode::CONFLICT, error.to_string()),
-            ReloadError::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+            ReloadError::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+                .again_after(Duration::from_secs(10)),
             ReloadError::Stopping => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the host is stopping: ask again when it runs",
@@ -261,6 +285,10 @@ impl IntoResponse for Problem {
             response
                 .headers_mut()
                 .insert(header::WWW_AUTHENTICATE, scheme);
+        }
+        if let Some(seconds) = self.retry_after {
+            let value = HeaderValue::from(seconds);
+            response.headers_mut().insert(header::RETRY_AFTER, value);
         }
         response
     }

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::bodies::Bodies;
+use super::compiling::Compiling;
 use super::guard::Origin;
 use super::turns::Turns;
 use super::{AdminTls, Api, Rooms, description, routes};
@@ -122,6 +123,7 @@ impl Doors {
         } = rooms;
         let described = serde_json::to_string(&description()).unwrap_or_default();
         let changes = TaskTracker::new();
+        let stop = CancellationToken::new();
         let api = Api {
             host,
             reloader,
@@ -133,13 +135,13 @@ impl Doors {
             dry_runs: Turns::default(),
             reports: Turns::default(),
             look,
+            compiling: Compiling::new(changes.clone(), stop.clone()),
             receipts,
             reading: Arc::new(Semaphore::new(1)),
             has_day_files,
             erasing: Arc::new(Semaphore::new(1)),
             description: described.into(),
         };
-        let stop = CancellationToken::new();
         let address = self.address.as_ref().map(|(address, _)| *address);
         let has_tls = self.tls.is_some();
         let network = self.address.map(|(_, listener)| {

@@ -11,10 +11,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
 
 use super::reload::{ReloadError, Reloader, State, in_background, means, news};
 use crate::config::{Authority, Config, TenantConfig, TenantDocument};
+use crate::digest::Digest;
 use crate::facts::TenantId;
 use crate::host::Host;
 use crate::store::{Checked, Edit, Kept, StoreError, Subject};
@@ -40,12 +42,14 @@ pub struct Amendment {
 }
 
 /// What is there when a change begins.
-#[derive(Debug)]
-pub struct Current<'a> {
+#[derive(Clone, Debug)]
+pub struct Current {
     /// The tenant; none where there is none of this id.
-    pub document: Option<&'a TenantDocument>,
+    pub document: Option<Arc<TenantDocument>>,
     /// The revision of the part; none where there is no such part.
     pub revision: Option<i64>,
+    /// Where the part is a module: what was active before, for a roll back.
+    pub previous: Option<Digest>,
 }
 
 /// A change that was made, or would be.
@@ -58,6 +62,8 @@ pub struct Amended {
     pub took: Option<Duration>,
     /// The revision of the part now; none where it is gone.
     pub revision: Option<i64>,
+    /// Whether there was no such part before.
+    pub is_new: bool,
 }
 
 /// Whose turn it is to change a tenant, for each that somebody changes just now.
@@ -73,38 +79,50 @@ struct Work {
 
 impl Reloader {
     /// Changes one tenant. `change` is given what is there, and gives what is to be: none
-    /// for no tenant any more. When this returns it is on disk and in force.
+    /// for no tenant any more. It runs where it holds up nobody. When this returns it is on
+    /// disk and in force.
     ///
     /// # Errors
     /// What `change` says; every fault of what would be; what is wrong with the store; or
     /// that files have the last word. Then nothing has changed.
-    pub async fn amend<E: From<ReloadError>>(
+    pub async fn amend<E: From<ReloadError> + Send + 'static>(
         &self,
         amendment: &Amendment,
-        change: impl FnOnce(Current<'_>) -> Result<Option<TenantDocument>, E>,
+        change: impl FnOnce(Current) -> Result<Option<TenantDocument>, E> + Send + 'static,
     ) -> Result<Amended, E> {
-        let turn = self.turns.of(&amendment.tenant);
-        let _turn = turn.lock().await;
+        let _turn = self.turn(&amendment.tenant).await;
         let host = self.host.upgrade().ok_or(ReloadError::Stopping)?;
         let config = self.config();
         if let Authority::Files(files) = &config.authority {
             return Err(ReloadError::Files(files.clone()).into());
         }
-        let (before, revision) = current(&host, amendment).await?;
-        let wanted = change(Current {
-            document: before.as_ref().map(|kept| &*kept.document),
-            revision,
-        })?;
-        let Some(edit) = Edit::new(before, wanted.map(Arc::new)) else {
+        let (before, current) = current(&host, amendment).await?;
+        let revision = current.revision;
+        // A hundred thousand entries are hashed and compared here.
+        let edit = in_background(move || {
+            let wanted = change(current)?;
+            Ok::<_, E>(Edit::new(before, wanted.map(Arc::new)))
+        });
+        let Some(edit) = edit.await?? else {
             return Ok(Amended {
                 changes: Vec::new(),
                 took: (!amendment.dry_run).then(|| amendment.asked.elapsed()),
                 revision,
+                is_new: revision.is_none(),
             });
         };
         let work = Work { host, config, edit };
         // It is large, and nothing else of this waits.
-        Ok(Box::pin(self.carry_out(amendment, work)).await?)
+        let amended = Box::pin(self.carry_out(amendment, work)).await?;
+        Ok(Amended {
+            is_new: revision.is_none(),
+            ..amended
+        })
+    }
+
+    /// The turn to change a tenant, for as long as this is kept.
+    pub async fn turn(&self, tenant: &TenantId) -> OwnedMutexGuard<()> {
+        self.turns.of(tenant).lock_owned().await
     }
 
     async fn carry_out(&self, amendment: &Amendment, work: Work) -> Result<Amended, ReloadError> {
@@ -131,6 +149,7 @@ impl Reloader {
                 changes,
                 took: None,
                 revision: None,
+                is_new: false,
             });
         }
         let checked = loaded.as_ref().map(|loaded| loaded.checked.clone());
@@ -152,6 +171,7 @@ impl Reloader {
             changes,
             took: Some(took),
             revision: revision.ok().flatten(),
+            is_new: false,
         })
     }
 
@@ -194,7 +214,7 @@ impl Reloader {
 async fn current(
     host: &Host,
     amendment: &Amendment,
-) -> Result<(Option<Kept>, Option<i64>), ReloadError> {
+) -> Result<(Option<Kept>, Current), ReloadError> {
     let id = &amendment.tenant;
     let snapshot = host.snapshot.load_full();
     let lists = snapshot.tenant(id).map(|tenant| Arc::clone(&tenant.lists));
@@ -204,8 +224,15 @@ async fn current(
         found.map(|(_, list)| Arc::clone(list))
     };
     let kept = host.store.documents([id], known).await?.pop();
-    let revision = host.store.revision(id, &amendment.part).await?;
-    Ok((kept, revision))
+    let current = Current {
+        document: kept.as_ref().map(|kept| Arc::clone(&kept.document)),
+        revision: host.store.revision(id, &amendment.part).await?,
+        previous: match &amendment.part {
+            Subject::Module(name) => host.store.previous(id, name).await?,
+            _ => None,
+        },
+    };
+    Ok((kept, current))
 }
 
 /// Puts the tenant in force. A target that was there before has been prepared already.

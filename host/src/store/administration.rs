@@ -11,6 +11,7 @@ use super::error::Failure;
 use super::sqlite::{Connection, Db, listing};
 use super::{RevisionState, Store, StoreError, Subject};
 use crate::config::Object;
+use crate::digest::Digest;
 use crate::facts::TenantId;
 
 /// Which part of something long: from behind a key on, and how much of it.
@@ -285,6 +286,26 @@ impl Store {
                 found.map(|row| row.map(|(.., revision)| revision))
             }
         })
+    }
+
+    /// The revision of a module that was active before the one that is; none where none
+    /// was, or there is no such module.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn previous(
+        &self,
+        tenant: &TenantId,
+        module: &str,
+    ) -> Result<Option<Digest>, StoreError> {
+        let mut connection = self.reader().await?;
+        let found = listing::previous(&mut connection, tenant.as_str(), module).await;
+        let found = self.named(found)?;
+        let read = found.map(|text| {
+            let read = text.parse();
+            read.map_err(|_| Failure::damaged("a digest", &text))
+        });
+        self.named(read.transpose())
     }
 
     pub(super) async fn reader(&self) -> Result<sqlx::pool::PoolConnection<Db>, StoreError> {

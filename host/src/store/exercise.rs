@@ -148,6 +148,8 @@ async fn listings(c: &mut Connection) {
     let modules = listing::modules(c, "a", "", 10).await.expect("modules");
     let module = listing::module(c, "a", "m").await.expect("a module");
     assert_eq!(modules.first(), module.as_ref());
+    let previous = listing::previous(c, "a", "m").await.expect("read");
+    assert_eq!(previous, None, "none was active before");
     let revisions = listing::revisions(c, "a", "m").await.expect("revisions");
     assert_eq!(revisions.first().map(|row| (row.0, row.2)), Some((1, 5)));
 }

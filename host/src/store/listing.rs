@@ -130,6 +130,19 @@ pub(in crate::store) async fn module(
     query.fetch_optional(c).await
 }
 
+/// The digest of the revision that was active before the one that is.
+pub(in crate::store) async fn previous(
+    c: &mut Connection,
+    tenant: &str,
+    name: &str,
+) -> Result<Option<String>> {
+    let sql = "SELECT r.digest FROM modules m JOIN module_revisions r \
+               ON r.tenant = m.tenant AND r.name = m.name AND r.number = m.previous \
+               WHERE m.tenant = $1 AND m.name = $2";
+    let query = query_scalar::<Db, _>(sql).bind(tenant).bind(name);
+    query.fetch_optional(c).await
+}
+
 /// Newest first.
 pub(in crate::store) async fn revisions(
     c: &mut Connection,

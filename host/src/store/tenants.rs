@@ -14,6 +14,7 @@ use crate::lists::{List, Lists};
 use crate::store::difference::{Change, Edit, Kept, list_content, name_of};
 use crate::store::error::Failure;
 use crate::store::{Checked, Version};
+use crate::tenant::in_background;
 
 type Result<T> = std::result::Result<T, Failure>;
 
@@ -84,9 +85,9 @@ pub(in crate::store) async fn list(c: &mut Connection, digest: Digest) -> Result
     let name = digest.to_string();
     let content = sql::list_content(c, &name).await?;
     let content = content.ok_or_else(|| Failure::damaged("a list's content", &name))?;
-    let entries = serde_json::from_str(&content);
-    let entries = entries.map_err(|_| Failure::damaged("a list's content", &name))?;
-    let list = List::new(entries);
+    // A hundred thousand entries take their time.
+    let list = in_background(move || serde_json::from_str(&content).map(List::new)).await;
+    let list = list.map_err(|_| Failure::damaged("a list's content", &name))?;
     same("a list's content", digest, list.digest())?;
     Ok(Arc::new(list))
 }
@@ -234,7 +235,9 @@ async fn write_lists(
         if old(name).is_none_or(|old| old.digest() != list.digest()) {
             let digest = list.digest().to_string();
             let entries = i64::try_from(list.len()).unwrap_or(i64::MAX);
-            sql::put_list_content(c, &digest, entries, &list_content(list)).await?;
+            let content = Arc::clone(list);
+            let content = in_background(move || list_content(&content)).await;
+            sql::put_list_content(c, &digest, entries, &content).await?;
             sql::put_list(c, id, name, &digest).await?;
         }
     }

@@ -244,6 +244,11 @@ fn an_address_is_erased_and_seen_nowhere_any_more() {
     let path = format!("/v1/receipts/{id}/explanation");
     let gone = over_network(&host, &path, &admin, &[]).expect(410);
     assert!(gone.body.contains("was erased"), "{gone:?}");
+    // Nor is a module asked about what stands in the address' place.
+    let asked = json!({ "module": "m", "receipt": id }).to_string();
+    let path = "/v1/tenants/acme/dry-runs";
+    let gone = over_network(&host, path, &admin, &post(&asked)).expect(410);
+    assert!(gone.detail().contains("was erased"), "{gone:?}");
     let said = host.site().run_with("explain", &[id]).expect_code(1).stderr;
     assert!(said.contains("was erased"), "{said}");
     let shown = host
