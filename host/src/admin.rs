@@ -30,6 +30,7 @@ mod page;
 mod patience;
 mod policies;
 mod problem;
+mod rate;
 mod receipts;
 mod reload;
 mod replays;
@@ -56,6 +57,7 @@ pub use tls::AdminTls;
 
 use bodies::Bodies;
 use compiling::Compiling;
+use rate::Rate;
 use turns::Turns;
 
 use crate::engine::Module;
@@ -111,6 +113,8 @@ struct Api {
     reading: Arc<Semaphore>,
     /// Whether receipts are in day files, too.
     has_day_files: bool,
+    /// Bounds what tenants change.
+    rate: Arc<Rate>,
     /// One address is erased at a time.
     erasing: Arc<Semaphore>,
     /// The description of this API, as JSON.

@@ -92,6 +92,7 @@ async fn admit(
     if caller.role < least {
         return Err(Problem::role(caller.role, least));
     }
+    api.rate.count(rule, &caller)?;
     Ok(Some(caller))
 }
 

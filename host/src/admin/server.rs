@@ -139,6 +139,7 @@ impl Doors {
             receipts,
             reading: Arc::new(Semaphore::new(1)),
             has_day_files,
+            rate: Arc::default(),
             erasing: Arc::new(Semaphore::new(1)),
             description: described.into(),
         };
