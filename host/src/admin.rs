@@ -37,6 +37,7 @@ mod replays;
 mod reports;
 mod routes;
 mod server;
+mod shadows;
 mod shapes;
 mod tenants;
 mod tls;

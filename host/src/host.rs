@@ -14,6 +14,7 @@ use crate::facts::unix_seconds;
 use crate::metrics::Metrics;
 use crate::receipt::journal::Journal;
 use crate::reverse_name::ReverseNames;
+use crate::shadow::Shadows;
 use crate::store::Store;
 use crate::tenant::Snapshot;
 use crate::tls::FailedHandshakes;
@@ -42,6 +43,8 @@ pub struct Host {
     pub reverse_names: Option<Arc<ReverseNames>>,
     /// Whose TLS handshakes failed of late.
     pub failed_handshakes: FailedHandshakes,
+    /// Asks candidates about what was decided.
+    pub shadows: Arc<Shadows>,
     /// What it counts.
     pub metrics: Arc<Metrics>,
     /// Keeps the tenants.

@@ -7,9 +7,10 @@
 //! [`policy`] that applies; [`engine`] runs those that are WebAssembly; [`decision`]
 //! turns the answer into a verdict; [`deliver`] hands accepted mail on; [`receipt`]
 //! keeps the evidence, a [`report`] tells what it comes to, [`warnings`] what to do before
-//! mail breaks, and [`replay`] asks a change about it. Beside the way, [`log`] and
-//! [`metrics`] tell how it goes, and [`server`] starts, reloads and stops it all, as signals
-//! and [`admin`] ask for, which answers those who administer it, over [`http`] and
+//! mail breaks, and [`replay`] asks a change about it; when the reply is out a [`shadow`]
+//! may be asked what it would have decided. Beside the way, [`log`] and [`metrics`] tell how
+//! it goes, and [`server`] starts, reloads and stops it all, as signals and [`admin`] ask
+//! for, which answers those who administer it, over [`http`] and
 //! [`owner_socket`]; [`uploads`] has the modules that they send looked at. One pass: a
 //! later module never calls back into an earlier one.
 
@@ -51,6 +52,7 @@ pub mod receipt;
 
 pub mod replay;
 pub mod report;
+pub mod shadow;
 pub mod warnings;
 
 pub mod log;

@@ -58,6 +58,7 @@ pub struct Metrics {
     /// The decisions of every tenant.
     pub decisions: Decisions,
     policy_failures: Words<1>,
+    shadows: Words<1>,
     constant_time: Histogram,
     module_time: Histogram,
     fuel: Histogram,
@@ -155,6 +156,7 @@ impl Default for Metrics {
             relaying_refused: AtomicU64::new(0),
             decisions: Decisions::default(),
             policy_failures: Words::of(decisions::FAILURES.iter().map(|code| [*code])),
+            shadows: Words::of(SHADOWS.iter().map(|result| [*result])),
             constant_time: Histogram::of_time(DECISION_TIME),
             module_time: Histogram::of_time(DECISION_TIME),
             fuel: Histogram::new(FUEL),
@@ -172,6 +174,9 @@ impl Default for Metrics {
         }
     }
 }
+
+/// What came of asking candidates.
+const SHADOWS: [&str; 3] = ["agrees", "differs", "not-run"];
 
 /// Each is there from the beginning, so that the first one is an increase.
 const OUTCOMES: [&str; 4] = ["delivered", "deferred", "refused", "abandoned"];
@@ -263,6 +268,12 @@ impl Metrics {
     /// A policy of this tenant would have decided so, where this was in force.
     pub fn monitored(&self, tenant: &TenantSeries, monitored: &Monitored, in_force: &VerdictEvent) {
         tenant.count_monitored(monitored, in_force);
+    }
+
+    /// A candidate was asked about a decision, with this result (a word in the code), or
+    /// not asked.
+    pub fn shadowed(&self, result: &'static str) {
+        self.shadows.count([result]);
     }
 
     /// A recipient's message came to this end.

@@ -13,11 +13,14 @@ pub mod read;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod scan;
+pub mod shadowed;
 pub mod since;
 pub mod source;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+pub use shadowed::{Beside, Came, ShadowEvent, ShadowOf, Side};
 
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +43,10 @@ pub enum Event {
     Outcome(OutcomeEvent),
     /// A recipient whom nobody here owns was refused.
     Relay(Box<RelayEvent>),
+    /// A candidate was asked about a decision that stands, or was not. It is in the store
+    /// alone, and in no day file.
+    #[serde(skip)]
+    Shadow(Box<ShadowEvent>),
 }
 
 /// What was decided about one recipient, at one stage.
@@ -258,6 +265,7 @@ impl Event {
             Self::Verdict(verdict) | Self::Content(verdict) => verdict.id,
             Self::Outcome(outcome) => outcome.id,
             Self::Relay(relay) => relay.id,
+            Self::Shadow(shadow) => shadow.receipt,
         }
     }
 }

@@ -47,6 +47,7 @@ use crate::receipt::journal::{Journal, JournalError, Places, Writer};
 use crate::receipt::source::{self, Source};
 use crate::replay::Replays;
 use crate::reverse_name::{ResolverError, ReverseNames};
+use crate::shadow::{self, Shadows};
 use crate::store::{Store, StoreError};
 use crate::tenant::{self, Loaded, Means, Refusal};
 use crate::tls::{FailedHandshakes, Identity, TlsServer, publicly_verified_client};
@@ -74,6 +75,8 @@ pub struct Server {
     admin: Admin,
     /// Has uploaded modules looked at.
     admission: uploads::Running,
+    /// Has candidates asked about what was decided.
+    shadows: shadow::Running,
     /// What goes on until the host stops: certificates are looked at, receipts whose time
     /// is over are removed, and it is looked for warnings.
     background: Vec<JoinHandle<()>>,
@@ -205,6 +208,17 @@ impl Server {
         let admin_tls = admin_certificate.as_ref().map(AdminCertificate::tls);
         let admin = Doors::open(&config.data_dir, sockets.admin.take(), admin_tls)?;
         let (journal, receipts) = Journal::start(places(config, &store))?;
+        let shadows = Shadows::new(shadow::Means {
+            engine: Arc::clone(&engine),
+            store: store.clone(),
+            journal: journal.clone(),
+            metrics: Arc::clone(&metrics),
+            node: config.hostname.to_string(),
+        });
+        if let Err(error) = shadows.load_known().await {
+            // It is tried again when the host runs.
+            tracing::debug!(%error, "candidates are loaded later");
+        }
         let admission = Admission::new(bounds(&config.limits), Arc::clone(&metrics));
         let host = Arc::new(Host {
             hostname: config.hostname.to_string(),
@@ -216,6 +230,7 @@ impl Server {
             relay_receipts: RelayReceipts::default(),
             reverse_names,
             failed_handshakes: FailedHandshakes::default(),
+            shadows,
             metrics,
             store,
             snapshot: ArcSwap::from_pointee(snapshot),
@@ -298,6 +313,7 @@ impl Server {
         let reloader = Reloader::new(&host, shutdown.clone(), slots, config, state);
         let reloader = Arc::new(reloader);
         let (uploads, admission) = Uploads::start(Arc::clone(&host.engine), store.clone());
+        let shadows = host.shadows.start();
         let rooms = Rooms {
             host: Arc::clone(&host),
             reloader: Arc::clone(&reloader),
@@ -323,6 +339,7 @@ impl Server {
             store,
             admin,
             admission,
+            shadows,
             reloader,
             listening,
             shutdown,
@@ -373,6 +390,7 @@ impl Server {
         // These know the host, whose receipts are over only when nobody does any more.
         self.admin.stop().await;
         self.admission.stop().await;
+        self.shadows.stop().await;
         if let Some(metrics) = self.metrics {
             metrics.stop().await;
         }

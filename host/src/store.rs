@@ -25,6 +25,8 @@ mod receipt_columns;
 mod receipts;
 mod retention;
 mod revisions;
+mod shadow_columns;
+mod shadows;
 mod sqlite;
 mod token;
 mod tokens;
@@ -45,6 +47,7 @@ pub use error::StoreError;
 pub use receipts::{ReceiptPage, ReceiptWriter};
 pub use retention::Allowance;
 pub use revisions::{Arrival, RevisionState, Upload, Waiting};
+pub use shadows::{KeptShadow, ShadowAnswer, ShadowPair, ShadowSample, ShadowSender, ShadowSide};
 pub use token::{NewToken, Role, Secret, Token};
 pub use webhooks::{Due, Last};
 

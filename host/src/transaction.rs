@@ -13,6 +13,7 @@ mod evidence;
 mod judgements;
 mod recipient;
 mod refuser;
+pub(crate) mod shadow;
 
 use std::collections::HashMap;
 use std::io;
@@ -26,6 +27,7 @@ pub(crate) use evidence::resolve;
 use judgements::Judgements;
 use refuser::Refuser;
 use rustls_pki_types::CertificateDer;
+use shadow::Standing;
 
 use crate::content::Content;
 use crate::decision::Permit;
@@ -63,6 +65,8 @@ pub struct Transaction {
     asked: Vec<Again>,
     /// Who is to be asked about those who are in.
     again: Vec<Again>,
+    /// What candidates are to be asked about when the reply is out.
+    standing: Vec<Standing>,
     /// Who refused the message, if a tenant did for its content.
     refuser: Option<Refuser>,
     company: Company,
@@ -95,6 +99,7 @@ impl Transaction {
             unanswered: Vec::new(),
             asked: Vec::new(),
             again: Vec::new(),
+            standing: Vec::new(),
             refuser: None,
             company: Company::default(),
             number: 0,
@@ -120,6 +125,24 @@ impl Transaction {
     /// What its lines in the log have in common.
     pub fn span(&self) -> tracing::Span {
         self.span.clone()
+    }
+
+    /// The client has its reply: now candidates may be asked.
+    pub fn replied(&mut self, host: &Host) {
+        // Nothing is left of it: sessions that wait need no room for it.
+        for standing in std::mem::take(&mut self.standing) {
+            host.shadows.put(standing);
+        }
+    }
+
+    /// A candidate is to be asked about this, if there is one.
+    fn shadow(&mut self, host: &Host, standing: Option<Standing>) {
+        if let Some(standing) = standing {
+            match self.standing.len() < shadow::GROUP {
+                true => self.standing.push(standing),
+                false => host.shadows.pass_over(&standing),
+            }
+        }
     }
 
     /// Asks the target whether it takes the recipient: the reply to RCPT.

@@ -103,6 +103,21 @@ pub(super) const RULES: &[Rule] = &[
         "/v1/tenants/{tenant}/modules/{module}/rollback",
         Role::Author,
     ),
+    rule(
+        GET,
+        "/v1/tenants/{tenant}/modules/{module}/shadow",
+        Role::Viewer,
+    ),
+    rule(
+        PUT,
+        "/v1/tenants/{tenant}/modules/{module}/shadow",
+        Role::Author,
+    ),
+    rule(
+        DELETE,
+        "/v1/tenants/{tenant}/modules/{module}/shadow",
+        Role::Author,
+    ),
     rule(Method::POST, "/v1/tenants/{tenant}/dry-runs", Role::Author),
     rule(Method::POST, "/v1/tenants/{tenant}/replays", Role::Author),
     rule(GET, "/v1/tenants/{tenant}/replays/{id}", Role::Viewer),

@@ -19,6 +19,7 @@ use crate::policy::Moment;
 use crate::receipt::filter::{AddressFilter, Filter};
 use crate::receipt::read::Receipt;
 use crate::receipt::source::Part;
+use crate::store::ShadowAnswer;
 
 /// Which receipts.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -95,6 +96,10 @@ pub(super) struct ReceiptEvents {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     policy: Option<serde_json::Value>,
+    /// What revisions that are tried would have decided, where that is kept, and one
+    /// receipt is asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    shadows: Vec<ShadowAnswer>,
 }
 
 /// Receipts, newest first: of all tenants for operators, else of the own one. Refused
@@ -158,8 +163,10 @@ pub(super) async fn one(
     let receipt = find(&api, &caller, &id).await?;
     let policy = api.receipts.policy(&receipt).await?;
     let policy = policy.and_then(|text| serde_json::from_str(&text).ok());
+    let shadows = api.receipts.shadows(&receipt).await?;
     Ok(Json(ReceiptEvents {
         policy,
+        shadows,
         ..ReceiptEvents::of(receipt)?
     }))
 }
@@ -192,6 +199,7 @@ impl ReceiptEvents {
             outcome: json(outcome.as_ref())?,
             relay: json(relay.as_ref())?,
             policy: None,
+            shadows: Vec::new(),
         })
     }
 }

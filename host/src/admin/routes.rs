@@ -14,8 +14,8 @@ use super::input::BODY;
 use super::problem::Problem;
 use super::{
     Api, activation, apply, audit, dry_runs, erasures, explanations, lists, modules, node,
-    patience, policies, receipts, reload, replays, reports, tenants, tokens, uploads, warnings,
-    webhooks,
+    patience, policies, receipts, reload, replays, reports, shadows, tenants, tokens, uploads,
+    warnings, webhooks,
 };
 
 /// Every route with its description.
@@ -39,6 +39,7 @@ pub(super) fn described() -> OpenApiRouter<Api> {
         .routes(routes!(uploads::revision))
         .routes(routes!(activation::activate))
         .routes(routes!(activation::roll_back))
+        .routes(routes!(shadows::one, shadows::put, shadows::remove))
         .routes(routes!(dry_runs::run))
         .routes(routes!(replays::begin))
         .routes(routes!(replays::one, replays::cancel))

@@ -1,5 +1,7 @@
 //! `portcullis module`.
 
+mod shadow;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -67,6 +69,20 @@ enum Command {
     Rollback {
         /// The module's name.
         name: Name,
+        #[command(flatten)]
+        change: ChangeArguments,
+    },
+    /// Try a revision on live mail beside the active one, without effect; or show what it
+    /// would have decided.
+    Shadow {
+        /// The module's name.
+        name: Name,
+        /// The number of the revision; without it, what the last one came to is shown.
+        #[arg(conflicts_with = "stop")]
+        revision: Option<i64>,
+        /// Try none any more.
+        #[arg(long)]
+        stop: bool,
         #[command(flatten)]
         change: ChangeArguments,
     },
@@ -146,6 +162,12 @@ pub(super) async fn run(arguments: &ModuleArguments) -> anyhow::Result<()> {
             let answer = change.put(&client, ask, &place.path).await?;
             changed::show(&answer, json)
         }
+        Command::Shadow {
+            name,
+            revision,
+            stop,
+            change,
+        } => at(name).shadow(*revision, *stop, change).await,
         Command::Remove { name, change } => {
             let answer = change.remove(&client, &at(name).path).await?;
             changed::show(&answer, json)
@@ -257,6 +279,30 @@ impl Place<'_> {
                 .send(Ask::get(&path).with("wait", Some(WAIT)))
                 .await?;
         }
+    }
+
+    async fn shadow(
+        &self,
+        revision: Option<i64>,
+        stop: bool,
+        change: &ChangeArguments,
+    ) -> anyhow::Result<()> {
+        let path = self.below("shadow");
+        let answer = match (revision, stop) {
+            (Some(revision), _) => {
+                let ask = Ask::put(&path).json(&json!({ "revision": revision }))?;
+                change.put(self.client, ask, &self.path).await?
+            }
+            (None, true) => change.remove(self.client, &path).await?,
+            (None, false) => {
+                let answer = self.client.send(Ask::get(&path)).await?;
+                return match self.json {
+                    true => rows::lines([answer.text()]),
+                    false => shadow::show(&self.path[3], answer.json()?),
+                };
+            }
+        };
+        changed::show(&answer, self.json)
     }
 
     async fn activate(&self, revision: i64, change: &ChangeArguments) -> anyhow::Result<()> {

@@ -98,11 +98,22 @@ async fn show_one(
     let Some(receipt) = source.one(&filter(arguments)).await? else {
         bail!("no receipt {id} in {}", source.place().display());
     };
+    let shadows = source.shadows(&receipt).await?;
     if arguments.json {
-        writeln!(out, "{}", as_json(&receipt))?;
+        let mut json = as_json(&receipt);
+        if !shadows.is_empty() {
+            json["shadows"] = json!(shadows);
+        }
+        writeln!(out, "{json}")?;
     } else {
         let policy = source.policy(&receipt).await?;
-        write!(out, "{}", detail::detail(&receipt, policy.as_deref()))?;
+        let answers = shadows.into_iter().map(|shadow| {
+            let answer = serde_json::from_value(shadow.answer);
+            answer.map(|answer| (shadow.stage, answer))
+        });
+        let answers = answers.collect::<Result<Vec<_>, _>>()?;
+        let shown = detail::detail(&receipt, policy.as_deref(), &answers);
+        write!(out, "{shown}")?;
     }
     Ok(())
 }

@@ -183,6 +183,11 @@ impl Exposition {
             "Policies that gave no answer.",
             words(&self.metrics.policy_failures, ["failure"]),
         )?;
+        page.counters(
+            "shadow_decisions",
+            "Decisions by what a candidate would have decided, or that it was not asked.",
+            words(&self.metrics.shadows, ["result"]),
+        )?;
         page.histograms(
             "decision_duration_seconds",
             "From the question to the verdict.",

@@ -137,6 +137,12 @@ impl Journal {
         self.counts.lost.fetch_add(1, Relaxed);
     }
 
+    /// Hands an event over that is no part of a receipt, where there is room for it beside
+    /// the receipts of recipients to come; whether there was.
+    pub fn offer(&self, event: Event) -> bool {
+        self.queue.capacity() >= RESERVE && self.queue.try_send(event).is_ok()
+    }
+
     /// How it is doing.
     pub fn state(&self) -> State {
         let free = self.queue.capacity();

@@ -162,7 +162,7 @@ impl Found {
                 *slot = Some(outcome);
                 return;
             }
-            (Event::Content(_) | Event::Outcome(_), _) => return,
+            (Event::Content(_) | Event::Outcome(_) | Event::Shadow(_), _) => return,
         };
         if filter.admits(&receipt) {
             places.insert(receipt.id(), self.receipts.len());

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::{Event, Outcome, OutcomeEvent, PolicyUsed, RelayCause, RelayEvent, VerdictEvent};
+use super::{
+    Beside, Came, Event, Monitored, Outcome, OutcomeEvent, PolicyUsed, RelayCause, RelayEvent,
+    Side, VerdictEvent,
+};
 use crate::decision::{Decision, Verdict};
 use crate::digest::Digest;
-use crate::facts::{FactSet, Facts, ReceiptId, sample};
+use crate::facts::{FactSet, Facts, ReceiptId, Stage, sample};
 
 /// Mail in clear to this recipient was accepted, since no policy matched.
 pub(crate) fn verdict(recipient: &str) -> VerdictEvent {
@@ -48,6 +51,40 @@ pub(crate) fn policy(name: &str, revision: &str) -> Option<PolicyUsed> {
         revision: Digest::of(revision.as_bytes()),
         module: None,
     })
+}
+
+/// A candidate would have decided so, where mail in clear was accepted.
+pub(crate) fn beside(would: &'static str) -> Came {
+    let side = |verdict| Side {
+        decision: "default".to_owned(),
+        verdict,
+    };
+    let event = verdict("a@a.example");
+    Came::Answered(Box::new(Beside {
+        stage: Stage::Recipient,
+        sender_domain: "partner.example".to_owned(),
+        was: side("accepted"),
+        would: side(would),
+        agrees: would == "accepted",
+        answer: Monitored {
+            policy: PolicyUsed {
+                name: "p".to_owned(),
+                revision: Digest::of(b"p"),
+                module: None,
+            },
+            decision: event.decision,
+            reason: "amy@partner.example is in a list".to_owned(),
+            failure: None,
+            resolved: None,
+            default_of: None,
+            verdict: event.verdict,
+            reply: None,
+            micros: 1,
+            fuel: None,
+            log: Vec::new(),
+            log_dropped: 0,
+        },
+    }))
 }
 
 /// What became of the mail.

@@ -7,7 +7,7 @@ use super::filter::Filter;
 use super::read::{Found, ReadError, Receipt, read};
 use crate::config::Config;
 use crate::facts::ReceiptId;
-use crate::store::Store;
+use crate::store::{ShadowAnswer, Store};
 use crate::tenant::in_background;
 
 /// The directory of day files in a data directory.
@@ -116,6 +116,17 @@ impl Source {
         match (self, used) {
             (Self::Store(store), Some(used)) => Ok(store.policy_of(used.revision).await?),
             _ => Ok(None),
+        }
+    }
+
+    /// What revisions that are tried would have decided about it, where the store has it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn shadows(&self, receipt: &Receipt) -> Result<Vec<ShadowAnswer>, ReadError> {
+        match self {
+            Self::Store(store) => Ok(store.shadows_of(receipt.id()).await?),
+            Self::Files(_) => Ok(Vec::new()),
         }
     }
 

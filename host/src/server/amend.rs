@@ -245,6 +245,8 @@ fn swap(host: &Host, id: &TenantId, tenant: Option<Arc<Tenant>>, state: &mut Sta
         }
     }
     host.snapshot.store(Arc::new(before.replacing(id, tenant)));
+    // A module may be gone, or its candidate be the one that is active now.
+    host.shadows.look_again();
 }
 
 impl Turns {

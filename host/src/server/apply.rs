@@ -65,6 +65,7 @@ impl Reloader {
         state.refused = loaded.refused;
         state.preparation = Preparation::of(&loaded.snapshot);
         host.snapshot.store(Arc::new(loaded.snapshot));
+        host.shadows.look_again();
         let took = began.elapsed();
         tracing::info!(
             tenants = edits.len(),

@@ -176,6 +176,7 @@ impl Reloader {
         self.use_identities(next.identities, host, state);
         self.replace_listeners(state);
         host.snapshot.store(Arc::new(next.snapshot));
+        host.shadows.look_again();
         host.metrics.reloaded("configuration", true);
         tracing::info!(tenants, "the configuration was loaded anew");
         for key in &next.waiting {

@@ -93,6 +93,8 @@ pub struct KeptModule {
     pub active: Option<i64>,
     /// The number of the one that was active before, for a roll back; null where none was.
     pub previous: Option<i64>,
+    /// The number of the one that is tried beside the active one; null where none is.
+    pub shadow: Option<i64>,
     /// SHA-256 of the active revision's bytes.
     pub digest: Option<String>,
     /// Their number.
@@ -381,13 +383,16 @@ fn list((name, digest, entries, revision): listing::ListRow) -> KeptList {
     }
 }
 
-fn module((name, active, previous, digest, size, revision): listing::ModuleRow) -> KeptModule {
+fn module(
+    (name, active, previous, shadow, digest, size, revision): listing::ModuleRow,
+) -> KeptModule {
     let number = |number: i64| (number > 0).then_some(number);
     KeptModule {
         name,
         revision,
         active: number(active),
         previous: number(previous),
+        shadow: number(shadow),
         digest,
         size,
     }

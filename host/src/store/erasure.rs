@@ -11,7 +11,7 @@ use sqlx::Connection as _;
 
 use super::error::Failure;
 use super::receipt_columns::{self, Row, Texts};
-use super::sqlite::{self, Connection, queries, receipt_rows};
+use super::sqlite::{self, Connection, queries, receipt_rows, shadow_rows};
 use super::{Store, StoreError};
 use crate::facts::{TenantId, unix_seconds};
 use crate::receipt::eraser::Eraser;
@@ -64,10 +64,40 @@ impl Store {
         receipts += self
             .erase_from(eraser, &found, tenant, who, is_first)
             .await?;
+        self.forget_samples(eraser, tenant).await?;
         Ok(Erased {
             receipts,
             is_settled: self.settle().await,
         })
+    }
+
+    /// Removes what candidates have said of the address in receipts of others.
+    async fn forget_samples(
+        &self,
+        eraser: &Eraser,
+        tenant: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let mut after = String::new();
+        loop {
+            let mut connection = self.reader().await?;
+            let page = shadow_rows::receipts(&mut connection, tenant, &after, PAGE).await;
+            let page = self.named(page)?;
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
+            after.clone_from(last);
+            for receipt in &page {
+                let answers = shadow_rows::of_receipt(&mut connection, receipt).await;
+                let has = |(.., answer): &(String, String, String)| {
+                    let read: Result<Json, _> = serde_json::from_str(answer);
+                    read.is_ok_and(|mut answer| eraser.erase(&mut answer))
+                };
+                if self.named(answers)?.iter().any(has) {
+                    let forgotten = shadow_rows::forget(&mut connection, receipt).await;
+                    self.named(forgotten)?;
+                }
+            }
+        }
     }
 
     async fn texts(&self, tenant: Option<&str>, after: &str) -> Result<Vec<Texts>, StoreError> {
@@ -133,6 +163,7 @@ async fn erase_rows(c: &mut Connection, eraser: &Eraser, ids: &[String]) -> Resu
     for texts in receipt_rows::these(c, ids).await? {
         if let Some(row) = erased_row(eraser, texts)? {
             receipt_rows::replace(c, &row).await?;
+            shadow_rows::forget(c, &row.id).await?;
             erased += 1;
         }
     }

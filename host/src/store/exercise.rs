@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Connection, listing, receipt_rows, revision_rows, tenants, token_rows, webhook_rows};
+use super::{
+    Connection, listing, receipt_rows, revision_rows, shadow_rows, tenants, token_rows,
+    webhook_rows,
+};
 use crate::address::Domain;
 use crate::config::{ModuleConfig, ModuleContent, Object, Position, TenantDocument};
 use crate::digest::Digest;
@@ -11,9 +14,12 @@ use crate::facts::TenantId;
 use crate::lists::{List, Lists};
 use crate::receipt::filter::Filter;
 use crate::receipt::source::Part;
-use crate::receipt::{Event, ModuleUsed, PolicyUsed, VerdictEvent, sample};
+use crate::receipt::{
+    Came, Event, ModuleUsed, PolicyUsed, ShadowEvent, ShadowOf, VerdictEvent, sample,
+};
 use crate::store::error::Failure;
 use crate::store::receipt_columns::{self, Batch};
+use crate::store::shadow_columns::Shadowed;
 use crate::store::{
     Arrival, Checked, Edit, Kept, Last, NewToken, RevisionState, Role, Token, Upload, Version,
     audit,
@@ -92,6 +98,7 @@ pub(in crate::store) async fn exercise(c: &mut Connection) {
     assert_eq!(&*bytes, b"second");
 
     checked(c, second).await;
+    shadows(c, &two).await;
     refusals(c, &edits, &two).await;
 
     let gone = Edit::new(kept(c, &two.id).await, None)
@@ -176,7 +183,7 @@ async fn uploads(c: &mut Connection, tenant: &TenantDocument) {
     assert_eq!((one.module.as_str(), one.number), ("up", 1));
     let row = listing::module(c, "a", "up").await.expect("a module");
     let row = row.expect("it is there");
-    assert_eq!((row.1, row.3, row.5), (0, None, 1), "none is active");
+    assert_eq!((row.1, row.4, row.6), (0, None, 1), "none is active");
     let refused = RevisionState::Refused;
     let noted = revision_rows::note(c, one, RevisionState::Compiling, None).await;
     assert!(noted.expect("noted"));
@@ -435,6 +442,99 @@ async fn webhooks(c: &mut Connection, id: &TenantId) {
     webhook_rows::forget(c, tenant).await.expect("forgotten");
     assert!(
         webhook_rows::last(c, tenant)
+            .await
+            .expect("read")
+            .is_empty()
+    );
+}
+
+/// A candidate is tried beside the active revision, and what it came to is kept.
+async fn shadows(c: &mut Connection, tenant: &TenantDocument) {
+    let (id, module) = (&tenant.id, "m".parse().expect("a name"));
+    let upload = Upload {
+        tenant: id,
+        module: &module,
+        bytes: b"candidate",
+        digest: Digest::of(b"candidate"),
+    };
+    let received = revision_rows::receive(c, &upload, "test", 7).await;
+    let (number, _) = received.expect("kept");
+    for waiting in revision_rows::waiting(c).await.expect("read") {
+        let noted = revision_rows::note(c, &waiting, RevisionState::Ready, None).await;
+        assert!(noted.expect("noted"));
+    }
+    let set = shadow_rows::set(c, id, "none", Some(1), "test", 8).await;
+    assert!(!set.expect("read"), "there is no such module");
+    let set = shadow_rows::set(c, id, "m", Some(number), "test", 8).await;
+    assert!(set.expect("set"));
+    let digest = upload.digest.to_string();
+    let all = shadow_rows::all(c).await.expect("read");
+    assert_eq!(all, [("a".to_owned(), "m".to_owned(), digest.clone())]);
+    let one = shadow_rows::one(c, "a", "m").await.expect("read");
+    assert_eq!(one, Some((number, digest, 8)));
+    let verdict = sample::verdict("a@a.example");
+    let (batch, _) = Batch::of(&[Event::Verdict(Box::new(verdict.clone()))]);
+    receipt_rows::keep(c, &batch).await.expect("written");
+    let of = ShadowOf {
+        tenant: id.clone(),
+        module: "m".to_owned(),
+        candidate: upload.digest,
+        active: Digest::of(b"second"),
+    };
+    let event = |came| ShadowEvent {
+        of: of.clone(),
+        receipt: verdict.id,
+        came,
+    };
+    let events = [
+        event(sample::beside("plaintext")),
+        event(sample::beside("accepted")),
+        event(Came::NotRun(3)),
+    ];
+    let shadowed = Shadowed::of(events.iter());
+    for written in [3, 6] {
+        let kept = shadow_rows::keep(c, &shadowed, "writer", written).await;
+        kept.expect("written");
+    }
+    let written = shadow_rows::written(c, "writer").await.expect("read");
+    assert_eq!(written, 6);
+    let pairs = shadow_rows::pairs(c, "a", "m").await.expect("read");
+    let counts: Vec<_> = pairs.iter().map(|row| (row.5.as_str(), row.7)).collect();
+    assert_eq!(counts, [("", 6), ("accepted", 2), ("plaintext", 2)]);
+    let senders = shadow_rows::senders(c, "a", "m").await.expect("read");
+    let [sender] = senders.as_slice() else {
+        unreachable!("{senders:?}");
+    };
+    assert_eq!((sender.2.as_str(), sender.3), ("plaintext", 2));
+    let samples = shadow_rows::samples(c, "a", "m", 10).await.expect("read");
+    assert_eq!(samples.len(), 1, "one of each receipt: {samples:?}");
+    let receipt = verdict.id.to_string();
+    let answers = shadow_rows::of_receipt(c, &receipt).await.expect("read");
+    assert_eq!(answers.len(), 1);
+    for tenant in [None, Some("a")] {
+        let found = shadow_rows::receipts(c, tenant, "", 10).await;
+        assert_eq!(found.expect("read"), [receipt.as_str()]);
+    }
+    // It goes with its receipt, or before.
+    shadow_rows::forget(c, "none").await.expect("nothing");
+    let gone = receipt_rows::expire(c, "acme", None, 10).await;
+    assert_eq!(gone.expect("expired"), 1);
+    receipt_rows::forget(c).await.expect("forgotten");
+    let samples = shadow_rows::samples(c, "a", "m", 10).await.expect("read");
+    assert!(samples.is_empty(), "{samples:?}");
+    // Another trial begins anew; none leaves what there was.
+    let none = shadow_rows::set(c, id, "m", None, "test", 9).await;
+    assert!(none.expect("set") && shadow_rows::all(c).await.expect("read").is_empty());
+    assert!(
+        !shadow_rows::pairs(c, "a", "m")
+            .await
+            .expect("read")
+            .is_empty()
+    );
+    let again = shadow_rows::set(c, id, "m", Some(number), "test", 9).await;
+    assert!(again.expect("set"));
+    assert!(
+        shadow_rows::pairs(c, "a", "m")
             .await
             .expect("read")
             .is_empty()

@@ -14,9 +14,9 @@ pub(in crate::store) type PolicyRow = (String, i64, String, i64);
 /// Name, digest, entries and revision of a list.
 pub(in crate::store) type ListRow = (String, String, i64, i64);
 
-/// Name, active and previous revision (0 for none), digest and size of the active one, and
-/// the revision of a module itself.
-pub(in crate::store) type ModuleRow = (String, i64, i64, Option<String>, Option<i64>, i64);
+/// Name, active, previous and tried revision (0 for none), digest and size of the active one,
+/// and the revision of a module itself.
+pub(in crate::store) type ModuleRow = (String, i64, i64, i64, Option<String>, Option<i64>, i64);
 
 /// Number, digest, size, time, author, state of a revision, and why it was refused.
 pub(in crate::store) type RevisionRow = (i64, String, i64, i64, String, String, Option<String>);
@@ -109,7 +109,8 @@ pub(in crate::store) async fn modules(
     after: &str,
     limit: i64,
 ) -> Result<Vec<ModuleRow>> {
-    let sql = "SELECT m.name, m.active, m.previous, r.digest, r.size, m.revision FROM modules m \
+    let sql = "SELECT m.name, m.active, m.previous, m.shadow, r.digest, r.size, m.revision \
+               FROM modules m \
                LEFT JOIN module_revisions r \
                ON r.tenant = m.tenant AND r.name = m.name AND r.number = m.active \
                WHERE m.tenant = $1 AND m.name > $2 ORDER BY m.name LIMIT $3";
@@ -122,7 +123,8 @@ pub(in crate::store) async fn module(
     tenant: &str,
     name: &str,
 ) -> Result<Option<ModuleRow>> {
-    let sql = "SELECT m.name, m.active, m.previous, r.digest, r.size, m.revision FROM modules m \
+    let sql = "SELECT m.name, m.active, m.previous, m.shadow, r.digest, r.size, m.revision \
+               FROM modules m \
                LEFT JOIN module_revisions r \
                ON r.tenant = m.tenant AND r.name = m.name AND r.number = m.active \
                WHERE m.tenant = $1 AND m.name = $2";

@@ -34,6 +34,12 @@ mod revision_rows;
     clippy::duplicate_mod,
     reason = "one text of each query for both databases"
 )]
+#[path = "shadow_rows.rs"]
+mod shadow_rows;
+#[expect(
+    clippy::duplicate_mod,
+    reason = "one text of each query for both databases"
+)]
 #[path = "tenants.rs"]
 mod tenants;
 #[expect(

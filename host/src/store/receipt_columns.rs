@@ -127,6 +127,8 @@ impl Batch {
                 self.need(second);
             }
             (Event::Outcome(outcome), Some(row)) => row.outcome = Some(text(outcome)?),
+            // They come to rows of their own: see `shadow_columns`.
+            (Event::Shadow(_), _) => {}
             (Event::Outcome(outcome), None) => self.later.push(Later::Outcome {
                 id: outcome.id.to_string(),
                 event: text(outcome)?,

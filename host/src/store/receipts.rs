@@ -7,13 +7,14 @@ use sqlx::{Connection as _, SqliteConnection};
 
 use super::error::Failure;
 use super::receipt_columns::{self, Batch, Texts};
-use super::sqlite::{self, receipt_rows};
+use super::shadow_columns::Shadowed;
+use super::sqlite::{self, receipt_rows, shadow_rows};
 use super::{Store, StoreError, file};
 use crate::facts::ReceiptId;
-use crate::receipt::Event;
 use crate::receipt::filter::Filter;
 use crate::receipt::read::Receipt;
 use crate::receipt::source::Part;
+use crate::receipt::{Event, ShadowEvent};
 use crate::tenant::in_background;
 
 /// Longest wait for somebody else's transaction before a batch is said not to be written.
@@ -28,6 +29,10 @@ pub struct ReceiptWriter {
     connection: Option<SqliteConnection>,
     /// What became of the last batch is not known: it may be there.
     unsure: bool,
+    /// Tells it from other writers.
+    id: String,
+    /// How many events of candidates it has written.
+    shadowed: i64,
 }
 
 impl ReceiptWriter {
@@ -37,6 +42,8 @@ impl ReceiptWriter {
             store,
             connection: None,
             unsure: false,
+            id: ulid::Ulid::generate().to_string(),
+            shadowed: 0,
         }
     }
 
@@ -47,18 +54,29 @@ impl ReceiptWriter {
     /// When it cannot be written. Write it again then: what is there is not written twice.
     pub async fn write(&mut self, events: &[Event]) -> Result<Vec<ReceiptId>, StoreError> {
         let (mut batch, wrong) = Batch::of(events);
-        let written = self.write_batch(&mut batch).await;
+        let shadows = events.iter().filter_map(|event| match event {
+            Event::Shadow(shadow) => Some(&**shadow),
+            _ => None,
+        });
+        let shadows: Vec<&ShadowEvent> = shadows.collect();
+        let written = self.write_batch(&mut batch, &shadows).await;
         self.unsure = written.is_err();
         if self.unsure {
             // SQLite ends a transaction by itself when the disk is full, which the
             // connection does not know of.
             self.connection = None;
         }
-        written.map_err(|failure| failure.at(&self.store.path))?;
+        self.shadowed = written.map_err(|failure| failure.at(&self.store.path))?;
         Ok(wrong)
     }
 
-    async fn write_batch(&mut self, batch: &mut Batch) -> Result<(), Failure> {
+    /// How many events of candidates are written then. They are in their order, so what is
+    /// there already is the beginning of these.
+    async fn write_batch(
+        &mut self,
+        batch: &mut Batch,
+        shadows: &[&ShadowEvent],
+    ) -> Result<i64, Failure> {
         let connection = match &mut self.connection {
             Some(open) => open,
             None => {
@@ -80,13 +98,30 @@ impl ReceiptWriter {
             batch.new.retain(|row| !known.contains(&row.id));
         }
         receipt_rows::keep(&mut transaction, batch).await?;
-        Ok(transaction.commit().await?)
+        let mut shadowed = self.shadowed;
+        if !shadows.is_empty() {
+            if self.unsure {
+                shadowed = shadow_rows::written(&mut transaction, &self.id).await?;
+            }
+            let there = usize::try_from(shadowed - self.shadowed).unwrap_or(0);
+            let rest = Shadowed::of(shadows.iter().skip(there).copied());
+            shadowed += rest.events;
+            shadow_rows::keep(&mut transaction, &rest, &self.id, shadowed).await?;
+        }
+        transaction.commit().await?;
+        Ok(shadowed)
     }
 
     /// As if nobody knew what became of the last batch.
     #[cfg(test)]
     pub(crate) fn doubt(&mut self) {
         self.unsure = true;
+    }
+
+    /// As if nobody knew that so many events of candidates were written.
+    #[cfg(test)]
+    pub(crate) fn rewind(&mut self, events: i64) {
+        self.shadowed -= events;
     }
 
     /// Ends its connection.

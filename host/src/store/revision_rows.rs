@@ -1,7 +1,8 @@
 //! Revisions of modules from rows and back: received, admitted, active, gone.
 //!
 //! **A revision's number and bytes are never changed**; what becomes of it is. One that is
-//! active, was active before, is pinned by a policy or waits for the engine does not go.
+//! active, was active before, is tried, is pinned by a policy or waits for the engine does not
+//! go.
 
 use std::collections::BTreeSet;
 
@@ -90,6 +91,7 @@ pub(in crate::store) async fn activate(
     }
     let number = admitted(c, tenant, name, &module.content, who, now).await?;
     let sql = "UPDATE modules SET previous = active, active = $3, \
+               shadow = CASE WHEN shadow = $3 THEN 0 ELSE shadow END, \
                revision = (SELECT revision FROM tenants WHERE id = $1) \
                WHERE tenant = $1 AND name = $2 AND active <> $3";
     let query = sqlx::query::<Db>(sql).bind(tenant).bind(name).bind(number);
@@ -326,7 +328,7 @@ pub(in crate::store) async fn forget(
 
 /// What does not go.
 struct Needed {
-    /// Active, or active before.
+    /// Active, active before, or tried.
     numbers: Vec<i64>,
     pins: BTreeSet<Digest>,
 }
@@ -340,11 +342,11 @@ impl Needed {
 }
 
 async fn needed(c: &mut Connection, tenant: &str, name: &str) -> Result<Needed> {
-    let sql = "SELECT active, previous FROM modules WHERE tenant = $1 AND name = $2";
-    let query = query_as::<Db, (i64, i64)>(sql).bind(tenant).bind(name);
-    let (active, previous) = query.fetch_optional(&mut *c).await?.unwrap_or_default();
+    let sql = "SELECT active, previous, shadow FROM modules WHERE tenant = $1 AND name = $2";
+    let query = query_as::<Db, (i64, i64, i64)>(sql).bind(tenant).bind(name);
+    let (active, previous, shadow) = query.fetch_optional(&mut *c).await?.unwrap_or_default();
     Ok(Needed {
-        numbers: vec![active, previous],
+        numbers: vec![active, previous, shadow],
         pins: pins(&policies(c, tenant).await?, name),
     })
 }
@@ -378,18 +380,18 @@ struct Sized {
 
 /// Name, number, digest, size and state of a revision, and which of its module's are active,
 /// were before, and are tried.
-type SizedRow = (String, i64, String, i64, String, i64, i64);
+type SizedRow = (String, i64, String, i64, String, i64, i64, i64);
 
 /// Those of all modules that have bytes, the oldest first.
 async fn all_of(c: &mut Connection, tenant: &str, policies: &[Object]) -> Result<Vec<Sized>> {
-    let sql = "SELECT r.name, r.number, r.digest, r.size, r.state, m.active, m.previous \
+    let sql = "SELECT r.name, r.number, r.digest, r.size, r.state, m.active, m.previous, m.shadow \
                FROM module_revisions r JOIN modules m ON m.tenant = r.tenant AND m.name = r.name \
                WHERE r.tenant = $1 AND r.state <> 'refused' ORDER BY r.made, r.name, r.number";
     let query = query_as::<Db, SizedRow>(sql);
     let rows = query.bind(tenant).fetch_all(c).await?;
-    let sized = |(name, number, digest, size, state, active, previous): SizedRow| {
+    let sized = |(name, number, digest, size, state, active, previous, shadow): SizedRow| {
         let needed = Needed {
-            numbers: vec![active, previous],
+            numbers: vec![active, previous, shadow],
             pins: pins(policies, &name),
         };
         let kept = Kept {

@@ -11,6 +11,8 @@ pub(super) mod queries;
 pub(super) mod receipt_rows;
 #[path = "revision_rows.rs"]
 pub(super) mod revision_rows;
+#[path = "shadow_rows.rs"]
+pub(super) mod shadow_rows;
 #[path = "tenants.rs"]
 pub(super) mod tenants;
 #[path = "token_rows.rs"]

@@ -106,7 +106,12 @@ pub(crate) async fn consult(
     }
 }
 
-fn used(tenant: &Tenant, policy: &Policy, module: Option<(&Module, &Consultation)>) -> PolicyUsed {
+/// By which policy and module.
+pub(super) fn used(
+    tenant: &Tenant,
+    policy: &Policy,
+    module: Option<(&Module, &Consultation)>,
+) -> PolicyUsed {
     PolicyUsed {
         name: policy.name.to_string(),
         revision: tenant.revision(policy),
@@ -139,7 +144,12 @@ impl Answered {
         }
     }
 
-    fn ran(policy: PolicyUsed, ran: Ran, on_failure: OnFailure, contact: Option<String>) -> Self {
+    pub(super) fn ran(
+        policy: PolicyUsed,
+        ran: Ran,
+        on_failure: OnFailure,
+        contact: Option<String>,
+    ) -> Self {
         let is_passing = ran.result.as_ref().is_err_and(Failure::is_passing);
         let (decision, reason, failure) = match ran.result {
             Ok(answer) => (answer.decision, answer.reason, None),

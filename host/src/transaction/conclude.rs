@@ -82,7 +82,11 @@ pub(super) async fn watch(
 async fn monitor(host: &Host, asked: Asked<'_>, policy: &Policy) -> Option<Monitored> {
     let started = Instant::now();
     let answered = consult(asked.tenant, policy, asked.facts, asked.runner()).await;
-    let (event, judged, contact) = draw(host, asked, answered, started);
+    would(draw(host, asked, answered, started))
+}
+
+/// The same as it is recorded; none where no policy decided.
+pub(super) fn would((event, judged, contact): Concluded) -> Option<Monitored> {
     let refused = judged.err();
     let reply = refused.map(|refusal| reply::refused(&refusal, contact.as_deref(), event.id));
     Some(Monitored {

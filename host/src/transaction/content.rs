@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::conclude::{Asked, conclude, watch};
 use super::refuser::Refuser;
+use super::shadow::Standing;
 use super::{Client, Transaction, evidence};
 use crate::content::{Content, HeaderFrom};
 use crate::decision::TlsOffer;
@@ -123,6 +124,8 @@ impl Transaction {
             }
         };
         let (event, judged, contact) = verdict;
+        let standing = Standing::of(&host.shadows, question, &event);
+        self.shadow(host, standing);
         let id = event.id;
         self.unanswered.push(event);
         let refused = judged.err()?;

@@ -11,6 +11,7 @@ use std::time::SystemTime;
 use super::conclude::{Asked, conclude};
 use super::content::{Again, Weight};
 use super::evidence;
+use super::shadow::Standing;
 use super::{Client, Transaction};
 use crate::address::Mailbox;
 use crate::decision::{Permit, TlsOffer};
@@ -147,6 +148,8 @@ impl Transaction {
             engine: Some(&host.engine),
         };
         let (event, judged, contact) = conclude(host, question).await;
+        let standing = Standing::of(&host.shadows, question, &event);
+        self.shadow(host, standing);
         match judged {
             Ok(permit) => {
                 self.ask_again(tenant, facts, &event);

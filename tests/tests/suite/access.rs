@@ -56,6 +56,18 @@ const ROUTES: &[(&str, Option<&str>)] = &[
         "post /v1/tenants/{tenant}/modules/{module}/rollback",
         Some("author"),
     ),
+    (
+        "get /v1/tenants/{tenant}/modules/{module}/shadow",
+        Some("viewer"),
+    ),
+    (
+        "put /v1/tenants/{tenant}/modules/{module}/shadow",
+        Some("author"),
+    ),
+    (
+        "delete /v1/tenants/{tenant}/modules/{module}/shadow",
+        Some("author"),
+    ),
     ("post /v1/tenants/{tenant}/dry-runs", Some("author")),
     ("post /v1/tenants/{tenant}/replays", Some("author")),
     ("get /v1/tenants/{tenant}/replays/{id}", Some("viewer")),
@@ -107,7 +119,7 @@ fn question(host: &Host, route: &str, receipt: &str) -> (String, Vec<String>) {
         Some("acme") => json!({ "domains": ["acme.example"] }),
         Some("apply") => json!({ "directory": "/nowhere" }),
         Some("own") => json!({ "contact": "postmaster" }),
-        Some("active") => json!({ "revision": 1 }),
+        Some("active" | "shadow") => json!({ "revision": 1 }),
         Some("dry-runs") => json!({ "module": SPARE, "revision": 1, "receipt": receipt }),
         Some("replays") => json!({ "without": "board" }),
         Some("board") => json!({ "option": "default" }),

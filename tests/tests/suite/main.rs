@@ -35,6 +35,7 @@ mod replay;
 mod replies;
 mod report;
 mod service;
+mod shadows;
 mod store;
 mod story;
 mod tenants;

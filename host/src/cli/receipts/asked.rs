@@ -10,7 +10,7 @@ use crate::cli::rows;
 use crate::facts::ReceiptId;
 use crate::policy::Moment;
 use crate::receipt::read::Receipt;
-use crate::receipt::{OutcomeEvent, RelayEvent, VerdictEvent};
+use crate::receipt::{Monitored, OutcomeEvent, RelayEvent, VerdictEvent};
 use crate::unicode;
 
 /// A receipt as it comes.
@@ -21,6 +21,15 @@ struct Events {
     outcome: Option<OutcomeEvent>,
     relay: Option<Box<RelayEvent>>,
     policy: Option<Value>,
+    #[serde(default)]
+    shadows: Vec<Shadow>,
+}
+
+/// What a revision that was tried would have decided.
+#[derive(Deserialize)]
+struct Shadow {
+    stage: String,
+    answer: Monitored,
 }
 
 /// Shows them as those of this machine are shown.
@@ -39,9 +48,14 @@ async fn show_one(client: &Client, id: ReceiptId, json: bool) -> anyhow::Result<
     if json {
         return rows::lines([answer.text()]);
     }
-    let events: Events = answer.json()?;
+    let mut events: Events = answer.json()?;
     let policy = events.policy.as_ref().map(Value::to_string);
-    let shown = detail::detail(&events.into_receipt()?, policy.as_deref());
+    let shadows = std::mem::take(&mut events.shadows);
+    let shadows = shadows
+        .into_iter()
+        .map(|shadow| (shadow.stage, shadow.answer));
+    let shadows: Vec<_> = shadows.collect();
+    let shown = detail::detail(&events.into_receipt()?, policy.as_deref(), &shadows);
     rows::lines(shown.lines().map(str::to_owned))
 }
 

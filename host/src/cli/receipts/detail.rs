@@ -14,7 +14,11 @@ use crate::unicode;
 
 /// The receipt, a fact a line, and the policy that decided as it was then. What is left
 /// out is in `--json`.
-pub(super) fn detail(receipt: &Receipt, policy: Option<&str>) -> String {
+pub(super) fn detail(
+    receipt: &Receipt,
+    policy: Option<&str>,
+    shadows: &[(String, Monitored)],
+) -> String {
     let mut lines = Lines(String::new());
     if receipt.is_erased() {
         lines.put(
@@ -31,6 +35,9 @@ pub(super) fn detail(receipt: &Receipt, policy: Option<&str>) -> String {
             }
         }
         Receipt::Relay(relay) => refused_relaying(&mut lines, relay),
+    }
+    for (stage, answer) in shadows {
+        tried(&mut lines, stage, answer);
     }
     lines.put_some("as it was", policy);
     lines.0
@@ -106,9 +113,23 @@ fn conclusion(lines: &mut Lines, verdict: &VerdictEvent, outcome: Option<&Outcom
     );
 }
 
+/// What a revision that was tried beside the active one would have decided.
+fn tried(lines: &mut Lines, stage: &str, answer: &Monitored) {
+    let when = match stage {
+        "content" => ", at the end of data",
+        _ => "",
+    };
+    lines.put("shadow", format_args!("{}{when}", used(&answer.policy)));
+    would_be(lines, answer);
+}
+
 /// What a policy in monitor mode would have decided.
 fn watched(lines: &mut Lines, monitored: &Monitored) {
     lines.put("monitored", used(&monitored.policy));
+    would_be(lines, monitored);
+}
+
+fn would_be(lines: &mut Lines, monitored: &Monitored) {
     lines.put(
         "would be",
         format_args!("{}: {}", would(monitored), monitored.reason),

@@ -135,7 +135,9 @@ fn write_the_last(receiver: &mut mpsc::Receiver<Event>, sinks: &mut Sinks) {
 
 impl Sinks {
     fn take(&mut self, event: Event) {
-        if let Some(files) = &mut self.files {
+        if let Some(files) = &mut self.files
+            && !matches!(event, Event::Shadow(_))
+        {
             files.record(&event);
         }
         if let Some(store) = &mut self.store {

@@ -127,6 +127,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                 .abandoned(&self.service.host, permits, &why);
             Box::pin(abandoned).await;
         }
+        // What is left was decided, though nobody may have heard of it.
+        self.transaction.replied(&self.service.host);
         ended
     }
 
@@ -342,6 +344,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             () = stopping => return Err(io::ErrorKind::TimedOut.into()),
         }
         self.output = Vec::new();
+        self.transaction.replied(&self.service.host);
         Ok(())
     }
 

@@ -55,6 +55,23 @@ fn tenants_policies_and_lists_are_changed() {
         said,
         "~ tenant acme: contact: \"call us\" → \"write to us\"\n1 change"
     );
+    // What is shown of it can be sent back, of which only its own is written.
+    for arguments in [
+        &["tenant", "show", "acme"][..],
+        &["tenant", "show", "acme", "--json"],
+    ] {
+        let shown = ask(arguments)
+            .expect_code(0)
+            .stdout
+            .replace("write to us", "write soon");
+        let whole = file("whole.toml", &shown);
+        let tried = ask(&["tenant", "set", "acme", &whole, "--own", "--dry-run"]);
+        let tried = tried.expect_code(0).stdout;
+        assert_eq!(
+            tried,
+            "~ tenant acme: contact: \"write to us\" → \"write soon\"\n1 change; nothing was changed, as asked\n"
+        );
+    }
     ask(&set).expect_code(1);
 
     let list = file("partners.list", "# partners\na.example\nb.example => two\n");

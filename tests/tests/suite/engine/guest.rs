@@ -50,6 +50,11 @@ pub(crate) fn spins(number: u32) -> Vec<u8> {
     from_text(&filled(&body, ""))
 }
 
+/// A guest that never answers: it runs until its fuel or its time is over.
+pub(crate) fn never_answers() -> Vec<u8> {
+    from_text(&filled("(loop $again (br $again))", ""))
+}
+
 fn text(fields: &str) -> String {
     filled("", fields)
 }
