@@ -44,7 +44,7 @@ impl Period {
     /// From this second since 1970 until that one.
     ///
     /// # Errors
-    /// When there is nothing in between, or more than [`MAX_DAYS`].
+    /// When there is nothing in between, or more than a year.
     pub fn new(from: u64, to: u64) -> Result<Self, PeriodError> {
         let period = Self { from, to };
         let (first, end) = (Moment::new(from), Moment::new(to));
@@ -63,7 +63,7 @@ impl Period {
         }
     }
 
-    /// The one that these say: until now, and from [`USUAL_DAYS`] before its end on, unless
+    /// The one that these say: until now, and from 30 days before its end on, unless
     /// they say otherwise.
     ///
     /// # Errors
