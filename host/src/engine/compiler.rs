@@ -38,6 +38,9 @@ const CHECKS: usize = 2;
 /// The wall limit in multiples of processor time: the worker is nice to others, and on
 /// a busy machine gets about a tenth of a core.
 const PATIENCE: u32 = 10;
+/// What the allocator takes of the address space at a time, in KiB: unless it is told it is
+/// a gibibyte, and a worker has less.
+const ARENA: (&str, &str) = ("MIMALLOC_ARENA_RESERVE", "32768");
 
 /// Why a module was not admitted.
 #[derive(Debug, thiserror::Error)]
@@ -209,6 +212,7 @@ impl Compiler {
             .arg(SUBCOMMAND)
             .arg(serde_json::to_string(&order)?)
             .env_clear()
+            .env(ARENA.0, ARENA.1)
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -26,20 +26,22 @@ use crate::reverse_name::Pending;
 use crate::tls;
 use crate::transaction::Client;
 
-/// Serves one accepted connection to its end.
-pub async fn drive(
+/// Serves one accepted connection to its end. Whatever waits for a client is small: what
+/// comes in here is put in order at once, and is not kept a second time while the session
+/// lasts.
+pub fn drive(
     host: Arc<Host>,
     listener: Arc<Listener>,
     socket: TcpStream,
     peer: Peer,
     place: Place,
     shutdown: Shutdown,
-) {
+) -> impl Future<Output = ()> + Send {
     // Replies are small and written whole: waiting to fill a segment only delays them.
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
-    let service = Service {
+    let service = Box::new(Service {
         place,
         meter: host.metrics.session(&listener.name),
         reverse_name: host
@@ -50,7 +52,7 @@ pub async fn drive(
         host,
         listener,
         shutdown,
-    };
+    });
     // At the level of errors, so that every line of a session has its fields.
     let span = tracing::error_span!(
         "session",
@@ -59,14 +61,19 @@ pub async fn drive(
         proxy.addr = peer.proxied_by.map(tracing::field::display),
         listener = %service.listener.name,
     );
-    let serve = async {
+    let connection = Arc::new(service.connection(peer));
+    let serve = async move {
         tracing::debug!("session began");
-        match service.serve(socket, peer).await {
+        let served = match service.listener.is_implicit() {
+            true => Box::pin(service.serve_implicit(socket, connection)).await,
+            false => service.serve_clear(socket, connection).await,
+        };
+        match served {
             Ok(()) => tracing::debug!("session ended"),
             Err(error) => tracing::debug!(%error, "connection ended"),
         }
     };
-    serve.instrument(span).await;
+    serve.instrument(span)
 }
 
 /// What a conversation stands on.
@@ -80,15 +87,10 @@ struct Service {
     shutdown: Shutdown,
 }
 
-impl Service {
-    async fn serve(self, socket: TcpStream, peer: Peer) -> io::Result<()> {
-        let connection = self.connection(peer);
-        match self.listener.is_implicit() {
-            true => self.serve_implicit(socket, connection).await,
-            false => self.serve_clear(socket, connection).await,
-        }
-    }
+/// A session that has begun in clear and is to go on in TLS.
+type Begun = (TcpStream, Box<Service>, Session, Client);
 
+impl Service {
     fn connection(&self, peer: Peer) -> Connection {
         let now = unix_seconds(SystemTime::now());
         Connection {
@@ -103,57 +105,69 @@ impl Service {
         }
     }
 
-    async fn serve_implicit(self, socket: TcpStream, connection: Connection) -> io::Result<()> {
+    async fn serve_implicit(
+        self: Box<Self>,
+        socket: TcpStream,
+        connection: Arc<Connection>,
+    ) -> io::Result<()> {
         let unwelcome = |_| io::Error::other("too many handshakes");
         self.place.shake_hands().map_err(unwelcome)?;
         let (stream, client) = Box::pin(self.shake_hands(socket, connection)).await?;
         let (session, greeting) = Session::new(Arc::clone(&self.listener.profile), true);
         let mut conversation = Conversation::new(stream, self, session, client);
         conversation.greet(&greeting).await?;
-        Box::pin(conversation.run()).await.map(drop)
+        conversation.run().await.map(drop)
     }
 
-    /// Each part in a box of its own: a session that waits in TLS needs no room for what
-    /// it was in clear.
-    async fn serve_clear(self, socket: TcpStream, connection: Connection) -> io::Result<()> {
+    /// Each part in a box of its own: a session that waits in clear has no room for what
+    /// it may be in TLS, nor one in TLS for what it was in clear.
+    async fn serve_clear(
+        self: Box<Self>,
+        socket: TcpStream,
+        connection: Arc<Connection>,
+    ) -> io::Result<()> {
         let clear = Box::pin(self.converse_in_clear(socket, connection)).await?;
-        let Some((socket, service, mut session, client)) = clear else {
-            return Ok(());
-        };
-        let connection = Connection::clone(&client.connection);
-        let (stream, client) = Box::pin(service.shake_hands(socket, connection)).await?;
-        session.secured();
-        let mut conversation = Conversation::new(stream, service, session, client);
-        Box::pin(conversation.run()).await.map(drop)
+        match clear {
+            None => Ok(()),
+            Some(begun) => Box::pin(Self::converse_in_tls(begun)).await,
+        }
     }
 
     /// What goes on in TLS; nothing where the session is over.
     async fn converse_in_clear(
-        self,
+        self: Box<Self>,
         socket: TcpStream,
-        connection: Connection,
-    ) -> io::Result<Option<(TcpStream, Self, Session, Client)>> {
+        connection: Arc<Connection>,
+    ) -> io::Result<Option<Box<Begun>>> {
         // A proxy's TLS is no reason to refuse the client's own inside it, unless it
         // counts: then there is TLS already.
         let secured = connection.secured().is_some();
         let (session, greeting) = Session::new(Arc::clone(&self.listener.profile), secured);
         let client = Client {
-            connection: Arc::new(connection),
+            connection,
             chain: Arc::default(),
         };
         let mut conversation = Conversation::new(socket, self, session, client);
         conversation.greet(&greeting).await?;
         Ok(match conversation.run().await? {
             End::Closed(_) => None,
-            End::StartTls => Some(conversation.into_parts()),
+            End::StartTls => Some(Box::new(conversation.into_parts())),
         })
+    }
+
+    async fn converse_in_tls(begun: Box<Begun>) -> io::Result<()> {
+        let (socket, service, mut session, client) = *begun;
+        let (stream, client) = Box::pin(service.shake_hands(socket, client.connection)).await?;
+        session.secured();
+        let mut conversation = Conversation::new(stream, service, session, client);
+        conversation.run().await.map(drop)
     }
 
     /// Shakes hands; what the host then knows of the connection replaces what it knew.
     async fn shake_hands(
         &self,
         socket: TcpStream,
-        mut connection: Connection,
+        connection: Arc<Connection>,
     ) -> io::Result<(Box<TlsStream<TcpStream>>, Client)> {
         let unusable = || io::Error::other("no usable certificate");
         let acceptor = self.listener.acceptor().ok_or_else(unusable)?;
@@ -167,6 +181,7 @@ impl Service {
         let stream = accepted.inspect_err(|error| self.note_failure(&connection, error))?;
         let observed = tls::observe(stream.get_ref().1, self.listener.asks_client_certificate);
         self.host.metrics.handshake(&observed.tls);
+        let mut connection = Arc::unwrap_or_clone(connection);
         connection.tls = Some(observed.tls);
         let client = Client {
             connection: Arc::new(connection),

@@ -51,7 +51,7 @@ pub(super) enum End {
 /// A session on a stream, in clear or TLS.
 pub(super) struct Conversation<S> {
     stream: S,
-    service: Service,
+    service: Box<Service>,
     session: Session,
     client: Client,
     transaction: Transaction,
@@ -62,7 +62,7 @@ pub(super) struct Conversation<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
-    pub(super) fn new(stream: S, service: Service, session: Session, client: Client) -> Self {
+    pub(super) fn new(stream: S, service: Box<Service>, session: Session, client: Client) -> Self {
         let transaction = Transaction::new(service.host.snapshot.load_full());
         let (input, output) = (BytesMut::new(), Vec::new());
         Self {
@@ -78,7 +78,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     }
 
     /// What goes on in TLS. Buffered input is dropped: it came in clear.
-    pub(super) fn into_parts(self) -> (S, Service, Session, Client) {
+    pub(super) fn into_parts(self) -> (S, Box<Service>, Session, Client) {
         (self.stream, self.service, self.session, self.client)
     }
 
