@@ -36,9 +36,26 @@ pub use session::SessionMeter;
 pub use warnings::WarningCounts;
 pub(crate) use words::Words;
 
-use crate::facts::{Direction, Tls, unix_seconds};
+use crate::facts::{Direction, TenantId, Tls, unix_seconds};
 use crate::listen::Limit;
+use crate::name::Name;
 use crate::receipt::{Monitored, Outcome, VerdictEvent};
+
+/// A policy's ramp as it is now.
+#[derive(Clone, Debug)]
+pub struct RampSample {
+    /// Whose.
+    pub tenant: TenantId,
+    /// The policy's name.
+    pub policy: Name,
+    /// Sender domains that are enforced, in millionths of all.
+    pub share: u32,
+    /// Whether it was halted.
+    pub is_halted: bool,
+}
+
+/// Ramps that are told of: who has more has rules that look at all of them.
+const MOST_RAMPS: usize = 1_000;
 
 /// Everything that a host counts itself.
 #[derive(Debug)]
@@ -68,6 +85,7 @@ pub struct Metrics {
     reloads: Words<2>,
     last_reloads: Mutex<BTreeMap<&'static str, bool>>,
     certificates: Mutex<BTreeMap<String, i64>>,
+    ramps: Mutex<Vec<RampSample>>,
     lacks_certificate: AtomicBool,
     store_behind: AtomicBool,
     /// Of the admin API.
@@ -166,6 +184,7 @@ impl Default for Metrics {
             reloads: Words::default(),
             last_reloads: Mutex::default(),
             certificates: Mutex::default(),
+            ramps: Mutex::default(),
             lacks_certificate: AtomicBool::new(false),
             store_behind: AtomicBool::new(false),
             api: ApiCounts::default(),
@@ -307,6 +326,12 @@ impl Metrics {
         let result = if done { "done" } else { "refused" };
         self.reloads.count([what, result]);
         lock(&self.last_reloads).insert(what, done);
+    }
+
+    /// The ramps that there are now, all of them.
+    pub fn ramps(&self, mut all: Vec<RampSample>) {
+        all.truncate(MOST_RAMPS);
+        *lock(&self.ramps) = all;
     }
 
     /// The host's certificates as they are now: name and end of validity in seconds

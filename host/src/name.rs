@@ -6,6 +6,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+/// Longest name in octets.
+pub const MAX_NAME: usize = 63;
+
 /// Name of a policy, a module, a list or a listener: lower-case letters, digits and
 /// hyphens, at most 63.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -28,7 +31,7 @@ impl FromStr for Name {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let sound = (1..=63).contains(&text.len())
+        let sound = (1..=MAX_NAME).contains(&text.len())
             && !text.starts_with('-')
             && text
                 .bytes()

@@ -10,6 +10,7 @@ mod exempt;
 mod explain;
 mod matching;
 mod precedence;
+mod ramp;
 mod scope;
 mod select;
 mod validity;
@@ -23,6 +24,7 @@ pub use exempt::{Exempt, Exemption};
 pub use explain::{Answer, Candidate, Explanation, Inquiry, Standing, explain};
 pub use matching::Mismatch;
 pub use precedence::{Precedence, Rank};
+pub use ramp::{Ramp, RampError, Stand, WHOLE};
 pub use scope::{BasedOn, Directions, Extent, Who, WhoError, is_group_key};
 pub use select::{ByHeader, Question, Selected, by_header, select};
 pub use validity::{EmptyError, Moment, MomentError, Validity};
@@ -69,6 +71,9 @@ pub struct Policy {
     /// Whether what it decides is done, or only recorded.
     #[serde(skip_serializing_if = "is_default")]
     pub mode: Mode,
+    /// For whom it is enforced, where that is not for everybody at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ramp: Option<Ramp>,
     /// What it means when the module fails; the tenant's, where the policy has none.
     pub on_failure: OnFailure,
     /// A line for the reply that refuses; the tenant's, where the policy has none.
@@ -173,6 +178,7 @@ impl Policy {
             valid: Validity::PERPETUAL,
             overrides: false,
             mode: Mode::default(),
+            ramp: None,
             on_failure: OnFailure::default(),
             contact: None,
             created: 0,

@@ -29,6 +29,7 @@ use crate::decision::{Decision, Resolved, Verdict};
 use crate::digest::Digest;
 use crate::engine::LogLine;
 use crate::facts::{Connection, FactSet, Facts, Helo, ReceiptId, TenantId};
+use crate::policy::Stand;
 use crate::tenant::Tenant;
 
 /// One thing to keep of a receipt: a line of a day file.
@@ -149,6 +150,9 @@ pub struct PolicyUsed {
     pub name: String,
     /// Digest of the whole policy.
     pub revision: Digest,
+    /// Where its ramp stood for the sender, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ramp: Option<Stand>,
     /// The module it ran, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub module: Option<ModuleUsed>,

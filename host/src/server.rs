@@ -7,6 +7,7 @@ mod candidate;
 mod certificates;
 mod listeners;
 mod preparation;
+mod ramps;
 mod reload;
 mod retention;
 mod settle;
@@ -77,8 +78,8 @@ pub struct Server {
     admission: uploads::Running,
     /// Has candidates asked about what was decided.
     shadows: shadow::Running,
-    /// What goes on until the host stops: certificates are looked at, receipts whose time
-    /// is over are removed, and it is looked for warnings.
+    /// What goes on until the host stops: certificates and ramps are looked at, tenants are
+    /// warned, and receipts whose time is over are removed.
     background: Vec<JoinHandle<()>>,
     store: Store,
     #[expect(dead_code, reason = "it is there to be held")]
@@ -323,8 +324,10 @@ impl Server {
         };
         let admin = admin.serve(rooms, source, has_day_files);
         let certificates = Arc::clone(&reloader).watch_certificates();
+        let ramps = Arc::clone(&reloader).watch_ramps();
         let background = [
             tokio::spawn(certificates),
+            tokio::spawn(ramps),
             tokio::spawn(retention),
             tokio::spawn(warnings),
             tokio::spawn(sending),

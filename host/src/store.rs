@@ -44,7 +44,7 @@ pub use audit::{AuditFilter, AuditRecord};
 pub use difference::{Change, Edit, Kept, Subject};
 pub use erasure::Erased;
 pub use error::StoreError;
-pub use receipts::{ReceiptPage, ReceiptWriter};
+pub use receipts::{ReceiptPage, ReceiptWriter, Scope};
 pub use retention::Allowance;
 pub use revisions::{Arrival, RevisionState, Upload, Waiting};
 pub use shadows::{KeptShadow, ShadowAnswer, ShadowPair, ShadowSample, ShadowSender, ShadowSide};

@@ -153,6 +153,11 @@ impl Tenant {
         by_header(&self.policies, &question)
     }
 
+    /// What these facts ask of its policies.
+    pub fn question<'a>(&'a self, facts: &'a Facts) -> Question<'a> {
+        self.question_at(facts, facts.now)
+    }
+
     fn question_at<'a>(&'a self, facts: &'a Facts, now: u64) -> Question<'a> {
         Question {
             now,

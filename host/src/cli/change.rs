@@ -29,6 +29,17 @@ impl ChangeArguments {
         client.send(self.tried(ask.when(condition))).await
     }
 
+    /// Writes what is there anew, as it was seen.
+    pub(super) async fn rewrite(
+        &self,
+        client: &Client,
+        ask: Ask,
+        seen: Condition,
+    ) -> Result<Answer, Failure> {
+        let condition = self.if_match.map_or(seen, Condition::Revision);
+        client.send(self.tried(ask.when(condition))).await
+    }
+
     /// Changes a part of what is there, whatever else it is.
     pub(super) async fn patch(&self, client: &Client, ask: Ask) -> Result<Answer, Failure> {
         let founded = self.if_match.map(Condition::Revision);

@@ -1,5 +1,7 @@
 //! `portcullis policy`.
 
+mod enforce;
+
 use std::path::PathBuf;
 
 use clap::Subcommand;
@@ -43,6 +45,8 @@ enum Command {
         #[command(flatten)]
         change: ChangeArguments,
     },
+    /// Enforce one that is there, at once or for a share of sender domains that rises.
+    Enforce(enforce::EnforceArguments),
     /// Remove one.
     Remove {
         /// Its name.
@@ -83,6 +87,10 @@ pub(super) async fn run(arguments: &PolicyArguments) -> anyhow::Result<()> {
             let path = path(name);
             let ask = Ask::put(&path).json(&document::object(file)?)?;
             let answer = change.put(&client, ask, &path).await?;
+            changed::show(&answer, json)
+        }
+        Command::Enforce(arguments) => {
+            let answer = enforce::run(&client, &tenant, arguments).await?;
             changed::show(&answer, json)
         }
         Command::Remove { name, change } => {

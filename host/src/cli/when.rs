@@ -26,6 +26,12 @@ pub(super) fn time(text: &str) -> Result<u64, String> {
     moment.map(Moment::unix_seconds)
 }
 
+/// Seconds of a time that begins whenever: `14d`, `12h`, `30m`.
+pub(super) fn span(text: &str) -> Result<u64, String> {
+    let seconds = ago(text).filter(|seconds| *seconds > 0);
+    seconds.ok_or_else(|| "it is no number of days, hours or minutes, such as 14d".to_owned())
+}
+
 /// Seconds in such as `7d`; none where it is something else.
 fn ago(text: &str) -> Option<u64> {
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;

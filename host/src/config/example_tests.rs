@@ -118,6 +118,7 @@ fn keys_by_table(text: &str, top: &str, of: &str) -> BTreeMap<String, BTreeSet<S
             match parts.as_slice() {
                 ["defaults"] => table.push_str(of),
                 ["lists", _] => table = keys::LIST.name.to_owned(),
+                ["policy", "ramp"] => table = keys::RAMP.name.to_owned(),
                 ["policy", "require"] => table = keys::REQUIRE.name.to_owned(),
                 _ => {}
             }

@@ -258,6 +258,7 @@ pub(super) const POLICY: Schema = Schema {
         "valid_until",
         "override",
         "mode",
+        "ramp",
         "option",
         "require",
         "module",
@@ -266,6 +267,10 @@ pub(super) const POLICY: Schema = Schema {
         "on_failure",
         "contact",
     ],
+};
+pub(super) const RAMP: Schema = Schema {
+    name: "ramp",
+    keys: &["start", "end", "halt_above", "halted"],
 };
 pub(super) const REQUIRE: Schema = Schema {
     name: "require",
@@ -359,6 +364,9 @@ pub(super) const LIST_ENTRIES: Number = number("list_entries", 1_000_000, 0, 100
 /// All of them are looked at for each recipient.
 pub(super) const POLICIES: Number = number("policies", 1_000, 0, 100_000);
 
+/// Per cent of the mail in a policy's scope: nobody's, unless it is said.
+pub(super) const HALT_ABOVE: Number = number("halt_above", 0, 0, 100);
+
 /// What hosted gateways keep, and at most ten years.
 pub(super) const KEEP_DAYS: Number = number("keep_days", 90, 1, 3650);
 /// The same of one tenant; its default is the host's.
@@ -368,7 +376,7 @@ pub(super) const RECEIPT_COUNT: Number = number("receipt_count", 1_000_000, 1_00
 
 /// All tables, in the order of the documentation.
 #[cfg(test)]
-pub(super) const SCHEMAS: [&Schema; 31] = [
+pub(super) const SCHEMAS: [&Schema; 32] = [
     &HOST,
     &LISTENER,
     &TLS,
@@ -399,6 +407,7 @@ pub(super) const SCHEMAS: [&Schema; 31] = [
     &LIST,
     &MODULE,
     &POLICY,
+    &RAMP,
     &REQUIRE,
 ];
 
@@ -454,7 +463,7 @@ pub(crate) fn written_keys(table: &str) -> &'static [&'static str] {
 #[cfg(test)]
 pub(crate) fn range(key: &str) -> (u64, u64) {
     // Its default is the host's, so that it stands apart.
-    let mut numbers = NUMBERS.iter().chain(&[&RECEIPT_DAYS]);
+    let mut numbers = NUMBERS.iter().chain(&[&RECEIPT_DAYS, &HALT_ABOVE]);
     let number = numbers.find(|number| number.key == key);
     let number = number.expect("there is such a number");
     (number.min, number.max)

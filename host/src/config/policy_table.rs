@@ -13,8 +13,8 @@ use crate::digest::Digest;
 use crate::facts::TlsVersion;
 use crate::name::Name;
 use crate::policy::{
-    BasedOn, Choice, Consultation, Directions, MAX_NARRATIVE, Mode, OnFailure, Policy, Validity,
-    Who,
+    BasedOn, Choice, Consultation, Directions, MAX_NARRATIVE, Mode, OnFailure, Policy, Ramp,
+    RampError, Validity, Who,
 };
 
 /// What policies refer to.
@@ -106,6 +106,7 @@ fn policy(table: &Table<'_>, created: usize, around: &Surroundings<'_>) -> Optio
     let enabled = table.boolean("enabled", true);
     let valid = validity(table);
     let mode = table.choice("mode", &MODES, Mode::default());
+    let ramp = ramp(table, mode);
     let overrides = table.boolean("override", false);
     let bidirectional = table.boolean("bidirectional", false);
     let (option, settings) = chosen?;
@@ -125,6 +126,7 @@ fn policy(table: &Table<'_>, created: usize, around: &Surroundings<'_>) -> Optio
             valid,
             overrides,
             mode,
+            ramp,
             on_failure,
             contact,
             created,
@@ -155,6 +157,32 @@ fn validity(table: &Table<'_>) -> Validity {
         table.report("valid_until", error);
         Validity::PERPETUAL
     })
+}
+
+/// None where there is none, or it has faults.
+fn ramp(table: &Table<'_>, mode: Mode) -> Option<Ramp> {
+    let value = table.get("ramp")?;
+    if mode == Mode::Monitor {
+        value.fault("means something only with mode = \"enforce\": remove it, or the mode");
+    }
+    let section = value.table(&keys::RAMP)?;
+    let moment = |key| section.required(key).and_then(|value| value.moment());
+    let (start, end) = (moment("start"), moment("end"));
+    let halted = match section.get("halted") {
+        Some(value) => Some(value.moment()?),
+        None => None,
+    };
+    let halt_above = match section.get(keys::HALT_ABOVE.key) {
+        Some(value) => Some(value.number(&keys::HALT_ABOVE)?),
+        None => None,
+    };
+    let halt_above = halt_above.and_then(|percent| u8::try_from(percent).ok());
+    let ramp = Ramp::new(start?, end?, halt_above, halted);
+    let key = match &ramp {
+        Err(RampError::Empty { .. }) => "end",
+        _ => "halted",
+    };
+    ramp.inspect_err(|error| section.report(key, error)).ok()
 }
 
 fn who(table: &Table<'_>, key: &str, around: &Surroundings<'_>) -> Who {

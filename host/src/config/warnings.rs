@@ -1,6 +1,6 @@
 //! What is no fault and is hardly meant: `portcullis check` shows it.
 
-use super::{Config, Fault, Listener, PolicyConfig, TenantConfig};
+use super::{Authority, Config, Fault, Listener, PolicyConfig, TenantConfig};
 use crate::decision::{Decision, Resolved};
 use crate::policy::{BasedOn, Choice, Mode};
 
@@ -14,7 +14,14 @@ pub fn warnings(config: &Config) -> Vec<Fault> {
         warnings.extend(listeners.filter_map(|listener| proxies(tenant, listener)));
         let default = tenant.default.as_ref().unwrap_or(&config.default);
         let policies = tenant.policies.iter();
-        warnings.extend(policies.filter_map(|policy| too_late(policy, default)));
+        warnings.extend(
+            policies
+                .clone()
+                .filter_map(|policy| too_late(policy, default)),
+        );
+        if let Authority::Files(_) = config.authority {
+            warnings.extend(policies.filter_map(not_halted));
+        }
     }
     warnings.sort();
     warnings
@@ -77,6 +84,18 @@ fn too_late(read: &PolicyConfig, default: &Resolved) -> Option<Fault> {
     })
 }
 
+/// A ramp is halted by a change of its policy.
+fn not_halted(read: &PolicyConfig) -> Option<Fault> {
+    let ramp = read.policy.ramp.as_ref()?;
+    ramp.halt_above()?;
+    Some(read.at.fault(format_args!(
+        "the ramp of {} is not halted whatever it refuses, for the host does not write these \
+         files: its log says when it should be; keep tenants in the store (portcullis apply) to \
+         have it halted",
+        read.policy.name
+    )))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,6 +116,19 @@ mod tests {
                     .map_or(text.clone(), |(_, end)| end.to_owned())
             })
             .collect()
+    }
+
+    #[test]
+    fn a_ramp_in_a_file_is_not_halted() {
+        let host = "[[listener]]\nname = \"smtp\"\naddress = \"127.0.0.1:0\"\n";
+        for (more, warns) in [("", false), ("halt_above = 5\n", true)] {
+            let tenant = format!(
+                "[[policy]]\nname = \"all\"\noption = \"enforced\"\n[policy.ramp]\n\
+                 start = 2026-12-01T00:00:00Z\nend = 2026-12-15T00:00:00Z\n{more}"
+            );
+            let warned = warned(host, &tenant);
+            assert_eq!(warned.len(), usize::from(warns), "{warned:?}");
+        }
     }
 
     #[test]

@@ -13,8 +13,9 @@ use prometheus_client::registry::Registry;
 use super::decisions::Sample;
 use super::session::{ENDS, ListenerCounts};
 use super::words::Words;
-use super::{Histogram, Metrics, lock};
+use super::{Histogram, Metrics, RampSample, lock};
 use crate::engine::Usage;
+use crate::policy::WHOLE;
 use crate::receipt::journal::State;
 
 /// What every name begins with.
@@ -178,6 +179,7 @@ impl Exposition {
     fn decisions(&self, page: &mut Page<'_>) -> fmt::Result {
         let samples = self.metrics.decisions.samples();
         self.decided(&samples, page)?;
+        self.ramps(page)?;
         page.counters(
             "policy_failures",
             "Policies that gave no answer.",
@@ -200,6 +202,26 @@ impl Exposition {
             "decision_fuel",
             "Units of fuel that modules used for a decision.",
             [(Vec::new(), &self.metrics.fuel)],
+        )
+    }
+
+    fn ramps(&self, page: &mut Page<'_>) -> fmt::Result {
+        let ramps = lock(&self.metrics.ramps).clone();
+        let of_each = |value: fn(&RampSample) -> u64| {
+            ramps.iter().map(move |ramp| {
+                let names = [ramp.tenant.as_str(), ramp.policy.as_str()];
+                (labels(["tenant", "policy"], names), value(ramp))
+            })
+        };
+        page.gauges(
+            "ramp_share_percent",
+            "Sender domains that a policy with a ramp is enforced for.",
+            of_each(|ramp| u64::from(ramp.share / (WHOLE / 100))),
+        )?;
+        page.gauges(
+            "ramp_halted",
+            "Whether it was halted: 1 or 0.",
+            of_each(|ramp| ramp.is_halted.into()),
         )
     }
 

@@ -32,6 +32,7 @@ fn event(policy: Option<&str>, decision: Decision, verdict: Verdict) -> VerdictE
         policy: policy.map(|name| PolicyUsed {
             name: name.to_owned(),
             revision: digest,
+            ramp: None,
             module: None,
         }),
         trust: digest,
@@ -364,6 +365,12 @@ fn every_metric_is_documented_and_every_documented_metric_exists() {
     metrics.reply(250);
     metrics.reloaded("configuration", true);
     metrics.certificates([("mx.example", 10)].into_iter());
+    metrics.ramps(vec![RampSample {
+        tenant: tenant("acme"),
+        policy: name("board"),
+        share: 500_000,
+        is_halted: true,
+    }]);
     metrics.delivery(
         "maildir",
         Direction::Inbound,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::matching::{Matched, Mismatch, matched};
 use super::precedence::{Precedence, Rank};
-use super::{Choice, Exempt, Exemption, Mode, Moment, Policy, Question, Who, select};
+use super::{Choice, Exempt, Exemption, Mode, Moment, Policy, Question, Stand, Who, select};
 use crate::address::{Domain, Mailbox};
 use crate::decision::Decision;
 use crate::digest::Digest;
@@ -60,6 +60,9 @@ pub struct Candidate {
     pub revision: Digest,
     /// Whether it is in force, or only monitored.
     pub mode: Mode,
+    /// Where its ramp stands, which made that so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ramp: Option<Stand>,
     /// Whose mail it is about.
     pub from: Who,
     /// To whom.
@@ -113,11 +116,11 @@ pub fn explain(policies: &[Policy], exempt: &Exempt, question: &Question<'_>) ->
         .iter()
         .zip(1..)
         .map(|((precedence, policy, matched), place)| {
-            candidate(policy, standing(precedence, matched, place))
+            candidate(policy, question, standing(precedence, matched, place))
         });
     let others = others
         .iter()
-        .map(|(policy, mismatch)| candidate(policy, Standing::NotMatched(*mismatch)));
+        .map(|(policy, mismatch)| candidate(policy, question, Standing::NotMatched(*mismatch)));
     let selected = select(policies, exempt, question);
     let name = |policy: &Policy| policy.name.clone();
     Explanation {
@@ -136,11 +139,12 @@ fn standing(precedence: &Precedence<'_>, matched: &Matched, place: usize) -> Sta
     }
 }
 
-fn candidate(policy: &Policy, result: Standing) -> Candidate {
+fn candidate(policy: &Policy, question: &Question<'_>, result: Standing) -> Candidate {
     Candidate {
         policy: policy.name.clone(),
         revision: policy.digest(),
-        mode: policy.mode,
+        mode: policy.mode_for(question),
+        ramp: policy.stand(question),
         from: policy.from.clone(),
         to: policy.to.clone(),
         option: match &policy.option {

@@ -103,9 +103,12 @@ pub fn select<'a>(
 /// What is in force at the end of data where the header From is not known. The question is
 /// of `RCPT TO`, with which it has all else in common.
 pub fn by_header<'a>(policies: &'a [Policy], question: &Question<'_>) -> ByHeader<'a> {
-    let in_force = || policies.iter().filter(|p| p.mode == Mode::Enforce);
     let matched_by = |header| {
-        in_force().filter_map(move |policy| {
+        let counts = move |policy: &&Policy| match header {
+            Header::Any => policy.enforces_every_header(question),
+            Header::Some => policy.enforces_some_header(question),
+        };
+        policies.iter().filter(counts).filter_map(move |policy| {
             let matched = matched_by_header(policy, question, header)?;
             Some((Precedence::of(policy, &matched), policy))
         })
@@ -126,7 +129,7 @@ pub fn by_header<'a>(policies: &'a [Policy], question: &Question<'_>) -> ByHeade
     }
 }
 
-/// The first of this mode.
+/// The first of this mode, which one with a ramp has for some senders alone.
 fn first<'a>(
     policies: &'a [Policy],
     mode: Mode,
@@ -134,9 +137,10 @@ fn first<'a>(
 ) -> Option<(Precedence<'a>, &'a Policy)> {
     policies
         .iter()
-        .filter(|policy| policy.mode == mode)
+        .filter(|policy| policy.mode == mode || policy.ramp.is_some())
         .filter_map(|policy| {
             let matched = matched(policy, question).ok()?;
+            (policy.mode_for(question) == mode).then_some(())?;
             Some((Precedence::of(policy, &matched), policy))
         })
         .max_by(|(a, _), (b, _)| a.cmp(b))

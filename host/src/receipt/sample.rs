@@ -49,6 +49,7 @@ pub(crate) fn policy(name: &str, revision: &str) -> Option<PolicyUsed> {
     Some(PolicyUsed {
         name: name.to_owned(),
         revision: Digest::of(revision.as_bytes()),
+        ramp: None,
         module: None,
     })
 }
@@ -70,6 +71,7 @@ pub(crate) fn beside(would: &'static str) -> Came {
             policy: PolicyUsed {
                 name: "p".to_owned(),
                 revision: Digest::of(b"p"),
+                ramp: None,
                 module: None,
             },
             decision: event.decision,
@@ -84,6 +86,25 @@ pub(crate) fn beside(would: &'static str) -> Came {
             log: Vec::new(),
             log_dropped: 0,
         },
+    }))
+}
+
+/// A policy of this name was only monitored, and would have accepted.
+pub(crate) fn monitored(name: &str) -> Option<Box<Monitored>> {
+    let policy = policy(name, name)?;
+    Some(Box::new(Monitored {
+        policy,
+        decision: Decision::Default,
+        reason: "the policy is a constant".to_owned(),
+        failure: None,
+        resolved: None,
+        default_of: None,
+        verdict: Verdict::Accepted,
+        reply: None,
+        micros: 1,
+        fuel: None,
+        log: Vec::new(),
+        log_dropped: 0,
     }))
 }
 

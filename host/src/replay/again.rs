@@ -160,7 +160,7 @@ impl Question<'_> {
             Choice::Module(_) => false,
             Choice::Constant(_) => {
                 let tenant = &self.candidate.tenant;
-                let answered = consult(tenant, policy, self.facts, None).await;
+                let answered = consult(tenant, policy, Mode::Enforce, self.facts, None).await;
                 self.conclude(&answered).as_ref() == Ok(verdict)
             }
         }

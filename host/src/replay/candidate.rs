@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::decision::{Refusal, Resolved, TlsOffer, Verdict};
-use crate::policy::{Mode, Moment};
+use crate::policy::{Mode, Moment, Policy, WHOLE};
 use crate::receipt::VerdictEvent;
 use crate::tenant::Tenant;
 
@@ -38,6 +38,19 @@ impl Candidate {
         }
     }
 
+    /// That a policy is enforced for a part of the senders alone.
+    fn of_ramp(&self, policy: &Policy) -> Option<String> {
+        let (name, at) = (&policy.name, Moment::new(self.at));
+        let share = policy.ramp?.share(self.at);
+        let percent = share / (WHOLE / 100);
+        (share < WHOLE).then(|| {
+            format!(
+                "policy {name} is enforced for {percent} % of sender domains at {at}, by its ramp: \
+                 --at says when it is asked"
+            )
+        })
+    }
+
     /// What of it has no effect at that moment, though somebody may expect it: policies
     /// that differ from those in force, or all of them.
     pub(super) fn notes(&self, before: Option<&Tenant>) -> Vec<String> {
@@ -62,7 +75,7 @@ impl Candidate {
                     (_, Mode::Monitor) => Some(format!(
                         "policy {name} is in monitor mode, so that it refuses nothing"
                     )),
-                    _ => None,
+                    _ => self.of_ramp(policy),
                 }
             })
             .collect()

@@ -269,6 +269,10 @@ async fn receipts(c: &mut Connection, module: Digest) {
         sample::verdict("a@a.example"),
         sample::verdict("b@a.example"),
     );
+    let one = VerdictEvent {
+        monitored: sample::monitored("board"),
+        ..one
+    };
     let two = VerdictEvent {
         policy: sample::policy("board", "board").map(|used| PolicyUsed {
             module: Some(ModuleUsed {
@@ -297,6 +301,10 @@ async fn receipts(c: &mut Connection, module: Digest) {
     let known = receipt_rows::known(c, &ids).await.expect("known");
     assert_eq!(known.len(), 2);
     assert!(receipt_rows::any(c).await.expect("read"));
+    for (from, expected) in [(&ids[0], (2, 0)), (&ids[1], (1, 0))] {
+        let scope = receipt_rows::scope(c, "acme", "board", from).await;
+        assert_eq!(scope.expect("counted"), expected);
+    }
     searches(c, &two).await;
     let page = receipt_rows::texts(c, Some("acme"), &ids[0], 10)
         .await

@@ -6,7 +6,7 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// Every step, the oldest first.
-const STEPS: [(i64, &str, &str); 6] = [
+const STEPS: [(i64, &str, &str); 7] = [
     (1, "tenants", include_str!("migrations/0001_tenants.sql")),
     (2, "tokens", include_str!("migrations/0002_tokens.sql")),
     (3, "receipts", include_str!("migrations/0003_receipts.sql")),
@@ -17,6 +17,11 @@ const STEPS: [(i64, &str, &str); 6] = [
     ),
     (5, "webhooks", include_str!("migrations/0005_webhooks.sql")),
     (6, "shadows", include_str!("migrations/0006_shadows.sql")),
+    (
+        7,
+        "monitored",
+        include_str!("migrations/0007_monitored.sql"),
+    ),
 ];
 
 /// The version of the schema that this host knows.

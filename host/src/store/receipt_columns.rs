@@ -17,7 +17,7 @@ use crate::receipt::{Event, PolicyUsed, RelayEvent, VerdictEvent};
 
 /// What stands in the column `verdict`.
 pub(super) const ACCEPTED: &str = "accepted";
-const REFUSED: &str = "refused";
+pub(super) const REFUSED: &str = "refused";
 const RELAY: &str = "relay";
 
 /// What a batch comes to.
@@ -53,6 +53,8 @@ pub(super) struct Row {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Decided {
     pub(super) policy: Option<String>,
+    /// The one that was only monitored.
+    pub(super) monitored: Option<String>,
     pub(super) verdict: &'static str,
 }
 
@@ -216,6 +218,7 @@ fn relay_row(relay: &RelayEvent) -> serde_json::Result<Row> {
         client: relay.connection.client.ip().to_canonical().to_string(),
         decided: Decided {
             policy: None,
+            monitored: None,
             verdict: RELAY,
         },
         event: text(relay)?,
@@ -226,8 +229,10 @@ fn relay_row(relay: &RelayEvent) -> serde_json::Result<Row> {
 
 impl Decided {
     pub(super) fn of(verdict: &VerdictEvent) -> Self {
+        let monitored = verdict.monitored.as_ref();
         Self {
             policy: verdict.policy.as_ref().map(|policy| policy.name.clone()),
+            monitored: monitored.map(|monitored| monitored.policy.name.clone()),
             verdict: match verdict.verdict {
                 Verdict::Accepted => ACCEPTED,
                 Verdict::Refused(_) => REFUSED,

@@ -5,7 +5,7 @@ use sqlx::{QueryBuilder, query_as, query_scalar};
 use super::{Connection, Db};
 use crate::receipt::filter::{AddressFilter, Filter};
 use crate::receipt::source::Part;
-use crate::store::receipt_columns::{ACCEPTED, Batch, Later, Row, Texts};
+use crate::store::receipt_columns::{ACCEPTED, Batch, Later, REFUSED, Row, Texts};
 
 type Result<T> = std::result::Result<T, sqlx::Error>;
 
@@ -49,7 +49,8 @@ pub(in crate::store) async fn keep(c: &mut Connection, batch: &Batch) -> Result<
 async fn insert(c: &mut Connection, rows: &[Row]) -> Result<()> {
     let mut query = QueryBuilder::<Db>::new(
         "INSERT INTO receipts (id, tenant, direction, sender_domain, sender_local, \
-         recipient_domain, recipient_local, client, policy, verdict, event, content, outcome) ",
+         recipient_domain, recipient_local, client, policy, monitored, verdict, event, content, \
+         outcome) ",
     );
     query.push_values(rows, |mut values, row| {
         values
@@ -62,6 +63,7 @@ async fn insert(c: &mut Connection, rows: &[Row]) -> Result<()> {
             .push_bind(&row.recipient.1)
             .push_bind(&row.client)
             .push_bind(&row.decided.policy)
+            .push_bind(&row.decided.monitored)
             .push_bind(row.decided.verdict)
             .push_bind(&row.event)
             .push_bind(&row.content)
@@ -73,8 +75,10 @@ async fn insert(c: &mut Connection, rows: &[Row]) -> Result<()> {
 async fn update(c: &mut Connection, later: &Later) -> Result<()> {
     match later {
         Later::Content { id, decided, event } => {
-            let sql = "UPDATE receipts SET policy = $2, verdict = $3, content = $4 WHERE id = $1";
+            let sql = "UPDATE receipts SET policy = $2, monitored = $3, verdict = $4, content = $5 \
+                       WHERE id = $1";
             let query = sqlx::query::<Db>(sql).bind(id).bind(&decided.policy);
+            let query = query.bind(&decided.monitored);
             let query = query.bind(decided.verdict).bind(event);
             query.execute(c).await.map(drop)
         }
@@ -92,6 +96,23 @@ async fn count(c: &mut Connection, tenant: &str, more: i64) -> Result<()> {
                ON CONFLICT (tenant) DO UPDATE SET receipts = receipt_counts.receipts + $2";
     let query = sqlx::query::<Db>(sql).bind(tenant).bind(more);
     query.execute(c).await.map(drop)
+}
+
+/// The receipts of mail in a policy's scope from this id on: all, and those that it refused.
+pub(in crate::store) async fn scope(
+    c: &mut Connection,
+    tenant: &str,
+    policy: &str,
+    from: &str,
+) -> Result<(i64, i64)> {
+    let sql = "SELECT (SELECT COUNT(*) FROM receipts \
+               WHERE tenant = $1 AND policy = $2 AND id >= $3) \
+               + (SELECT COUNT(*) FROM receipts \
+               WHERE tenant = $1 AND monitored = $2 AND id >= $3), \
+               (SELECT COUNT(*) FROM receipts \
+               WHERE tenant = $1 AND policy = $2 AND id >= $3 AND verdict = $4)";
+    let query = query_as::<Db, _>(sql).bind(tenant).bind(policy);
+    query.bind(from).bind(REFUSED).fetch_one(c).await
 }
 
 /// Which of these are there.

@@ -10,7 +10,8 @@ use super::receipt_columns::{self, Batch, Texts};
 use super::shadow_columns::Shadowed;
 use super::sqlite::{self, receipt_rows, shadow_rows};
 use super::{Store, StoreError, file};
-use crate::facts::ReceiptId;
+use crate::facts::{ReceiptId, TenantId};
+use crate::name::Name;
 use crate::receipt::filter::Filter;
 use crate::receipt::read::Receipt;
 use crate::receipt::source::Part;
@@ -144,6 +145,15 @@ pub struct ReceiptPage {
     pub last: Option<ReceiptId>,
 }
 
+/// What became of the mail in a policy's scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// Recipients that were decided.
+    pub mail: u64,
+    /// Those that the policy refused.
+    pub refused: u64,
+}
+
 impl Store {
     /// Receipts that pass, in their order. They are parsed beside the threads that
     /// sessions share.
@@ -198,6 +208,29 @@ impl Store {
         let mut connection = self.reader().await?;
         let rows = receipt_rows::find(&mut connection, filter, part).await;
         self.named(rows)
+    }
+
+    /// How much mail there was in the scope of a tenant's policy since this second, from
+    /// 1970 on, whether it was enforced or only monitored, and how much it refused.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn scope(
+        &self,
+        tenant: &TenantId,
+        policy: &Name,
+        since: u64,
+    ) -> Result<Scope, StoreError> {
+        let mut connection = self.reader().await?;
+        let from = ReceiptId::first_of(since).to_string();
+        let (tenant, policy) = (tenant.as_str(), policy.as_str());
+        let counted = receipt_rows::scope(&mut connection, tenant, policy, &from).await;
+        let (mail, refused) = self.named(counted)?;
+        let number = |count| u64::try_from(count).unwrap_or(0);
+        Ok(Scope {
+            mail: number(mail),
+            refused: number(refused),
+        })
     }
 
     /// Whether it has any.

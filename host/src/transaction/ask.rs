@@ -59,22 +59,23 @@ pub(crate) async fn ask(
     };
     match (selected.exempt, selected.in_force) {
         (Some(exemption), _) => nobody(Decision::Opportunistic, exemption.reason()),
-        (None, Some(policy)) => consult(tenant, policy, facts, runner).await,
+        (None, Some(policy)) => consult(tenant, policy, Mode::Enforce, facts, runner).await,
         (None, None) => nobody(Decision::Default, "no policy matches"),
     }
 }
 
-/// Asks this policy.
+/// Asks this policy, whose answer counts or is only recorded.
 pub(crate) async fn consult(
     tenant: &Tenant,
     policy: &Policy,
+    mode: Mode,
     facts: &Arc<Facts>,
     runner: Option<Runner<'_>>,
 ) -> Answered {
     let contact = policy.contact.clone().or_else(|| tenant.contact.clone());
     match &policy.option {
         Choice::Constant(decision) => {
-            let used = used(tenant, policy, None);
+            let used = used(tenant, policy, facts, None);
             Answered::constant(
                 Some(used),
                 decision.clone(),
@@ -84,9 +85,14 @@ pub(crate) async fn consult(
         }
         Choice::Module(consultation) => {
             let module = tenant.module(consultation).map(|module| &**module);
-            let used = used(tenant, policy, module.map(|module| (module, consultation)));
+            let used = used(
+                tenant,
+                policy,
+                facts,
+                module.map(|module| (module, consultation)),
+            );
             let (settings, lists) = (&consultation.settings, &tenant.lists);
-            let ran = match (runner, module, policy.mode) {
+            let ran = match (runner, module, mode) {
                 (None, _, _) => Ran::not_run(Failure::Overdue { limit: PATIENCE }),
                 (Some(_), None, _) => {
                     Ran::not_run(Failure::Host("the module is not loaded".into()))
@@ -110,11 +116,13 @@ pub(crate) async fn consult(
 pub(super) fn used(
     tenant: &Tenant,
     policy: &Policy,
+    facts: &Facts,
     module: Option<(&Module, &Consultation)>,
 ) -> PolicyUsed {
     PolicyUsed {
         name: policy.name.to_string(),
         revision: tenant.revision(policy),
+        ramp: policy.stand(&tenant.question(facts)),
         module: module.map(|(module, consultation)| ModuleUsed {
             name: consultation.module.to_string(),
             digest: module.digest(),
@@ -211,13 +219,13 @@ mod tests {
         let tenant = loaded.snapshot.owner(&recipient).expect("loaded");
         let facts = Arc::new(sample::clear(&recipient));
         let (asks, says) = (&tenant.policies[0], &tenant.policies[1]);
-        let (record, on_failure) = consult(tenant, asks, &facts, None)
+        let (record, on_failure) = consult(tenant, asks, Mode::Enforce, &facts, None)
             .await
             .failure
             .expect("it was not run");
         assert_eq!(record.code, "deadline");
         assert_eq!(on_failure, OnFailure::Opportunistic);
-        let answered = consult(tenant, says, &facts, None).await;
+        let answered = consult(tenant, says, Mode::Enforce, &facts, None).await;
         assert!(answered.failure.is_none());
     }
 }

@@ -14,7 +14,7 @@ use crate::decision::{Permit, Refusal, Resolved, TlsOffer};
 use crate::engine::Engine;
 use crate::facts::Facts;
 use crate::host::Host;
-use crate::policy::Policy;
+use crate::policy::{Mode, Policy};
 use crate::receipt::{Monitored, VerdictEvent, timestamp};
 use crate::smtp::reply;
 use crate::tenant::Tenant;
@@ -81,7 +81,8 @@ pub(super) async fn watch(
 /// What this policy would have decided.
 async fn monitor(host: &Host, asked: Asked<'_>, policy: &Policy) -> Option<Monitored> {
     let started = Instant::now();
-    let answered = consult(asked.tenant, policy, asked.facts, asked.runner()).await;
+    let runner = asked.runner();
+    let answered = consult(asked.tenant, policy, Mode::Monitor, asked.facts, runner).await;
     would(draw(host, asked, answered, started))
 }
 

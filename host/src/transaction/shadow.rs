@@ -103,7 +103,8 @@ impl Standing {
             Err(Failure::Quarantined { .. }) => return Err(NotRun::Out),
             _ => {}
         }
-        let used = used(&self.tenant, policy, Some((&**module, consultation)));
+        let asked = Some((&**module, consultation));
+        let used = used(&self.tenant, policy, &self.facts, asked);
         let contact = policy.contact.clone();
         let contact = contact.or_else(|| self.tenant.contact.clone());
         let conclusion = Conclusion {

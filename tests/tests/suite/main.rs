@@ -28,6 +28,7 @@ mod outbound;
 mod peers;
 mod policies;
 mod proxy;
+mod ramps;
 mod readme;
 mod receipts;
 mod reload;

@@ -102,6 +102,9 @@ struct AnyKeys {
     /// `enforce`, or only record what it would decide.
     #[serde(default)]
     mode: Mode,
+    /// Enforced for a share of sender domains that rises; only with `mode` `enforce`.
+    #[serde(default)]
+    ramp: Ramp,
     /// What is decided: by this policy, or by a module.
     option: String,
     /// What the connection must offer. Only with `enforced`.
@@ -124,6 +127,24 @@ struct AnyKeys {
     #[serde(default)]
     #[schema(pattern = "^[ -~]*[!-~][ -~]*$", max_length = 200)]
     contact: String,
+}
+
+/// From nobody at the start to everybody at the end.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Ramp {
+    /// Until then nobody is enforced.
+    start: Time,
+    /// From then on everybody is.
+    end: Time,
+    /// The host halts it when more than so many per cent of the mail in its scope is
+    /// refused; never unless it is said.
+    #[serde(default)]
+    #[schema(maximum = 100)]
+    halt_above: u8,
+    /// When it was halted; the share stands as it was then.
+    #[serde(default)]
+    halted: Time,
 }
 
 /// All of these must hold.

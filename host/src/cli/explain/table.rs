@@ -88,11 +88,21 @@ fn rows(explanation: &Explanation) -> Vec<[String; HEAD.len()]> {
     all.map(|candidate| row(candidate, explanation)).collect()
 }
 
-fn row(candidate: &Candidate, explanation: &Explanation) -> [String; HEAD.len()] {
+/// What is done with what it decides, and the share of senders who are enforced where its
+/// ramp makes that so.
+fn mode(candidate: &Candidate) -> String {
     let mode = match candidate.mode {
         Mode::Enforce => "enforce",
         Mode::Monitor => "monitor",
     };
+    match candidate.ramp {
+        None => mode.to_owned(),
+        Some(stand) => format!("{mode} ({} %)", stand.percent()),
+    }
+}
+
+fn row(candidate: &Candidate, explanation: &Explanation) -> [String; HEAD.len()] {
+    let mode = mode(candidate);
     let (from, to) = (candidate.from.to_string(), candidate.to.to_string());
     let name = candidate.policy.to_string();
     match &candidate.result {
@@ -110,7 +120,7 @@ fn row(candidate: &Candidate, explanation: &Explanation) -> [String; HEAD.len()]
             [
                 place.to_string(),
                 name,
-                mode.to_owned(),
+                mode,
                 overrides.to_owned(),
                 from,
                 to,
@@ -121,16 +131,7 @@ fn row(candidate: &Candidate, explanation: &Explanation) -> [String; HEAD.len()]
         Standing::NotMatched(mismatch) => {
             let blank = || "-".to_owned();
             let result = mismatch.to_string();
-            [
-                blank(),
-                name,
-                mode.to_owned(),
-                blank(),
-                from,
-                to,
-                blank(),
-                result,
-            ]
+            [blank(), name, mode, blank(), from, to, blank(), result]
         }
     }
 }

@@ -182,7 +182,7 @@ async fn a_fact_that_is_missing_matters_to_whoever_reads_it() {
         lacks_header: false,
     };
     let policy = &candidate.tenant.policies[0];
-    let mut answered = consult(&candidate.tenant, policy, &facts, None).await;
+    let mut answered = consult(&candidate.tenant, policy, Mode::Enforce, &facts, None).await;
     assert_eq!(question.conclude(&answered), ACCEPTED);
     answered.reads = lacks;
     assert_eq!(
