@@ -48,8 +48,8 @@ pub struct RampSample {
     pub tenant: TenantId,
     /// The policy's name.
     pub policy: Name,
-    /// Sender domains that are enforced, in millionths of all.
-    pub share: u32,
+    /// Sender domains that are enforced, in per cent of all.
+    pub percent: u32,
     /// Whether it was halted.
     pub is_halted: bool,
 }

@@ -193,7 +193,7 @@ impl Tenant {
         }
         let all = self.policies.iter();
         let readers = all.filter(|policy| policy.reads_header(direction, now));
-        let modes: Vec<Mode> = readers.map(|policy| policy.mode).collect();
+        let modes: Vec<Mode> = readers.map(|policy| policy.mode_at(now)).collect();
         match modes.contains(&Mode::Enforce) {
             true => Some(Mode::Enforce),
             false => modes.first().copied(),

@@ -270,7 +270,7 @@ pub(super) const POLICY: Schema = Schema {
 };
 pub(super) const RAMP: Schema = Schema {
     name: "ramp",
-    keys: &["start", "end", "halt_above", "halted"],
+    keys: &["start", "end", "halt_above", "halted", "resumed"],
 };
 pub(super) const REQUIRE: Schema = Schema {
     name: "require",

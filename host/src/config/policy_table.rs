@@ -168,16 +168,17 @@ fn ramp(table: &Table<'_>, mode: Mode) -> Option<Ramp> {
     let section = value.table(&keys::RAMP)?;
     let moment = |key| section.required(key).and_then(|value| value.moment());
     let (start, end) = (moment("start"), moment("end"));
-    let halted = match section.get("halted") {
-        Some(value) => Some(value.moment()?),
-        None => None,
+    let perhaps = |key| match section.get(key) {
+        Some(value) => value.moment().map(Some),
+        None => Some(None),
     };
+    let (halted, resumed) = (perhaps("halted")?, perhaps("resumed")?);
     let halt_above = match section.get(keys::HALT_ABOVE.key) {
         Some(value) => Some(value.number(&keys::HALT_ABOVE)?),
         None => None,
     };
     let halt_above = halt_above.and_then(|percent| u8::try_from(percent).ok());
-    let ramp = Ramp::new(start?, end?, halt_above, halted);
+    let ramp = Ramp::new(start?, end?, halt_above, halted, resumed);
     let key = match &ramp {
         Err(RampError::Empty { .. }) => "end",
         _ => "halted",

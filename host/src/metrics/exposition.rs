@@ -15,7 +15,6 @@ use super::session::{ENDS, ListenerCounts};
 use super::words::Words;
 use super::{Histogram, Metrics, RampSample, lock};
 use crate::engine::Usage;
-use crate::policy::WHOLE;
 use crate::receipt::journal::State;
 
 /// What every name begins with.
@@ -216,7 +215,7 @@ impl Exposition {
         page.gauges(
             "ramp_share_percent",
             "Sender domains that a policy with a ramp is enforced for.",
-            of_each(|ramp| u64::from(ramp.share / (WHOLE / 100))),
+            of_each(|ramp| ramp.percent.into()),
         )?;
         page.gauges(
             "ramp_halted",

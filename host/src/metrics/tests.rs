@@ -368,7 +368,7 @@ fn every_metric_is_documented_and_every_documented_metric_exists() {
     metrics.ramps(vec![RampSample {
         tenant: tenant("acme"),
         policy: name("board"),
-        share: 500_000,
+        percent: 50,
         is_halted: true,
     }]);
     metrics.delivery(

@@ -27,6 +27,8 @@ pub struct Ramp {
     halt_above: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     halted: Option<Moment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resumed: Option<Moment>,
 }
 
 /// Why there is no such ramp.
@@ -63,8 +65,8 @@ pub struct Stand {
 
 impl Ramp {
     /// One that rises from nobody at `start` to everybody at `end`; that is to be halted
-    /// when more than so many per cent of the mail in the policy's scope is refused; and
-    /// that was halted, if it was.
+    /// when more than so many per cent of the mail in the policy's scope is refused; that
+    /// was halted, if it was; and that goes on since it was resumed, if it was.
     ///
     /// # Errors
     /// When it would not rise, or was halted at another time.
@@ -73,6 +75,7 @@ impl Ramp {
         end: Moment,
         halt_above: Option<u8>,
         halted: Option<Moment>,
+        resumed: Option<Moment>,
     ) -> Result<Self, RampError> {
         if start >= end {
             return Err(RampError::Empty { start, end });
@@ -85,6 +88,7 @@ impl Ramp {
             end,
             halt_above,
             halted,
+            resumed,
         })
     }
 
@@ -103,6 +107,12 @@ impl Ramp {
         self.halt_above
     }
 
+    /// Since when it is looked at what it refuses: its start, or when it was resumed, for
+    /// what it was halted for is no reason to halt it again.
+    pub fn watched_from(&self) -> Moment {
+        self.resumed.map_or(self.start, |at| at.max(self.start))
+    }
+
     /// When it was halted, if it was.
     pub fn halted(&self) -> Option<Moment> {
         self.halted
@@ -118,10 +128,20 @@ impl Ramp {
         u32::try_from(share).unwrap_or(WHOLE)
     }
 
+    /// The same in per cent, rounded down.
+    pub fn percent(&self, now: u64) -> u32 {
+        percent(self.share(now))
+    }
+
+    /// Whether it stands still at this time, since it was halted.
+    pub fn is_halted(&self, now: u64) -> bool {
+        self.halted.is_some_and(|at| at <= Moment::new(now))
+    }
+
     /// Whether it has begun at this time, and is neither over nor halted.
     pub fn is_rising(&self, now: u64) -> bool {
-        let now = Moment::new(now);
-        self.halted.is_none() && self.start <= now && now < self.end
+        let at = Moment::new(now);
+        self.start <= at && at < self.end && !self.is_halted(now)
     }
 
     /// The same, halted at this time.
@@ -143,6 +163,7 @@ impl Ramp {
             start: Moment::new(start.saturating_add(stood)),
             end: Moment::new(end.saturating_add(stood)),
             halted: None,
+            resumed: Some(Moment::new(now)),
             ..self
         }
     }
@@ -159,7 +180,7 @@ impl Ramp {
 impl Stand {
     /// The share in per cent, rounded down.
     pub fn percent(&self) -> u32 {
-        self.share / (WHOLE / 100)
+        percent(self.share)
     }
 
     /// Whether the sender's domain is enforced.
@@ -169,6 +190,15 @@ impl Stand {
 }
 
 impl Policy {
+    /// What is done with what it decides about anybody's mail at this time, in seconds since
+    /// 1970: one that is enforced for nobody yet is only monitored.
+    pub fn mode_at(&self, now: u64) -> Mode {
+        match &self.ramp {
+            Some(ramp) if ramp.share(now) == 0 => Mode::Monitor,
+            _ => self.mode,
+        }
+    }
+
     /// What is done with what it decides about this question's mail.
     pub(super) fn mode_for(&self, question: &Question<'_>) -> Mode {
         match (self.mode, self.stand(question)) {
@@ -207,6 +237,10 @@ impl Policy {
     }
 }
 
+fn percent(share: u32) -> u32 {
+    share / (WHOLE / 100)
+}
+
 /// The place of a domain in a policy's ramp, in millionths: of the SHA-256 of the policy's
 /// name, an octet 0 and the domain the first eight octets, as a fraction.
 fn place(policy: &Name, domain: Option<&Domain>) -> u32 {
@@ -240,7 +274,14 @@ mod tests {
 
     fn ramp(halted: Option<u64>) -> Ramp {
         let halted = halted.map(Moment::new);
-        Ramp::new(Moment::new(1_000), Moment::new(2_000), Some(5), halted).expect("it rises")
+        Ramp::new(
+            Moment::new(1_000),
+            Moment::new(2_000),
+            Some(5),
+            halted,
+            None,
+        )
+        .expect("it rises")
     }
 
     fn name() -> Name {
@@ -263,6 +304,13 @@ mod tests {
             assert_eq!(ramp(Some(1_250)).share(now), halted, "{now}");
         }
         assert_eq!(ramp(None).halted_at(1_250), ramp(Some(1_250)));
+        for (now, is_rising) in [(999, false), (1_000, true), (1_249, true), (1_250, false)] {
+            assert_eq!(ramp(Some(1_250)).is_rising(now), is_rising, "{now}");
+        }
+        let resumed = ramp(Some(1_250)).resumed(1_700);
+        assert_eq!(resumed.share(1_700), 250_000);
+        assert_eq!(resumed.watched_from(), Moment::new(1_700));
+        assert_eq!(ramp(None).watched_from(), Moment::new(1_000));
         assert_eq!(ramp(None).halted_at(5_000).share(9_000), WHOLE);
     }
 
@@ -275,10 +323,10 @@ mod tests {
             (10, 20, Some(9)),
             (10, 20, Some(21)),
         ] {
-            Ramp::new(at(start), at(end), None, halted.map(at)).expect_err("no ramp");
+            Ramp::new(at(start), at(end), None, halted.map(at), None).expect_err("no ramp");
         }
         for halted in [10, 20] {
-            Ramp::new(at(10), at(20), None, Some(at(halted))).expect("a ramp");
+            Ramp::new(at(10), at(20), None, Some(at(halted)), None).expect("a ramp");
         }
     }
 

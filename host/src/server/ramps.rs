@@ -17,7 +17,7 @@ use crate::host::Host;
 use crate::metrics::RampSample;
 use crate::name::Name;
 use crate::policy::{Moment, Policy, Ramp};
-use crate::store::{Scope, Subject};
+use crate::store::{Scope, StoreError, Subject};
 
 /// How often it is looked.
 const EVERY: Duration = Duration::from_secs(10);
@@ -52,7 +52,12 @@ impl Reloader {
                 return;
             };
             let now = unix_seconds(SystemTime::now());
-            for excess in look(&host, now).await {
+            let excesses = tokio::select! {
+                biased;
+                () = self.shutdown.draining() => return,
+                excesses = look(&host, now, self.config().receipts.store) => excesses,
+            };
+            for excess in excesses {
                 self.halt(&excess, now).await;
             }
         }
@@ -83,7 +88,7 @@ impl Reloader {
             }
         });
         let (mail, refused) = (scope.mail, scope.refused);
-        let percent = halted.share(now) / (crate::policy::WHOLE / 100);
+        let percent = halted.percent(now);
         match amended.await {
             Ok(_) => {
                 tracing::warn!(tenant.id = %tenant, policy.id = %policy, mail, refused, percent, "a ramp refused too much and was halted");
@@ -110,8 +115,9 @@ impl From<ReloadError> for Unhalted {
     }
 }
 
-/// Those that refuse too much. All there are are counted on the way.
-async fn look(host: &Host, now: u64) -> Vec<Excess> {
+/// Those that refuse too much. All there are are counted on the way. Only receipts in the
+/// store tell what was refused.
+async fn look(host: &Host, now: u64, has_receipts: bool) -> Vec<Excess> {
     let (mut excesses, mut samples) = (Vec::new(), Vec::new());
     let snapshot = host.snapshot.load_full();
     for tenant in snapshot.tenants() {
@@ -119,9 +125,13 @@ async fn look(host: &Host, now: u64) -> Vec<Excess> {
             samples.push(RampSample {
                 tenant: tenant.id.clone(),
                 policy: policy.name.clone(),
-                share: ramp.share(now),
-                is_halted: ramp.halted().is_some(),
+                percent: ramp.percent(now),
+                is_halted: ramp.is_halted(now),
             });
+            let is_watched = ramp.halt_above().is_some() && ramp.is_rising(now);
+            if is_watched && !has_receipts {
+                tracing::error!(tenant.id = %tenant.id, policy.id = %policy.name, error = "receipts are not in the store", "what a ramp refuses could not be counted");
+            }
             match excess(host, &tenant.id, policy, ramp, now).await {
                 Ok(excess) => excesses.extend(excess),
                 Err(error) => {
@@ -145,11 +155,12 @@ async fn excess(
     policy: &Policy,
     ramp: &Ramp,
     now: u64,
-) -> Result<Option<Excess>, crate::store::StoreError> {
+) -> Result<Option<Excess>, StoreError> {
     let Some(limit) = ramp.halt_above().filter(|_| ramp.is_rising(now)) else {
         return Ok(None);
     };
-    let since = ramp.start().unix_seconds().max(now.saturating_sub(WINDOW));
+    let watched = ramp.watched_from().unix_seconds();
+    let since = watched.max(now.saturating_sub(WINDOW));
     let scope = host.store.scope(tenant, &policy.name, since).await?;
     Ok(is_too_much(scope, limit).then(|| Excess {
         tenant: tenant.clone(),
@@ -168,16 +179,21 @@ fn write(document: &mut TenantDocument, policy: &Name, ramp: &Ramp, halted: Ramp
     let Some(place) = document.place(policy.as_str()) else {
         return false;
     };
-    let known = document.policies[place].get_mut("ramp");
-    let Some(Value::Object(keys)) = known else {
+    let keys = &mut document.policies[place];
+    let is_off = keys.get("enabled") == Some(&Value::Bool(false));
+    let Some(Value::Object(keys)) = keys.get_mut("ramp") else {
         return false;
     };
-    let start = keys.get("start").and_then(Value::as_str);
-    let start: Option<Moment> = start.and_then(|text| text.parse().ok());
-    if start != Some(ramp.start()) || keys.contains_key("halted") {
-        return false;
-    }
-    let Some(at) = halted.halted() else {
+    let moment = |key| {
+        keys.get(key)
+            .and_then(Value::as_str)?
+            .parse::<Moment>()
+            .ok()
+    };
+    let limit = keys.get("halt_above").and_then(Value::as_u64);
+    let is_known = (moment("start"), moment("end")) == (Some(ramp.start()), Some(ramp.end()))
+        && (moment("halted"), limit) == (ramp.halted(), ramp.halt_above().map(u64::from));
+    let Some(at) = halted.halted().filter(|_| is_known && !is_off) else {
         return false;
     };
     keys.insert("halted".to_owned(), at.to_string().into());

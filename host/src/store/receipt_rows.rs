@@ -5,7 +5,7 @@ use sqlx::{QueryBuilder, query_as, query_scalar};
 use super::{Connection, Db};
 use crate::receipt::filter::{AddressFilter, Filter};
 use crate::receipt::source::Part;
-use crate::store::receipt_columns::{ACCEPTED, Batch, Later, REFUSED, Row, Texts};
+use crate::store::receipt_columns::{ACCEPTED, Batch, Later, Row, Texts};
 
 type Result<T> = std::result::Result<T, sqlx::Error>;
 
@@ -110,9 +110,9 @@ pub(in crate::store) async fn scope(
                + (SELECT COUNT(*) FROM receipts \
                WHERE tenant = $1 AND monitored = $2 AND id >= $3), \
                (SELECT COUNT(*) FROM receipts \
-               WHERE tenant = $1 AND policy = $2 AND id >= $3 AND verdict = $4)";
+               WHERE tenant = $1 AND policy = $2 AND id >= $3 AND verdict <> 'accepted')";
     let query = query_as::<Db, _>(sql).bind(tenant).bind(policy);
-    query.bind(from).bind(REFUSED).fetch_one(c).await
+    query.bind(from).fetch_one(c).await
 }
 
 /// Which of these are there.

@@ -31,6 +31,13 @@ fn time(unix_seconds: u64) -> String {
     ran.stdout.trim().to_owned()
 }
 
+/// Seconds since 1970 of a time in a policy.
+fn seconds(time: &Value) -> u64 {
+    let time = time.as_str().expect("a time");
+    let ran = tool::run("date", &["--date", time, "+%s"]).expect_code(0);
+    ran.stdout.trim().parse().expect("a number")
+}
+
 /// A host with one tenant, whose only policy enforces TLS for half of all sender domains.
 fn half_way(halt_above: Option<u64>) -> Host {
     let site =
@@ -189,15 +196,27 @@ fn a_ramp_that_refuses_too_much_is_halted_and_goes_on_when_it_is_told_to() {
         page.stdout.contains(line).then_some(())
     });
 
-    // It stands: whoever was enforced is, and nobody else.
+    // It stands: the share is that of the moment when it was halted.
     assert_eq!(refused(&host, 0..60), told);
+    let ramp = policy(&host)["ramp"].clone();
+    let [start, end, halted] = ["start", "end", "halted"].map(|key| seconds(&ramp[key]));
+    let stood = (halted - start) * 1_000_000 / (end - start);
+    let number = told.iter().position(|refused| *refused);
+    let number = number.expect("one is refused");
+    wait_for("no receipt has the share", || {
+        let path = format!("/v1/receipts?sender={}&limit=1", sender(number));
+        let found = over_socket(&host, &path, &[]).expect(200).json();
+        (found["items"][0]["verdict"]["policy"]["ramp"]["share"] == stood).then_some(())
+    });
 
     // It goes on from where it stood.
     as_owner(&host, &["policy", "enforce", "partners", "--resume"]).expect_code(0);
     let ramp = policy(&host)["ramp"].clone();
     assert_eq!(ramp["halted"], Value::Null);
     assert_eq!(ramp["halt_above"], 5);
-    // And is halted again, for nothing has changed.
+    // What it was halted for is no reason to halt it again; what comes now is.
+    assert!(ramp["resumed"].is_string(), "{ramp}");
+    assert_eq!(refused(&host, 0..60), told);
     wait_for("it is not halted again", || {
         policy(&host)["ramp"].get("halted").map(drop)
     });

@@ -145,6 +145,9 @@ struct Ramp {
     /// When it was halted; the share stands as it was then.
     #[serde(default)]
     halted: Time,
+    /// When it was resumed; what was refused before is no reason to halt it.
+    #[serde(default)]
+    resumed: Time,
 }
 
 /// All of these must hold.

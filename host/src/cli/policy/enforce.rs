@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use anyhow::{Context, anyhow, bail};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::cli::api::{Answer, Ask, Client};
 use crate::cli::change::ChangeArguments;
@@ -55,7 +55,7 @@ pub(super) async fn run(
     // The mode that it has without one is to enforce.
     document.remove("mode");
     match ramp {
-        Some(ramp) => document.insert("ramp".to_owned(), written(&ramp)),
+        Some(ramp) => document.insert("ramp".to_owned(), serde_json::to_value(ramp)?),
         None => document.remove("ramp"),
     };
     let ask = Ask::put(&path).json(&document)?;
@@ -75,7 +75,7 @@ impl EnforceArguments {
         };
         let start = self.start.unwrap_or(Moment::new(now));
         let end = Moment::new(start.unix_seconds().saturating_add(seconds));
-        Ok(Some(Ramp::new(start, end, self.halt_above, None)?))
+        Ok(Some(Ramp::new(start, end, self.halt_above, None, None)?))
     }
 }
 
@@ -103,29 +103,28 @@ fn read(value: &Value) -> anyhow::Result<Ramp> {
         }
     };
     let needed = |key| moment(key)?.with_context(|| format!("its ramp has no {key}"));
-    let halt_above = value.get("halt_above").and_then(Value::as_u64);
-    let halt_above = halt_above.and_then(|percent| u8::try_from(percent).ok());
+    let halt_above = match value.get("halt_above") {
+        None => None,
+        Some(value) => {
+            let percent = value
+                .as_u64()
+                .and_then(|percent| u8::try_from(percent).ok());
+            Some(percent.with_context(|| format!("halt_above: {value} is no per cent"))?)
+        }
+    };
     Ok(Ramp::new(
         needed("start")?,
         needed("end")?,
         halt_above,
         moment("halted")?,
+        moment("resumed")?,
     )?)
-}
-
-fn written(ramp: &Ramp) -> Value {
-    let mut keys = json!({ "start": ramp.start(), "end": ramp.end() });
-    if let Some(percent) = ramp.halt_above() {
-        keys["halt_above"] = percent.into();
-    }
-    if let Some(halted) = ramp.halted() {
-        keys["halted"] = halted.to_string().into();
-    }
-    keys
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -137,7 +136,7 @@ mod tests {
             "halted": "1970-01-01T00:15:00Z",
         });
         let ramp = read(&text).expect("a ramp");
-        assert_eq!(written(&ramp), text);
+        assert_eq!(serde_json::to_value(ramp).expect("JSON"), text);
         let resumed = resumed(&ramp, 6_000).expect("it was halted");
         assert_eq!(resumed.share(6_000), ramp.share(6_000));
         assert_eq!(resumed.share(6_300), crate::policy::WHOLE);

@@ -54,10 +54,12 @@ fn any_scope() -> impl Strategy<Value = Policy> {
 fn any_policy() -> impl Strategy<Value = Policy> {
     let rare = || prop::bool::weighted(0.2);
     let flags = (rare(), rare(), rare(), prop::bool::weighted(0.3));
-    (any_scope(), any_validity(), flags).prop_map(
-        |(scope, valid, (disabled, overrides, monitor, bidirectional))| Policy {
+    let ramp = prop::option::weighted(0.3, any_ramp());
+    (any_scope(), any_validity(), flags, ramp).prop_map(
+        |(scope, valid, (disabled, overrides, monitor, bidirectional), ramp)| Policy {
             enabled: !disabled,
             valid,
+            ramp: ramp.filter(|_| !monitor),
             overrides,
             mode: if monitor {
                 Mode::Monitor
@@ -68,6 +70,14 @@ fn any_policy() -> impl Strategy<Value = Policy> {
             ..scope
         },
     )
+}
+
+/// Over before, after or among the moments of any question.
+fn any_ramp() -> impl Strategy<Value = Ramp> {
+    (0..8_u64, 1..8_u64).prop_map(|(start, length)| {
+        let [start, end] = [start, start + length].map(Moment::new);
+        Ramp::new(start, end, None, None, None).expect("it rises")
+    })
 }
 
 fn any_policies() -> impl Strategy<Value = Vec<Policy>> {
@@ -182,7 +192,8 @@ proptest! {
     #[test]
     fn override_always_goes_before(policies in any_policies(), inquiry in any_inquiry()) {
         let house = House::new();
-        let enforced = |policy: &&Policy| policy.mode == Mode::Enforce;
+        let question = inquiry.of(&house.domains, &house.lists);
+        let enforced = |policy: &&Policy| policy.mode_for(&question) == Mode::Enforce;
         let mut matching = policies.iter().filter(enforced).filter(|p| matches(&house, p, &inquiry));
         let overrides = matching.any(|policy| policy.overrides);
         let in_force = house.select(&policies, &inquiry).in_force;
@@ -240,10 +251,13 @@ proptest! {
         let house = House::new();
         let (in_force, monitored) = names(&house.select(&policies, &inquiry));
         let mut without = policies.clone();
-        without.retain(|policy| policy.mode == Mode::Enforce);
+        let question = inquiry.of(&house.domains, &house.lists);
+        without.retain(|policy| policy.mode_for(&question) == Mode::Enforce);
         prop_assert_eq!(&house.in_force(&without, &inquiry), &in_force);
         let mut enforced = policies;
-        enforced.iter_mut().for_each(|policy| policy.mode = Mode::Enforce);
+        for policy in &mut enforced {
+            (policy.mode, policy.ramp) = (Mode::Enforce, None);
+        }
         let would = house.in_force(&enforced, &inquiry);
         prop_assert_eq!(monitored, would.filter(|would| Some(would) != in_force.as_ref()));
     }
@@ -281,7 +295,7 @@ proptest! {
             prop_assert_eq!(is_matched, matches(&house, policy, &inquiry));
             if let Standing::Matched { place, .. } = candidate.result {
                 prop_assert_eq!(place, places.len() + 1);
-                places.push(Policy { mode: Mode::Enforce, ..policy.clone() });
+                places.push(Policy { mode: Mode::Enforce, ramp: None, ..policy.clone() });
             }
         }
         for pair in places.windows(2) {
