@@ -14,9 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -40,6 +40,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// What takes less needs no rest.
 const SHORT: Duration = Duration::from_millis(1);
+
+/// Longest that a change waits until it is taken up.
+const UPTAKE: Duration = Duration::from_secs(5);
 
 /// How many times as long a candidate rests as it ran.
 const REST: u32 = 4;
@@ -77,8 +80,8 @@ pub struct Shadows {
     /// Held by whoever looks which there are.
     looking: tokio::sync::Mutex<()>,
     look_again: Notify,
-    /// Taken while one runs.
-    lane: Semaphore,
+    /// Taken while one runs, or rests from that: how long it still has to.
+    lane: tokio::sync::Mutex<Duration>,
     /// Decisions that no candidate was asked about, and the last of them.
     missed: Mutex<BTreeMap<ShadowOf, (ReceiptId, u64)>>,
     workers: TaskTracker,
@@ -114,7 +117,7 @@ impl Shadows {
             of: ArcSwap::default(),
             looking: tokio::sync::Mutex::default(),
             look_again: Notify::new(),
-            lane: Semaphore::new(1),
+            lane: tokio::sync::Mutex::default(),
             missed: Mutex::default(),
             workers: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -175,12 +178,20 @@ impl Shadows {
         self.look(false).await.map(drop)
     }
 
+    /// Takes up what has just been changed: when this returns it is so, as a rule, and what
+    /// has to be waited for comes by and by.
+    pub async fn take_up(self: &Arc<Self>) {
+        // Whatever came of it, it is looked at once more.
+        let _ = timeout(UPTAKE, self.load_known()).await;
+        self.look_again();
+    }
+
     /// Makes the candidates those of the store. When this returns they are asked; false
     /// where one could not be loaded, which is tried again.
     ///
     /// # Errors
     /// When it cannot be read which there are. Then they are those that were.
-    pub async fn refresh(self: &Arc<Self>) -> Result<bool, StoreError> {
+    async fn refresh(self: &Arc<Self>) -> Result<bool, StoreError> {
         self.look(true).await
     }
 
@@ -300,13 +311,7 @@ impl Shadows {
                 next = queue.recv() => next,
             };
             let Some(standing) = next else { break };
-            let took = self.ask(&standing).await;
-            if took > SHORT {
-                tokio::select! {
-                    () = self.stop.cancelled() => {}
-                    () = sleep(took * REST) => {}
-                }
-            }
+            self.ask(&standing).await;
         }
         queue.close();
         while let Ok(standing) = queue.try_recv() {
@@ -314,27 +319,42 @@ impl Shadows {
         }
     }
 
-    /// Asks one; how long that took.
-    async fn ask(&self, standing: &Standing) -> Duration {
+    /// Asks one, and rests before another is asked.
+    async fn ask(&self, standing: &Standing) {
         let Means { engine, node, .. } = &self.means;
         for _ in 0..TRIES {
-            let lane = self.lane.acquire().await;
+            let mut owed = self.lane.lock().await;
+            if self.stop.is_cancelled() {
+                break;
+            }
+            let now = self.candidate(&standing.of.tenant, &standing.of.module);
+            if now.is_none_or(|now| !Arc::ptr_eq(&now, &standing.candidate)) {
+                // Another is tried by now, whose numbers these are not.
+                return;
+            }
             let began = Instant::now();
             let asked = standing.ask(engine, node).await;
-            let took = began.elapsed();
-            drop(lane);
             match asked {
                 Ok(event) => {
                     self.keep(standing, event);
-                    return took;
+                    *owed += began.elapsed() * REST;
+                    if *owed > SHORT {
+                        tokio::select! {
+                            () = self.stop.cancelled() => {}
+                            () = sleep(*owed) => {}
+                        }
+                        *owed = Duration::ZERO;
+                    }
+                    return;
                 }
                 Err(NotRun::Out) => break,
-                Err(NotRun::Busy) if self.stop.is_cancelled() => break,
-                Err(NotRun::Busy) => sleep(PAUSE).await,
+                Err(NotRun::Busy) => {
+                    drop(owed);
+                    sleep(PAUSE).await;
+                }
             }
         }
         self.pass_over(standing);
-        Duration::ZERO
     }
 
     fn keep(&self, standing: &Standing, event: ShadowEvent) {
@@ -361,6 +381,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        // Those who ask end by this alone.
+        self.stop.cancel();
         self.task.abort();
     }
 }

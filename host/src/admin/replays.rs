@@ -155,7 +155,8 @@ pub(super) async fn begin(
         span: Span {
             tenant: id,
             from: from.map(Moment::unix_seconds),
-            to: to.map(Moment::unix_seconds),
+            // What comes meanwhile is not chased.
+            to: Some(to.map_or_else(|| unix_seconds(SystemTime::now()) + 1, Moment::unix_seconds)),
         },
         reading: Arc::clone(&api.reading),
     };

@@ -122,9 +122,12 @@ async fn change(
         began,
     };
     let (id, module) = (id.clone(), module.to_owned());
-    let work = api
-        .changes
-        .spawn(async move { work.carry_out(&id, &module).await });
+    // Whoever goes away while this waits takes nobody else's place.
+    let place = Arc::clone(&api.places).acquire_owned().await;
+    let work = api.changes.spawn(async move {
+        let _place = place;
+        work.carry_out(&id, &module).await
+    });
     // It does not panic, and nobody aborts it.
     work.await
         .map_err(|_| Problem::from(ReloadError::Stopping))?
@@ -207,7 +210,7 @@ struct Work {
 impl Work {
     async fn carry_out(self, tenant: &TenantId, module: &str) -> Result<Response, Problem> {
         let host = &self.api.host;
-        let _turn = self.api.reloader.turn(tenant).await;
+        let turn = self.api.reloader.turn(tenant).await;
         let before = kept(&self.api, tenant, module).await?;
         let part = Subject::Module(module.to_owned());
         self.preconditions.check(&part, Some(before.revision))?;
@@ -220,7 +223,12 @@ impl Work {
             if !set.await? {
                 return Err(no_module(tenant.as_str(), module));
             }
-            host.shadows.refresh().await?;
+        }
+        let after = kept(&self.api, tenant, module).await?;
+        // Whoever changes something else of this tenant waits for nothing of this.
+        drop(turn);
+        if is_done {
+            host.shadows.take_up().await;
         }
         let lines = match differs {
             true => vec![line(tenant, module, before.shadow, self.trial)],
@@ -228,7 +236,6 @@ impl Work {
         };
         let took = (!self.how.is_dry_run()).then(|| self.began.elapsed());
         let mut response = Json(Changed::of(lines, took)).into_response();
-        let after = kept(&self.api, tenant, module).await?;
         if let Ok(tag) = format!("\"{}\"", after.revision).parse() {
             response.headers_mut().insert(header::ETAG, tag);
         }

@@ -31,6 +31,10 @@ const QUEUE: usize = 2048;
 /// those who were accepted before.
 const RESERVE: usize = QUEUE / 2;
 
+/// What is no part of a receipt is taken only while so many have room, so that it never
+/// takes the last place of a recipient's.
+const SPARE: usize = QUEUE / 4 * 3;
+
 /// Where receipts are written.
 #[derive(Clone, Debug, Default)]
 pub struct Places {
@@ -140,7 +144,7 @@ impl Journal {
     /// Hands an event over that is no part of a receipt, where there is room for it beside
     /// the receipts of recipients to come; whether there was.
     pub fn offer(&self, event: Event) -> bool {
-        self.queue.capacity() >= RESERVE && self.queue.try_send(event).is_ok()
+        self.queue.capacity() >= SPARE && self.queue.try_send(event).is_ok()
     }
 
     /// How it is doing.

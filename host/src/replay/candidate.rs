@@ -41,9 +41,9 @@ impl Candidate {
     /// That a policy is enforced for a part of the senders alone.
     fn of_ramp(&self, policy: &Policy) -> Option<String> {
         let (name, at) = (&policy.name, Moment::new(self.at));
-        let share = policy.ramp?.share(self.at);
-        let percent = share / (WHOLE / 100);
-        (share < WHOLE).then(|| {
+        let ramp = policy.ramp?;
+        let percent = ramp.percent(self.at);
+        (ramp.share(self.at) < WHOLE).then(|| {
             format!(
                 "policy {name} is enforced for {percent} % of sender domains at {at}, by its ramp: \
                  --at says when it is asked"

@@ -143,7 +143,10 @@ impl Replays {
             ending: watch::Sender::new(Ending::Running),
             ended: Mutex::default(),
         });
-        self.lock().jobs.push(Arc::clone(&job));
+        let mut state = self.lock();
+        state.forget_old();
+        state.jobs.push(Arc::clone(&job));
+        drop(state);
         let (under_way, shutdown) = (Arc::clone(&job), self.shutdown.clone());
         self.tasks.spawn(async move {
             let ending = under_way.work(&errand, &shutdown).await;

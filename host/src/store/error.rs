@@ -73,7 +73,7 @@ pub enum StoreError {
     Modules(i64),
     /// So many revisions of a module, none of which may go.
     #[error(
-        "module {module:?} has as many revisions as it may ({most}, quotas.module_revisions), and each is active, was active before, is pinned by a policy, or waits to be compiled: take a pin away, or ask the operator for more"
+        "module {module:?} has as many revisions as it may ({most}, quotas.module_revisions), and each is active, was active before, is tried, is pinned by a policy, or waits to be compiled: take a pin away, or ask the operator for more"
     )]
     Revisions {
         /// Which module.
@@ -83,7 +83,7 @@ pub enum StoreError {
     },
     /// So large all revisions of all modules may be, and none of the others may go.
     #[error(
-        "this tenant's modules have as many bytes as they may ({0}, quotas.module_bytes), and each revision that is left is active, was active before, is pinned by a policy, or waits to be compiled: remove a module, or ask the operator for more"
+        "this tenant's modules have as many bytes as they may ({0}, quotas.module_bytes), and each revision that is left is active, was active before, is tried, is pinned by a policy, or waits to be compiled: remove a module, or ask the operator for more"
     )]
     ModuleBytes(i64),
     /// So many revisions of a tenant may wait for the engine.

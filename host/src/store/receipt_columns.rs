@@ -17,7 +17,7 @@ use crate::receipt::{Event, PolicyUsed, RelayEvent, VerdictEvent};
 
 /// What stands in the column `verdict`.
 pub(super) const ACCEPTED: &str = "accepted";
-pub(super) const REFUSED: &str = "refused";
+const REFUSED: &str = "refused";
 const RELAY: &str = "relay";
 
 /// What a batch comes to.

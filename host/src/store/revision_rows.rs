@@ -371,7 +371,7 @@ async fn make_room(
 }
 
 /// A revision among all of its tenant's.
-struct Sized {
+struct Weighed {
     name: String,
     number: i64,
     size: i64,
@@ -380,16 +380,16 @@ struct Sized {
 
 /// Name, number, digest, size and state of a revision, and which of its module's are active,
 /// were before, and are tried.
-type SizedRow = (String, i64, String, i64, String, i64, i64, i64);
+type WeighedRow = (String, i64, String, i64, String, i64, i64, i64);
 
 /// Those of all modules that have bytes, the oldest first.
-async fn all_of(c: &mut Connection, tenant: &str, policies: &[Object]) -> Result<Vec<Sized>> {
+async fn all_of(c: &mut Connection, tenant: &str, policies: &[Object]) -> Result<Vec<Weighed>> {
     let sql = "SELECT r.name, r.number, r.digest, r.size, r.state, m.active, m.previous, m.shadow \
                FROM module_revisions r JOIN modules m ON m.tenant = r.tenant AND m.name = r.name \
                WHERE r.tenant = $1 AND r.state <> 'refused' ORDER BY r.made, r.name, r.number";
-    let query = query_as::<Db, SizedRow>(sql);
+    let query = query_as::<Db, WeighedRow>(sql);
     let rows = query.bind(tenant).fetch_all(c).await?;
-    let sized = |(name, number, digest, size, state, active, previous, shadow): SizedRow| {
+    let weighed = |(name, number, digest, size, state, active, previous, shadow): WeighedRow| {
         let needed = Needed {
             numbers: vec![active, previous, shadow],
             pins: pins(policies, &name),
@@ -400,14 +400,14 @@ async fn all_of(c: &mut Connection, tenant: &str, policies: &[Object]) -> Result
             state: read_state(&state)?,
         };
         let is_needed = needed.has(&kept);
-        Ok(Sized {
+        Ok(Weighed {
             name,
             number,
             size,
             is_needed,
         })
     };
-    rows.into_iter().map(sized).collect()
+    rows.into_iter().map(weighed).collect()
 }
 
 /// Removes the oldest of all modules that are not needed, so that all have at most so many
@@ -421,7 +421,7 @@ async fn shrink(
 ) -> Result<()> {
     let all = all_of(c, tenant, policies).await?;
     let mut bytes: i64 = all.iter().map(|one| one.size).sum();
-    let may_go = |one: &&Sized| !one.is_needed && spared != Some((&one.name, one.number));
+    let may_go = |one: &&Weighed| !one.is_needed && spared != Some((&one.name, one.number));
     for one in all.iter().filter(may_go) {
         if bytes <= most {
             break;

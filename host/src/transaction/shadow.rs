@@ -100,7 +100,8 @@ impl Standing {
         let ran = engine.monitor(module, settings, &self.facts, lists).await;
         match &ran.result {
             Err(Failure::Unavailable { .. }) => return Err(NotRun::Busy),
-            Err(Failure::Quarantined { .. }) => return Err(NotRun::Out),
+            // What the host did not get done says nothing of the candidate.
+            Err(failure) if failure.is_passing() => return Err(NotRun::Out),
             _ => {}
         }
         let asked = Some((&**module, consultation));
