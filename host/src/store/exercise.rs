@@ -432,13 +432,15 @@ async fn webhooks(c: &mut Connection, id: &TenantId) {
             .collect::<Vec<_>>()
     };
     let id = |id: &str, attempts| (id.to_owned(), attempts);
-    assert_eq!(due(c, 5, 9).await, [id("2", 0), id("1", 0)]);
-    assert_eq!(due(c, 6, 1).await, [id("2", 0)]);
+    // What was said of a subject before is not said any more.
+    assert_eq!(due(c, 5, 9).await, [id("2", 0)]);
+    assert_eq!(due(c, 6, 9).await, [id("2", 0)], "one of each tenant");
     assert_eq!(webhook_rows::next(c).await.expect("read"), Some(4));
     let attempted = webhook_rows::attempted(c, "2", 1, Some(7)).await;
     attempted.expect("written");
-    assert_eq!(due(c, 7, 9).await, [id("1", 0), id("3", 0), id("2", 1)]);
-    for message in ["1", "2", "3"] {
+    assert_eq!(due(c, 6, 9).await, [id("3", 0)]);
+    assert_eq!(due(c, 7, 9).await, [id("2", 1)]);
+    for message in ["2", "3"] {
         let attempted = webhook_rows::attempted(c, message, 2, None).await;
         attempted.expect("written");
     }

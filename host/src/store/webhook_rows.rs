@@ -52,7 +52,8 @@ pub(in crate::store) async fn last(c: &mut Connection, tenant: &str) -> Result<V
     Ok(last.collect())
 }
 
-/// Keeps a message that is due at once; the caller has a transaction.
+/// Keeps a message that is due at once, in the place of what was said of its subject before:
+/// what did not arrive by now is not so any more. The caller has a transaction.
 pub(in crate::store) async fn insert(
     c: &mut Connection,
     tenant: &str,
@@ -60,6 +61,9 @@ pub(in crate::store) async fn insert(
     last: &Last,
     now: i64,
 ) -> Result<()> {
+    let sql = "DELETE FROM webhook_messages WHERE tenant = $1 AND subject = $2";
+    let query = sqlx::query::<Db>(sql).bind(tenant).bind(&last.subject);
+    query.execute(&mut *c).await?;
     let sql = "INSERT INTO webhook_messages (id, tenant, subject, appeared, body, attempts, due) \
                VALUES ($1, $2, $3, $4, $5, 0, $6)";
     let query = sqlx::query::<Db>(sql).bind(id).bind(tenant);
@@ -86,10 +90,11 @@ pub(in crate::store) async fn forget(c: &mut Connection, tenant: &str) -> Result
     Ok(())
 }
 
-/// Messages that are due, those first that wait for longest.
+/// Messages that are due, of each tenant the oldest, those first that wait for longest.
 pub(in crate::store) async fn due(c: &mut Connection, now: i64, limit: i64) -> Result<Vec<Due>> {
     let sql = "SELECT id, tenant, body, attempts FROM webhook_messages \
-               WHERE due <= $1 ORDER BY due, id LIMIT $2";
+               WHERE id IN (SELECT MIN(id) FROM webhook_messages WHERE due <= $1 GROUP BY tenant) \
+               ORDER BY due, id LIMIT $2";
     let query = query_as::<Db, (String, String, String, i64)>(sql);
     let rows = query.bind(now).bind(limit).fetch_all(c).await?;
     let due = rows.into_iter().map(|(id, tenant, body, attempts)| {

@@ -1,5 +1,5 @@
-//! A tenant's webhook: told over real HTTP and TLS, signed, again where it fails, never
-//! twice, and never where the operator does not let it go.
+//! A tenant's webhook: told over real HTTP and TLS, signed, again where it fails, not
+//! anew after a restart, and never where the operator does not let it go.
 
 use std::fs;
 use std::thread;

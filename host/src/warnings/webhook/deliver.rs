@@ -1,26 +1,27 @@
 //! Messages to webhooks, sent when they are due until they arrive or were tried often enough.
 //!
-//! **A receiver that hangs holds up no other**: each message has its time, and some are sent
-//! at once, of each tenant one.
+//! **A receiver that hangs holds up no other for long**: each message has its time, and some
+//! are sent at once, of each tenant one. **At least once**: what arrived just before the host
+//! stopped, or after the time that it has, is sent again under the same id.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 
 use super::client::{Message, SendError, WebhookClient};
 use super::schedule::wait;
 use super::signature::SigningSecret;
-use crate::facts::unix_seconds;
+use crate::facts::{TenantId, unix_seconds};
 use crate::host::{Host, Shutdown};
 use crate::store::{Due, StoreError};
 
 /// Messages that are sent at once.
 const AT_ONCE: usize = 8;
 
-/// Messages that are looked at for that: one tenant's do not hide all others.
+/// Messages that are looked at for that, of each tenant one.
 const LOOKED_AT: i64 = 256;
 
 /// Longest time without a look at what is due.
@@ -55,23 +56,30 @@ pub async fn deliver(
 
 /// Sends what is due, and says how long nothing else is.
 async fn round(host: &Arc<Host>, client: &WebhookClient) -> Result<Duration, StoreError> {
+    let mut sending = JoinSet::new();
+    let mut receivers: HashMap<Id, TenantId> = HashMap::new();
     loop {
         let (due, next) = host.store.due_webhooks(LOOKED_AT).await?;
-        let mut tenants = HashSet::new();
-        let mut sending = JoinSet::new();
         for message in due {
-            if sending.len() < AT_ONCE && tenants.insert(message.tenant.clone()) {
-                sending.spawn(attempt(Arc::clone(host), client.clone(), message));
+            let tenant = message.tenant.clone();
+            let is_told = receivers.values().any(|other| *other == tenant);
+            if sending.len() < AT_ONCE && !is_told {
+                let task = sending.spawn(attempt(Arc::clone(host), client.clone(), message));
+                receivers.insert(task.id(), tenant);
             }
         }
-        if sending.is_empty() {
+        let Some(done) = sending.join_next_with_id().await else {
             let now = unix_seconds(SystemTime::now());
             let next = next.and_then(|next| u64::try_from(next).ok());
             let left = next.map(|next| Duration::from_secs(next.saturating_sub(now).max(1)));
             return Ok(left.unwrap_or(EVERY).min(EVERY));
-        }
-        while let Some(done) = sending.join_next().await {
-            done.unwrap_or(Ok(()))?;
+        };
+        let (task, settled) = done.unwrap_or_else(|error| (error.id(), Ok(())));
+        receivers.remove(&task);
+        if let Err(error) = settled {
+            // What was sent is settled before the store is asked again.
+            while sending.join_next().await.is_some() {}
+            return Err(error);
         }
     }
 }
