@@ -11,7 +11,6 @@
 //! would have made of the same mail, which is for a replay to say.
 
 mod days;
-mod evidence;
 pub(crate) mod figures;
 mod fold;
 mod page;
@@ -23,8 +22,8 @@ mod traffic;
 use serde::{Deserialize, Serialize};
 
 pub use days::Day;
-pub use evidence::{Evidence, Met, RECENT, Seen};
 pub use fold::Folding;
+pub(crate) use fold::sender;
 pub use page::page;
 pub use period::{Period, PeriodError};
 pub use summary::Summary;

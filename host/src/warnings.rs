@@ -6,6 +6,7 @@
 //! here: what a warning leads to. Nothing is changed by one.
 
 mod certificate;
+mod evidence;
 mod failing;
 mod pins;
 pub mod watch;
@@ -13,10 +14,12 @@ pub mod webhook;
 
 use serde::{Deserialize, Serialize};
 
+pub use evidence::{Evidence, RECENT};
+use evidence::{Met, Seen};
+
 use crate::facts::{ReceiptId, TenantId};
 use crate::name::Name;
 use crate::policy::{Moment, Policy};
-use crate::report::Evidence;
 
 /// Seconds of receipts that are looked at. Whoever writes more rarely than once a month is
 /// not known by them.
@@ -49,18 +52,18 @@ pub struct Warning {
     pub receipt: Option<ReceiptId>,
 }
 
-/// What a warning is about.
+/// What a warning is about, the most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
+    /// It was met, and is not any more.
+    BeganToFail,
+    /// What is required was never met.
+    NeverMet,
     /// A certificate will end without which mail is refused.
     CertificateExpires,
     /// A pin has no other beside it for the next key.
     SinglePin,
-    /// What is required was never met.
-    NeverMet,
-    /// It was met, and is not any more.
-    BeganToFail,
 }
 
 /// How urgent it is.
@@ -134,10 +137,7 @@ pub fn warnings<'a>(
             found
         })
         .collect();
-    all.sort_by(|one, other| {
-        let key = |w: &Warning| (w.severity, w.kind, w.policy.clone(), w.sender.clone());
-        key(one).cmp(&key(other))
-    });
+    all.sort_by_cached_key(|w| (w.severity, w.kind, w.policy.clone(), w.sender.clone()));
     all
 }
 

@@ -17,7 +17,7 @@ use crate::facts::{TenantId, unix_seconds};
 use crate::policy::Moment;
 use crate::receipt::read::ReadError;
 use crate::receipt::scan::{Scan, Span};
-use crate::report::{Evidence, RECENT};
+use crate::warnings::{Evidence, RECENT};
 use crate::warnings::{Inquiry, MAX_DAYS, PERIOD, USUAL_DAYS, Warning, warnings};
 
 /// How far ahead.

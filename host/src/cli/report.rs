@@ -22,9 +22,10 @@ use crate::report::{self, Folding, Inquiry, LeftOut, Period, Report};
 /// Which mail, and how it is shown.
 #[derive(clap::Args)]
 pub(super) struct ReportArguments {
-    /// From then on: a time, a day (UTC), or such as 12h, 30d, 4w.
-    #[arg(long, value_name = "WHEN", value_parser = since, default_value = "30d")]
-    since: u64,
+    /// From then on: a time, a day (UTC), or such as 12h, 30d, 4w; 30 days before the end
+    /// unless given.
+    #[arg(long, value_name = "WHEN", value_parser = since)]
+    since: Option<u64>,
     /// Before then; until now unless given.
     #[arg(long, value_name = "WHEN", value_parser = since)]
     until: Option<u64>,
@@ -103,7 +104,7 @@ async fn asked(arguments: &ReportArguments) -> anyhow::Result<Report> {
     let tenant = arguments.of.tenant(&client).await?;
     // What is said to be now is the host's.
     let ask = Ask::get(&["tenants", &tenant, "report"])
-        .with("from", Some(Moment::new(arguments.since)))
+        .with("from", arguments.since.map(Moment::new))
         .with("to", arguments.until.map(Moment::new))
         .with("direction", arguments.direction.map(Direction::as_str))
         .within(LOADING);
@@ -112,6 +113,6 @@ async fn asked(arguments: &ReportArguments) -> anyhow::Result<Report> {
 
 impl ReportArguments {
     fn period(&self, now: u64) -> anyhow::Result<Period> {
-        Ok(Period::new(self.since, self.until.unwrap_or(now))?)
+        Ok(Period::of(self.since, self.until, now)?)
     }
 }

@@ -13,8 +13,8 @@ use super::{check, rows};
 use crate::facts::unix_seconds;
 use crate::receipt::scan::{Scan, Span};
 use crate::receipt::source::Source;
-use crate::report::{Evidence, RECENT};
 use crate::unicode;
+use crate::warnings::{Evidence, RECENT};
 use crate::warnings::{Inquiry, PERIOD, Warning, warnings};
 
 /// Whose, and how far ahead.

@@ -138,7 +138,7 @@ fn way(direction: Direction) -> usize {
 }
 
 /// Domain of the envelope sender, or what stands for it.
-pub(super) fn sender(facts: &Facts) -> String {
+pub(crate) fn sender(facts: &Facts) -> String {
     match &facts.sender {
         None => NULL.to_owned(),
         sender => parts(sender.as_ref()).0,

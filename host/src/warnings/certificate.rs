@@ -1,8 +1,7 @@
 //! A certificate that ends, and without which mail is refused.
 
-use super::{About, Inquiry, Kind, Severity, Warning};
-use crate::policy::{Mode, Moment};
-use crate::report::{Met, Seen};
+use super::{About, Inquiry, Kind, Met, Seen, Severity, Warning};
+use crate::policy::Moment;
 
 const DAY: i64 = 86_400;
 
@@ -25,7 +24,7 @@ pub(super) fn ending(
         let first = in_use(met)
             .filter(|seen| seen.not_after < horizon)
             .min_by_key(|seen| seen.not_after);
-        first.map(|seen| warning(about, sender, seen, inquiry, now))
+        first.map(|seen| warning(about, sender, (met, seen), inquiry, now))
     });
     all.collect()
 }
@@ -39,10 +38,16 @@ fn in_use(met: &Met) -> impl Iterator<Item = &Seen> {
         .filter(move |seen| seen.last >= since)
 }
 
-fn warning(about: &About<'_>, sender: &str, seen: &Seen, inquiry: Inquiry, now: i64) -> Warning {
+fn warning(
+    about: &About<'_>,
+    sender: &str,
+    (met, seen): (&Met, &Seen),
+    inquiry: Inquiry,
+    now: i64,
+) -> Warning {
     let left = (seen.not_after - now).div_euclid(DAY);
-    let severity = match (about.policy.mode, seen.only_pinned) {
-        (Mode::Enforce, false) if left < URGENT => Severity::Critical,
+    let severity = match (met.is_enforced, seen.only_pinned) {
+        (true, false) if left < URGENT => Severity::Critical,
         _ => Severity::Warning,
     };
     // One that ended before 1970 ended long ago.
@@ -61,7 +66,7 @@ fn warning(about: &About<'_>, sender: &str, seen: &Seen, inquiry: Inquiry, now: 
         ),
         true => format!(
             "the certificate of {sender} {when}, and policy {name} pins its key: if they \
-             renew it with another, their mail is refused. Ask them for the fingerprint of \
+             renew it with another, the policy refuses them. Ask them for the fingerprint of \
              the next key, and pin that beside it"
         ),
     };

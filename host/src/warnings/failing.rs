@@ -1,18 +1,30 @@
 //! Whoever never met what is required, or does not any more.
 
-use super::{About, Kind, Severity, Warning};
-use crate::policy::{Mode, Moment, Who};
-use crate::report::Met;
+use super::{About, Kind, Met, Severity, Warning};
+use crate::policy::{Moment, Who};
 
 /// Messages after which a stranger's domain is one that writes now and then: a policy for
 /// everybody meets mail that only says that it is from there.
 const REGULAR: u64 = 5;
 
+/// Senders of a policy for a list who are warned of one by one; of more, who may be anybody's
+/// inventions below a domain of the list, together.
+const PARTNERS: usize = 500;
+
 pub(super) fn found(about: &About<'_>, senders: &[(&str, &Met)]) -> Vec<Warning> {
-    let is_about_partners = matches!(
-        about.policy.from,
-        Who::Domain(_) | Who::Below(_) | Who::List(_) | Who::Address(_)
-    );
+    // Of whom it decides no more there is nothing to be said; and strangers invent domains
+    // below another at will.
+    let decided: Vec<_> = senders
+        .iter()
+        .filter(|(_, met)| met.is_current)
+        .copied()
+        .collect();
+    let senders = decided.as_slice();
+    let is_about_partners = match about.policy.from {
+        Who::Domain(_) | Who::Address(_) => true,
+        Who::List(_) => senders.len() <= PARTNERS,
+        Who::Below(_) | Who::Everyone | Who::Internal | Who::External => false,
+    };
     let mut found: Vec<Warning> = match is_about_partners {
         true => {
             let each = senders.iter();
@@ -22,10 +34,8 @@ pub(super) fn found(about: &About<'_>, senders: &[(&str, &Met)]) -> Vec<Warning>
         false => never(about, None, &together(senders)).into_iter().collect(),
     };
     let enough = if is_about_partners { 1 } else { REGULAR };
-    if about.policy.mode == Mode::Enforce {
-        let failing = |(sender, met): &(&str, &Met)| began(about, sender, met, enough);
-        found.extend(senders.iter().filter_map(failing));
-    }
+    let failing = |(sender, met): &(&str, &Met)| began(about, sender, met, enough);
+    found.extend(senders.iter().filter_map(failing));
     found
 }
 
@@ -40,6 +50,7 @@ fn together(senders: &[(&str, &Met)]) -> Met {
         refused_before: all().map(Met::refused).sum(),
         first: all().map(|met| met.first).min().unwrap_or_default(),
         refusal: last.cloned(),
+        is_enforced: all().any(|met| met.is_enforced && met.refused() > 0),
         ..Met::default()
     }
 }
@@ -58,15 +69,15 @@ fn never(about: &About<'_>, sender: Option<&str>, met: &Met) -> Option<Warning> 
     let of = sender.map(|sender| format!(" of {sender}"));
     let of = of.unwrap_or_default();
     let why = refusal.word();
-    let (severity, text) = match about.policy.mode {
-        Mode::Enforce => (
+    let (severity, text) = match met.is_enforced {
+        true => (
             Severity::Critical,
             format!(
                 "policy {name} has refused {count}{of}, the last for {why}: what it demands \
                  was never met. Look at the receipt, and set the policy to monitor until it is"
             ),
         ),
-        Mode::Monitor => (
+        false => (
             Severity::Warning,
             format!(
                 "policy {name} would have refused {count}{of}, the last for {why}: what it \
@@ -87,7 +98,7 @@ fn never(about: &About<'_>, sender: Option<&str>, met: &Met) -> Option<Warning> 
 fn began(about: &About<'_>, sender: &str, met: &Met, enough: u64) -> Option<Warning> {
     let (refusal, receipt) = met.refusal.as_ref()?;
     let since = met.failing_since?;
-    if met.accepted_before < enough || met.refused_of_late == 0 {
+    if !met.is_enforced || met.accepted_before < enough || met.refused_of_late == 0 {
         return None;
     }
     let severity = match (met.accepted_of_late, met.refused_before) {

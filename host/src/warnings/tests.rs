@@ -11,7 +11,6 @@ use crate::facts::{ClientCertificate, Connection, Facts, TrustState, sample as f
 use crate::policy::{Choice, Mode};
 use crate::receipt::read::Receipt;
 use crate::receipt::{Monitored, VerdictEvent, sample};
-use crate::report::RECENT;
 
 const DAY: u64 = 86_400;
 const NOW: u64 = 1_800_000_000;
@@ -122,6 +121,63 @@ fn found(policy: &Policy, events: &[VerdictEvent], within_days: u32) -> Vec<Warn
         within_days,
     };
     warnings(&tenant, std::iter::once(policy), &evidence, inquiry)
+}
+
+/// Whoever has a policy of their own by now, or met another mode before, is not refused.
+#[test]
+fn only_what_is_demanded_now_is_warned_of() {
+    use Kind::{BeganToFail, NeverMet};
+    use Severity::{Critical, Warning};
+    let sender = "partner.example";
+    let exempt = |ago| VerdictEvent {
+        policy: sample::policy("exception", "1"),
+        resolved: Some(Resolved::Opportunistic),
+        verdict: Verdict::Accepted,
+        ..accepted(ago, sender)
+    };
+    for (events, expected) in [
+        (vec![refused(9, sender)], vec![(NeverMet, Critical)]),
+        (vec![refused(9, sender), exempt(8)], vec![]),
+        (
+            vec![monitored(refused(9, sender))],
+            vec![(NeverMet, Warning)],
+        ),
+        (
+            vec![monitored(refused(9, sender)), refused(8, sender)],
+            vec![(NeverMet, Critical)],
+        ),
+        // A ramp has come to it, and then was set back.
+        (
+            vec![refused(9, sender), monitored(refused(8, sender))],
+            vec![(NeverMet, Warning)],
+        ),
+        (
+            vec![accepted(3 * DAY, sender), monitored(refused(8, sender))],
+            vec![],
+        ),
+        (
+            vec![accepted(3 * DAY, sender), refused(8, sender)],
+            vec![(BeganToFail, Critical)],
+        ),
+    ] {
+        assert_eq!(kinds(&partner(), &events), expected, "{events:#?}");
+    }
+}
+
+/// What one policy decided twice about a message is one message.
+#[test]
+fn a_message_counts_once() {
+    let (first, second) = (refused(9, "partner.example"), refused(9, "partner.example"));
+    let mut evidence = Evidence::new(YESTERDAY);
+    evidence.add(&Receipt::Decided(
+        Box::new(first),
+        Some(Box::new(second)),
+        None,
+    ));
+    let [(_, met)] = evidence.of("partners")[..] else {
+        unreachable!("{evidence:?}");
+    };
+    assert_eq!(met.refused(), 1);
 }
 
 fn kinds(policy: &Policy, events: &[VerdictEvent]) -> Vec<(Kind, Severity)> {

@@ -11,14 +11,13 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::webhook::news;
-use super::{Inquiry, PERIOD, USUAL_DAYS, Warning, warnings};
+use super::{Evidence, Inquiry, PERIOD, RECENT, USUAL_DAYS, Warning, warnings};
 use crate::facts::unix_seconds;
 use crate::host::{Host, Shutdown};
 use crate::policy::Moment;
 use crate::receipt::read::ReadError;
 use crate::receipt::scan::{Scan, Span};
 use crate::receipt::source::Source;
-use crate::report::{Evidence, RECENT};
 use crate::store::{Last, StoreError};
 use crate::tenant::Tenant;
 
@@ -65,7 +64,6 @@ async fn look(host: &Host, source: &Source) {
             }
             Err(error) => {
                 tracing::warn!(tenant.id = %tenant.id, %error, "warnings could not be looked for");
-                return;
             }
         }
     }

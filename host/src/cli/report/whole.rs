@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
 /// What everybody may who may read files of this user: the umask takes the rest.
 const MODE: u32 = 0o666;
@@ -15,6 +15,12 @@ const MODE: u32 = 0o666;
 /// # Errors
 /// When it cannot be written. What is there stays as it is then.
 pub(super) fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    let there = path.symlink_metadata();
+    ensure!(
+        there.is_err() || there.is_ok_and(|there| there.is_file()),
+        "{} is no file: name one that is, or is to be",
+        path.display()
+    );
     let directory = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());

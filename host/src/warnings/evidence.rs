@@ -6,12 +6,12 @@
 
 use std::collections::HashMap;
 
-use super::fold::sender;
 use crate::decision::{Refusal, Requirement, Requirements, Resolved, Verdict};
 use crate::digest::Digest;
 use crate::facts::{Facts, ReceiptId};
 use crate::receipt::read::Receipt;
 use crate::receipt::{PolicyUsed, VerdictEvent};
+use crate::report::sender;
 
 /// Senders that are told apart of one policy: a policy for everybody meets strangers, who
 /// are not to take the room of others' partners.
@@ -32,6 +32,8 @@ pub struct Evidence {
     /// From this second on, what happened is recent.
     recent: u64,
     policies: HashMap<String, HashMap<String, Met>>,
+    /// The policies that demanded something of each sender last: in force, and monitored.
+    deciders: HashMap<String, Vec<String>>,
     senders: usize,
     unwatched: u64,
 }
@@ -53,6 +55,10 @@ pub struct Met {
     pub failing_since: Option<u64>,
     /// The last refusal.
     pub refusal: Option<(Refusal, ReceiptId)>,
+    /// Whether what was decided last was in force, and not only monitored.
+    pub is_enforced: bool,
+    /// Whether the last that came of this sender was decided by this policy.
+    pub is_current: bool,
     /// Certificates with which a requirement about them was met.
     pub certificates: Vec<Seen>,
 }
@@ -73,11 +79,13 @@ pub struct Seen {
 }
 
 /// A decision that is about what is required.
+#[derive(Clone, Copy)]
 struct Judged<'a> {
     policy: &'a PolicyUsed,
     requirements: &'a Requirements,
     verdict: &'a Verdict,
     facts: &'a Facts,
+    in_force: bool,
 }
 
 impl Evidence {
@@ -86,6 +94,7 @@ impl Evidence {
         Self {
             recent,
             policies: HashMap::new(),
+            deciders: HashMap::new(),
             senders: 0,
             unwatched: 0,
         }
@@ -96,11 +105,34 @@ impl Evidence {
         let Receipt::Decided(first, second, _) = receipt else {
             return;
         };
-        for event in [Some(first), second.as_ref()].into_iter().flatten() {
-            let judged = Judged::in_force(event).into_iter();
-            for judged in judged.chain(Judged::monitored(event)) {
-                self.take(&judged);
+        let last = second.as_ref().unwrap_or(first);
+        let of_last: Vec<_> = judged(last).collect();
+        // What one policy decided twice about a message it decided once, and last.
+        let of_first = second.iter().flat_map(|_| judged(first)).filter(|judged| {
+            let mut known = of_last.iter();
+            known.all(|known| known.policy.name != judged.policy.name)
+        });
+        for judged in of_first.chain(of_last.iter().copied()) {
+            self.take(&judged);
+        }
+        self.leave(&sender(&last.facts), &of_last);
+    }
+
+    /// Whoever else demanded something of this sender before does not now.
+    fn leave(&mut self, sender: &str, demanding: &[Judged<'_>]) {
+        let Some(before) = self.deciders.get_mut(sender) else {
+            return;
+        };
+        let now = |name: &String| demanding.iter().any(|judged| judged.policy.name == *name);
+        for gone in before.iter().filter(|name| !now(name)) {
+            let senders = self.policies.get_mut(gone);
+            if let Some(met) = senders.and_then(|senders| senders.get_mut(sender)) {
+                met.is_current = false;
             }
+        }
+        if !(before.len() == demanding.len() && before.iter().all(now)) {
+            let names = demanding.iter().map(|judged| judged.policy.name.clone());
+            *before = names.collect();
         }
     }
 
@@ -124,6 +156,9 @@ impl Evidence {
             }
             self.senders += 1;
         }
+        if !self.deciders.contains_key(&name) {
+            self.deciders.insert(name.clone(), Vec::new());
+        }
         let senders = self.policies.entry(policy.to_owned()).or_default();
         Some(senders.entry(name).or_insert_with(|| Met {
             first: facts.now,
@@ -145,11 +180,18 @@ impl Evidence {
     }
 }
 
+/// What an event says of this kind: of the policy in force, and of the one that is monitored.
+fn judged(event: &VerdictEvent) -> impl Iterator<Item = Judged<'_>> {
+    Judged::in_force(event)
+        .into_iter()
+        .chain(Judged::monitored(event))
+}
+
 impl<'a> Judged<'a> {
     fn in_force(event: &'a VerdictEvent) -> Option<Self> {
         let policy = event.policy.as_ref();
         let resolved = event.resolved.as_ref().filter(|_| event.failure.is_none());
-        Self::of(policy, resolved, &event.verdict, &event.facts)
+        Self::of(policy, resolved, &event.verdict, (&event.facts, true))
     }
 
     fn monitored(event: &'a VerdictEvent) -> Option<Self> {
@@ -157,14 +199,14 @@ impl<'a> Judged<'a> {
         let resolved = monitored.resolved.as_ref();
         let resolved = resolved.filter(|_| monitored.failure.is_none());
         let policy = Some(&monitored.policy);
-        Self::of(policy, resolved, &monitored.verdict, &event.facts)
+        Self::of(policy, resolved, &monitored.verdict, (&event.facts, false))
     }
 
     fn of(
         policy: Option<&'a PolicyUsed>,
         resolved: Option<&'a Resolved>,
         verdict: &'a Verdict,
-        facts: &'a Facts,
+        (facts, in_force): (&'a Facts, bool),
     ) -> Option<Self> {
         match (policy, resolved) {
             (Some(policy), Some(Resolved::Enforced(requirements))) => Some(Self {
@@ -172,6 +214,7 @@ impl<'a> Judged<'a> {
                 requirements,
                 verdict,
                 facts,
+                in_force,
             }),
             _ => None,
         }
@@ -198,6 +241,19 @@ impl Met {
     fn take(&mut self, judged: &Judged<'_>, recent: u64) {
         let now = judged.facts.now;
         let is_recent = now >= recent;
+        self.is_current = true;
+        if self.is_enforced != judged.in_force {
+            // What was only monitored refused nobody, and the other way round.
+            *self = Self {
+                first: now,
+                accepted_before: self.accepted_before,
+                accepted_of_late: self.accepted_of_late,
+                certificates: std::mem::take(&mut self.certificates),
+                is_enforced: judged.in_force,
+                is_current: true,
+                ..Self::default()
+            };
+        }
         match judged.verdict {
             Verdict::Accepted => {
                 self.failing_since = None;
