@@ -8,6 +8,7 @@ mod api;
 mod apply;
 mod audit;
 mod backup;
+mod build;
 mod change;
 mod changed;
 mod check;
@@ -18,6 +19,7 @@ mod document;
 mod erase;
 mod explain;
 mod export;
+mod inspect;
 mod list;
 mod module;
 mod node;
@@ -68,6 +70,10 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Build the policy in this directory: a module that a host takes.
+    Build(build::BuildArguments),
+    /// Show what a module is made of, and what a host would say of it.
+    Inspect(inspect::InspectArguments),
     /// Receive mail.
     Serve(ConfigArguments),
     /// Check the configuration, all tenants and their modules; every fault is shown.
@@ -140,6 +146,8 @@ struct WorkerArguments {
 pub fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::CompileWorker(_) => crate::engine::worker::main(),
+        Command::Build(arguments) => quietly(build::run(&arguments)),
+        Command::Inspect(arguments) => quietly(inspect::run(&arguments)),
         Command::Receipts(arguments) => quietly(receipts::receipts(&arguments)),
         Command::Report(arguments) => quietly(report::run(&arguments)),
         Command::Warnings(arguments) => quietly(warnings::run(&arguments)),

@@ -20,6 +20,7 @@ mod convert;
 mod host;
 mod log;
 mod module;
+mod names;
 mod outcome;
 mod run;
 mod scan;
@@ -48,6 +49,7 @@ use usage::Work;
 
 pub use compiler::AdmissionError;
 pub use module::{Manifest, Module, SettingsFault};
+pub use names::demangled;
 pub use outcome::{Answer, Failure, LogLevel, LogLine, Ran};
 pub use settings::EngineSettings;
 pub use usage::Usage;
@@ -158,6 +160,16 @@ impl Engine {
     pub async fn admit_known(&self, tenant: &TenantId, digest: Digest) -> Option<Arc<Module>> {
         let program = self.find(digest).await?;
         Some(self.module(tenant, program))
+    }
+
+    /// The component that a module becomes when it is admitted, for its author, made by
+    /// the compile worker; a component stays one.
+    ///
+    /// # Errors
+    /// As [`Self::admit`] has them.
+    pub async fn componentise(&self, bytes: &[u8]) -> Result<Vec<u8>, AdmissionError> {
+        compiler::check_size(bytes, self.settings.module_size)?;
+        self.compiler.componentise(bytes).await
     }
 
     /// Asks a module about one recipient. Never fails: a failure is an outcome.

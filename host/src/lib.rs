@@ -11,7 +11,8 @@
 //! may be asked what it would have decided. Beside the way, [`log`] and [`metrics`] tell how
 //! it goes, and [`server`] starts, reloads and stops it all, as signals and [`admin`] ask
 //! for, which answers those who administer it, over [`http`] and
-//! [`owner_socket`]; [`uploads`] has the modules that they send looked at. One pass: a
+//! [`owner_socket`]; [`uploads`] has the modules that they send looked at. What an
+//! [`author`] of policies does before that happens on a machine of theirs. One pass: a
 //! later module never calls back into an earlier one.
 
 pub mod config;
@@ -66,6 +67,8 @@ pub mod uploads;
 pub mod admin;
 pub mod http;
 pub mod owner_socket;
+
+pub mod author;
 
 pub mod privileges;
 pub mod supervisor;

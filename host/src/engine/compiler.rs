@@ -139,9 +139,22 @@ impl Compiler {
                 Ok(Compiled::by_worker(manifest, code))
             }
             Ended::Reported(Report::Refused(reason), _) => Err(AdmissionError::Refused(reason)),
-            Ended::Reported(Report::Checked(_), _) => Err(internal("the worker did another job")),
+            Ended::Reported(..) => Err(another_job()),
             Ended::Died(death) => Err(AdmissionError::Refused(format!(
                 "this module cannot be compiled: {}, even without optimisation",
+                self.words(&death)
+            ))),
+        }
+    }
+
+    /// Makes a component of a module, for its author.
+    pub(super) async fn componentise(&self, bytes: &[u8]) -> Result<Vec<u8>, AdmissionError> {
+        match self.run(Job::Componentise, bytes).await? {
+            Ended::Reported(Report::Componentised, component) => Ok(component),
+            Ended::Reported(Report::Refused(reason), _) => Err(AdmissionError::Refused(reason)),
+            Ended::Reported(..) => Err(another_job()),
+            Ended::Died(death) => Err(AdmissionError::Refused(format!(
+                "this module cannot be made a component: {}",
                 self.words(&death)
             ))),
         }
@@ -162,7 +175,7 @@ impl Compiler {
         match self.run(Job::Check, &input).await? {
             Ended::Reported(Report::Checked(faults), _) => Ok(faults),
             Ended::Reported(Report::Refused(reason), _) => Err(AdmissionError::Refused(reason)),
-            Ended::Reported(Report::Compiled(_), _) => Err(internal("the worker did another job")),
+            Ended::Reported(..) => Err(another_job()),
             Ended::Died(death) => Err(AdmissionError::Refused(format!(
                 "these settings cannot be checked against the module's schema: {}",
                 self.words(&death)
@@ -178,7 +191,7 @@ impl Compiler {
     async fn run(&self, job: Job, input: &[u8]) -> Result<Ended, AdmissionError> {
         let _queued = Queued::enter(&self.queued).ok_or(AdmissionError::Busy)?;
         let slots = match job {
-            Job::Compile(_) => &self.slots,
+            Job::Compile(_) | Job::Componentise => &self.slots,
             Job::Check => &self.checks,
         };
         let _slot = slots.acquire().await.map_err(internal)?;
@@ -276,6 +289,10 @@ fn split(mut output: Vec<u8>) -> Option<(Report, Vec<u8>)> {
 
 fn internal(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> AdmissionError {
     AdmissionError::Internal(error.into())
+}
+
+fn another_job() -> AdmissionError {
+    internal("the worker did another job")
 }
 
 /// A place in the queue, given back when it is dropped.

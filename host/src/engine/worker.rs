@@ -65,6 +65,8 @@ pub(super) struct Order {
 pub(super) enum Job {
     /// The input is an upload.
     Compile(Effort),
+    /// The input is a module whose author wants the component that it becomes.
+    Componentise,
     /// The input is a [`Check`].
     Check,
 }
@@ -82,6 +84,8 @@ pub(super) struct Check {
 pub(super) enum Report {
     /// The artefact follows.
     Compiled(Manifest),
+    /// The component follows.
+    Componentised,
     /// Not admitted, and why.
     Refused(String),
     /// What is wrong with the settings.
@@ -98,6 +102,7 @@ impl Report {
                 Ok(()) => Self::Compiled(manifest),
                 Err(error) => Self::Refused(error.to_string()),
             },
+            Self::Componentised => Self::Componentised,
             Self::Refused(reason) => Self::Refused(kept(&reason)),
             Self::Checked(faults) => {
                 let faults = faults.iter().take(FAULTS);
@@ -163,6 +168,10 @@ fn work() -> io::Result<()> {
     match order.job {
         Job::Compile(effort) => match compile(&input, order.memory, effort) {
             Ok(artefact) => report(Report::Compiled(artefact.manifest), &artefact.code),
+            Err(refused) => report(Report::Refused(refused.to_string()), &[]),
+        },
+        Job::Componentise => match component(&input) {
+            Ok(component) => report(Report::Componentised, &component),
             Err(refused) => report(Report::Refused(refused.to_string()), &[]),
         },
         Job::Check => match check(&input) {
@@ -234,9 +243,14 @@ fn check(input: &[u8]) -> Result<Vec<SettingsFault>, SchemaError> {
     Ok(schema::faults(&schema, &settings))
 }
 
+/// From uploaded bytes to what is compiled.
+fn component(bytes: &[u8]) -> Result<Vec<u8>, Refused> {
+    Ok(componentise(scan(bytes)?)?)
+}
+
 /// From uploaded bytes to an artefact. In a process that may be killed, or in a test.
 pub(super) fn compile(bytes: &[u8], memory: usize, effort: Effort) -> Result<Artefact, Refused> {
-    let component = componentise(scan(bytes)?)?;
+    let component = component(bytes)?;
     let failed = |error: wasmtime::Error| Refused::Compile(format!("{error:#}"));
     let engine = wasmtime::Engine::new(&tuning::config(memory, 1, effort)).map_err(failed)?;
     let component = Component::from_binary(&engine, &component).map_err(failed)?;
