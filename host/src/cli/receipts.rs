@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::api::{ApiArguments, Target};
 use super::check;
-use super::when::time;
+use super::when::since;
 use crate::decision::{Resolved, Verdict};
 use crate::facts::{Origin, ReceiptId, TenantId};
 use crate::receipt::filter::{AddressFilter, Filter};
@@ -56,11 +56,12 @@ pub(super) struct ReceiptsArguments {
     /// Only what was refused.
     #[arg(long)]
     refused: bool,
-    /// From this day (UTC) or time on, such as 2026-12-31 or 2026-12-31T18:00:00Z.
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    /// From then on: a day (UTC), a time, or how long ago, such as 2026-12-31,
+    /// 2026-12-31T18:00:00Z, 7d, 12h or 30m.
+    #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<u64>,
-    /// Before this day or time.
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    /// Before then.
+    #[arg(long, value_name = "TIME", value_parser = since)]
     until: Option<u64>,
     /// Only the last so many.
     #[arg(long, value_name = "N")]

@@ -16,7 +16,7 @@ pub(super) fn since(text: &str) -> Result<u64, String> {
 }
 
 /// The same of a day or a time.
-pub(super) fn time(text: &str) -> Result<u64, String> {
+fn time(text: &str) -> Result<u64, String> {
     let format = time::macros::format_description!("[year]-[month]-[day]");
     let moment = match time::Date::parse(text, &format) {
         Ok(_) => format!("{text}T00:00:00Z").parse::<Moment>(),

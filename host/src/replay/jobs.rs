@@ -5,7 +5,7 @@
 //! cancelled, when its tenant is removed, and when the host drains; what it found until
 //! then is told by nobody, for a part of the receipts is no answer.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -42,8 +42,8 @@ pub struct Replays {
 struct State {
     /// Oldest first.
     jobs: Vec<Arc<Job>>,
-    /// Tenants of which one is under way, or is about to be.
-    busy: HashSet<TenantId>,
+    /// Tenants of which one is under way, or, as long as there is no id, is about to be.
+    busy: HashMap<TenantId, Option<Ulid>>,
 }
 
 /// A tenant's leave to have one under way, given back when it is dropped.
@@ -92,8 +92,11 @@ pub enum Ending {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum JobError {
     /// One of the tenant's is under way.
-    #[error("another replay of this tenant is under way: wait for its end, or cancel it")]
-    Busy,
+    #[error("replay {0} of this tenant is under way: wait for its end, or cancel it")]
+    Busy(Ulid),
+    /// One of the tenant's is about to be.
+    #[error("another replay of this tenant is about to begin: try again in a moment")]
+    Beginning,
     /// So many are.
     #[error("{RUNNING} replays of other tenants are under way: try again in a moment")]
     Full,
@@ -115,13 +118,15 @@ impl Replays {
     /// When there is one already, or too many of others.
     pub fn place(&self, tenant: &TenantId) -> Result<Place, JobError> {
         let mut state = self.lock();
-        if state.busy.contains(tenant) {
-            return Err(JobError::Busy);
+        match state.busy.get(tenant) {
+            Some(Some(id)) => return Err(JobError::Busy(*id)),
+            Some(None) => return Err(JobError::Beginning),
+            None => {}
         }
         if state.busy.len() >= RUNNING {
             return Err(JobError::Full);
         }
-        state.busy.insert(tenant.clone());
+        state.busy.insert(tenant.clone(), None);
         Ok(Place {
             state: Arc::clone(&self.state),
             tenant: tenant.clone(),
@@ -146,6 +151,7 @@ impl Replays {
         let mut state = self.lock();
         state.forget_old();
         state.jobs.push(Arc::clone(&job));
+        state.busy.insert(place.tenant.clone(), Some(job.id));
         drop(state);
         let (under_way, shutdown) = (Arc::clone(&job), self.shutdown.clone());
         self.tasks.spawn(async move {

@@ -28,7 +28,7 @@ fn job(replays: &Replays, of: &str, has_ended: bool) -> Ulid {
 fn one_at_a_time_of_each_tenant_and_not_too_many() {
     let replays = Replays::new(Shutdown::default());
     let place = replays.place(&tenant("a")).expect("the first");
-    assert_eq!(replays.place(&tenant("a")).err(), Some(JobError::Busy));
+    assert_eq!(replays.place(&tenant("a")).err(), Some(JobError::Beginning));
     drop(place);
     let ids: Vec<String> = (0..RUNNING).map(|n| format!("t{n}")).collect();
     let places: Vec<Place> = ids

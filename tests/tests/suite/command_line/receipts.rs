@@ -64,6 +64,8 @@ fn receipts_are_found_and_explained_on_another_machine() {
         ),
         (vec!["--accepted"], 0),
         (vec!["--until", "2026-01-01T00:00:00Z"], 0),
+        (vec!["--since", "1h"], 1),
+        (vec!["--until", "1h"], 0),
         (vec!["--tenant", "acme", "--last", "5"], 1),
     ] {
         let ran = ask(&[&["receipts", "--json"], &arguments[..]].concat()).expect_code(0);
