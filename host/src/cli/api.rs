@@ -1,6 +1,6 @@
 //! Asking a running host over its admin API: which host (`target`), how a request goes
 //! there (`ask`, `connection`), what comes back (`answer`, `failure`), and long answers
-//! (`pages`).
+//! (`pages`). Where a host asks to come back later, it is asked again (`patience`).
 //!
 //! **No token goes to another machine in clear.** What the host refuses is said in its own
 //! words, and the exit code says of which kind it is (`failure`).
@@ -13,6 +13,7 @@ mod ask;
 mod connection;
 mod failure;
 mod pages;
+mod patience;
 mod target;
 
 use std::path::{Path, PathBuf};
@@ -22,13 +23,14 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Request;
 use hyper::header::{AUTHORIZATION, HOST, HeaderValue, USER_AGENT};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 pub(super) use answer::Answer;
 pub(super) use ask::{Ask, Condition, LOADING};
 use connection::Door;
 pub(super) use failure::Failure;
 pub(super) use pages::items;
+use patience::Patience;
 pub(super) use target::Target;
 use target::{Address, Environment};
 
@@ -138,11 +140,27 @@ impl Client {
         }
     }
 
-    /// The answer, if it is a good one.
+    /// The answer, if it is a good one. Where the host says when to ask again, it is asked
+    /// then, and whoever waits is told of it.
     ///
     /// # Errors
     /// Why there is none.
     pub(super) async fn send(&self, ask: Ask) -> Result<Answer, Failure> {
+        let mut patience = Patience::default();
+        loop {
+            let failure = match self.once(ask.clone()).await {
+                Err(failure) => failure,
+                answer => return answer,
+            };
+            let Some(wait) = failure.again_after().filter(|wait| patience.take(*wait)) else {
+                return Err(failure);
+            };
+            eprintln!("portcullis: {failure}: waiting until then");
+            sleep(wait).await;
+        }
+    }
+
+    async fn once(&self, ask: Ask) -> Result<Answer, Failure> {
         let patience = ask.patience();
         match timeout(patience, self.converse(ask)).await {
             Ok(answer) => answer,

@@ -3,6 +3,7 @@
 
 mod changes;
 mod receipts;
+mod waiting;
 
 use std::fs;
 use std::net::TcpListener;

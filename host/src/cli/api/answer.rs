@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::ask::Condition;
 use super::failure::{Failure, Problem};
+use super::patience::again_after;
 
 /// Largest answer in bytes. A page has a thousand items, a tenant a megabyte of PEM.
 const LARGEST: usize = 64 << 20;
@@ -41,7 +42,10 @@ impl Answer {
             return Ok(answer);
         }
         match (answer.field(&CONTENT_TYPE), answer.json::<Problem>()) {
-            (Some("application/problem+json"), Ok(problem)) => Err(Failure::Refused(problem)),
+            (Some("application/problem+json"), Ok(problem)) => Err(Failure::Refused(Problem {
+                again_after: again_after(answer.status, &answer.head),
+                ..problem
+            })),
             _ => Err(answer.strange(&answer.status.to_string())),
         }
     }

@@ -44,7 +44,7 @@ pub(in crate::cli) enum Failure {
     #[error("{place}: {what} is no answer of an admin API of this version: is this where it is?")]
     Strange { place: String, what: String },
     /// It says no.
-    #[error("{}", unicode::shown(&.0.detail))]
+    #[error("{}{}", unicode::shown(&.0.detail), .0.when())]
     Refused(Problem),
 }
 
@@ -55,6 +55,16 @@ pub(in crate::cli) struct Problem {
     pub(in crate::cli) detail: String,
     #[serde(default)]
     pub(in crate::cli) faults: Vec<String>,
+    /// After how long it is worth another try, if that is said.
+    #[serde(skip)]
+    pub(super) again_after: Option<Duration>,
+}
+
+impl Problem {
+    fn when(&self) -> String {
+        let after = |wait: Duration| format!("; try again in {} s", wait.as_secs());
+        self.again_after.map(after).unwrap_or_default()
+    }
 }
 
 impl Failure {
@@ -73,6 +83,14 @@ impl Failure {
     pub(in crate::cli) fn status(&self) -> Option<StatusCode> {
         match self {
             Self::Refused(problem) => StatusCode::from_u16(problem.status).ok(),
+            _ => None,
+        }
+    }
+
+    /// After how long it is worth another try, if that is said.
+    pub(super) fn again_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused(problem) => problem.again_after,
             _ => None,
         }
     }

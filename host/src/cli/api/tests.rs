@@ -1,6 +1,8 @@
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
 use super::*;
 
 #[tokio::test]
@@ -11,6 +13,46 @@ async fn a_host_that_does_not_answer_is_not_waited_for_without_end() {
     let ask = Ask::get(&["node"]).within(Duration::from_millis(50));
     let failure = client.send(ask).await.expect_err("nobody answers");
     assert!(matches!(failure, Failure::Timeout { .. }), "{failure}");
+}
+
+/// A host that answers so to one request after the other.
+async fn answering(listener: tokio::net::UnixListener, answers: &[&str]) {
+    for answer in answers {
+        let (mut stream, _) = listener.accept().await.expect("it is asked");
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.expect("a head"));
+        }
+        let answer = answer.as_bytes();
+        stream.write_all(answer).await.expect("it is read");
+    }
+}
+
+fn later(seconds: u64) -> String {
+    let body = r#"{"status":429,"detail":"too much"}"#;
+    let length = body.len();
+    format!(
+        "HTTP/1.1 429 Too Many Requests\r\nRetry-After: {seconds}\r\nContent-Type: application/problem+json\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+}
+
+#[tokio::test]
+async fn a_host_is_asked_again_when_it_says_so_and_not_for_ever() {
+    let home = tempfile::tempdir().expect("a directory");
+    let listener = tokio::net::UnixListener::bind(home.path().join(crate::admin::SOCKET));
+    let listener = listener.expect("a socket");
+    let client = Client::of_data_directory(home.path());
+    let (once, too_long) = (later(1), later(121));
+    let good = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+    let asked = async {
+        let answer = client.send(Ask::get(&["node"])).await.expect("the second");
+        assert_eq!(answer.text(), "{}");
+        let failure = client.send(Ask::get(&["node"])).await;
+        let failure = failure.expect_err("it is too long").to_string();
+        assert_eq!(failure, "too much; try again in 121 s");
+    };
+    let answers = [once.as_str(), good, &too_long];
+    tokio::join!(answering(listener, &answers), asked);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{as_owner, json, run, site, token, url, with_token};
 
 /// A host whose store has the last word, and a directory for what is sent to it.
-fn managed() -> Host {
+pub(super) fn managed() -> Host {
     Site::without_files().settings(ADDRESS).start()
 }
 

@@ -42,7 +42,10 @@ fn a_replay_ends_when_it_is_cancelled_when_its_tenant_goes_and_when_the_host_sto
     let busy = start(&host, "acme", &enforced()).expect(429);
     let location = location(&begun);
     let (_, id) = location.rsplit_once('/').expect("it ends with the id");
-    assert!(busy.detail().contains(&format!("replay {id} of")), "{busy:?}");
+    assert!(
+        busy.detail().contains(&format!("replay {id} of")),
+        "{busy:?}"
+    );
     replayed(&host, "bank", &enforced());
     let cancelled = over_socket(&host, &location, &["-X", "DELETE"])
         .expect(200)
