@@ -29,6 +29,7 @@ mod receipts;
 mod reload;
 mod replay;
 mod report;
+mod revisions;
 mod rows;
 mod serve;
 mod tenant;
@@ -220,12 +221,18 @@ fn failed(error: &anyhow::Error) -> ExitCode {
     }
     match faults.len() {
         0 => eprintln!("portcullis: {error:#}"),
-        many => eprintln!(
-            "portcullis: {}; nothing was changed",
-            counted(many, "fault")
-        ),
+        many => eprintln!("portcullis: {}", concluded(error, many)),
     }
     failure.map_or(ExitCode::FAILURE, Failure::exit_code)
+}
+
+/// How many faults, with how things stand: where nothing else is said, as they were.
+fn concluded(error: &anyhow::Error, faults: usize) -> String {
+    let faults = counted(faults, "fault");
+    match error.chain().len() {
+        1 => format!("{faults}; nothing was changed"),
+        _ => format!("{error}: {faults}"),
+    }
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

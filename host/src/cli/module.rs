@@ -3,25 +3,18 @@
 mod shadow;
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Subcommand;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::api::{Answer, Ask, Client, items};
+use super::api::{Ask, Client, items};
 use super::change::ChangeArguments;
+use super::revisions::{History, Ready, Revisions};
 use super::whose::TenantArguments;
 use super::{changed, document, rows};
 use crate::name::Name;
-use crate::unicode;
-
-/// How long a question about the verdict waits for it, in seconds.
-const WAIT: u64 = 30;
-
-/// How long in all: others' uploads are compiled first.
-const PATIENCE: Duration = Duration::from_secs(900);
 
 /// Modules of a tenant.
 #[derive(clap::Args)]
@@ -104,27 +97,10 @@ struct Module {
     size: Option<i64>,
 }
 
-#[derive(Deserialize)]
-struct Revision {
-    number: i64,
-    digest: String,
-    size: i64,
-    made: i64,
-    who: String,
-    state: String,
-    reason: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct History {
-    active: Option<i64>,
-    revisions: Vec<Revision>,
-}
-
-/// One module on one host.
+/// One module on one host, and for whom it is shown.
 struct Place<'a> {
     client: &'a Client,
-    path: [String; 4],
+    revisions: Revisions<'a>,
     json: bool,
 }
 
@@ -134,7 +110,7 @@ pub(super) async fn run(arguments: &ModuleArguments) -> anyhow::Result<()> {
     let json = arguments.of.json;
     let at = |name: &Name| Place {
         client: &client,
-        path: ["tenants", &tenant, "modules", name.as_str()].map(str::to_owned),
+        revisions: Revisions::of(&client, &tenant, name),
         json,
     };
     match &arguments.command {
@@ -158,8 +134,8 @@ pub(super) async fn run(arguments: &ModuleArguments) -> anyhow::Result<()> {
         } => at(name).activate(*revision, change).await,
         Command::Rollback { name, change } => {
             let place = at(name);
-            let ask = Ask::post(&place.below("rollback"));
-            let answer = change.put(&client, ask, &place.path).await?;
+            let ask = Ask::post(&place.revisions.below("rollback"));
+            let answer = change.put(&client, ask, place.revisions.path()).await?;
             changed::show(&answer, json)
         }
         Command::Shadow {
@@ -169,7 +145,7 @@ pub(super) async fn run(arguments: &ModuleArguments) -> anyhow::Result<()> {
             change,
         } => at(name).shadow(*revision, *stop, change).await,
         Command::Remove { name, change } => {
-            let answer = change.remove(&client, &at(name).path).await?;
+            let answer = change.remove(&client, at(name).revisions.path()).await?;
             changed::show(&answer, json)
         }
     }
@@ -191,20 +167,15 @@ fn list(items: &[Value], json: bool) -> anyhow::Result<()> {
 
 /// The module's name, where only that of the file is said: `partner_list.wasm`, as cargo
 /// builds it, is `partner-list`.
-fn named(file: &Path) -> anyhow::Result<Name> {
+pub(super) fn named(file: &Path) -> anyhow::Result<Name> {
     let stem = file.file_stem().and_then(|stem| stem.to_str());
     let name = stem.unwrap_or_default().replace('_', "-").parse();
     name.context("the file's name makes no name for the module: say it with --name")
 }
 
 impl Place<'_> {
-    fn below(&self, part: &str) -> Vec<String> {
-        let part = [part.to_owned()];
-        self.path.iter().chain(&part).cloned().collect()
-    }
-
     async fn show(&self) -> anyhow::Result<()> {
-        let answer = self.client.send(Ask::get(&self.path)).await?;
+        let answer = self.client.send(Ask::get(self.revisions.path())).await?;
         if self.json {
             return rows::lines([answer.text()]);
         }
@@ -234,50 +205,23 @@ impl Place<'_> {
     }
 
     async fn push(&self, file: &Path, activate: bool) -> anyhow::Result<()> {
-        let bytes = document::bytes(file)?;
-        let upload = Ask::put(&self.path).body("application/wasm", bytes);
-        let received = self.client.send(upload).await?;
-        let answer = self.verdict(received).await?;
-        let revision: Revision = answer.json()?;
-        let name = &self.path[3];
-        let number = revision.number;
-        if revision.state == "refused" {
-            let reason = revision.reason.unwrap_or_default();
-            bail!(
-                "revision {number} of {name} is refused: {}",
-                unicode::shown(&reason)
-            );
-        }
-        match (activate, self.json) {
+        let Self {
+            revisions, json, ..
+        } = self;
+        let sent = revisions.send(document::bytes(file)?).await?;
+        let known = if sent.is_known {
+            "has these bytes already, and "
+        } else {
+            ""
+        };
+        let Ready { number, answer } = revisions.settled(sent).await?;
+        let name = revisions.name();
+        match (activate, json) {
             (true, _) => self.activate(number, &ChangeArguments::default()).await,
             (false, true) => rows::lines([answer.text()]),
             (false, false) => rows::lines([format!(
-                "revision {number} of {name} is ready: portcullis module activate {name} {number}"
+                "revision {number} of {name} {known}is ready: portcullis module activate {name} {number}"
             )]),
-        }
-    }
-
-    /// The revision when it is compiled or refused.
-    async fn verdict(&self, received: Answer) -> anyhow::Result<Answer> {
-        let began = Instant::now();
-        let mut answer = received;
-        loop {
-            let revision: Revision = answer.json()?;
-            if !matches!(revision.state.as_str(), "received" | "compiling") {
-                return Ok(answer);
-            }
-            let number = revision.number;
-            if began.elapsed() > PATIENCE {
-                bail!(
-                    "revision {number} is still being compiled: portcullis module show {} tells of it",
-                    self.path[3]
-                );
-            }
-            let path = [self.below("revisions"), vec![number.to_string()]].concat();
-            answer = self
-                .client
-                .send(Ask::get(&path).with("wait", Some(WAIT)))
-                .await?;
         }
     }
 
@@ -287,18 +231,15 @@ impl Place<'_> {
         stop: bool,
         change: &ChangeArguments,
     ) -> anyhow::Result<()> {
-        let path = self.below("shadow");
+        let path = self.revisions.below("shadow");
         let answer = match (revision, stop) {
-            (Some(revision), _) => {
-                let ask = Ask::put(&path).json(&json!({ "revision": revision }))?;
-                change.put(self.client, ask, &self.path).await?
-            }
+            (Some(revision), _) => self.revisions.shadow(revision, change).await?,
             (None, true) => change.remove(self.client, &path).await?,
             (None, false) => {
                 let answer = self.client.send(Ask::get(&path)).await?;
                 return match self.json {
                     true => rows::lines([answer.text()]),
-                    false => shadow::show(&self.path[3], answer.json()?),
+                    false => shadow::show(self.revisions.name(), answer.json()?),
                 };
             }
         };
@@ -306,8 +247,7 @@ impl Place<'_> {
     }
 
     async fn activate(&self, revision: i64, change: &ChangeArguments) -> anyhow::Result<()> {
-        let ask = Ask::put(&self.below("active")).json(&json!({ "revision": revision }))?;
-        let answer = change.put(self.client, ask, &self.path).await?;
+        let answer = self.revisions.activate(revision, change).await?;
         changed::show(&answer, self.json)
     }
 }

@@ -2,8 +2,9 @@
 
 mod enforce;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::bail;
 use clap::Subcommand;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -40,7 +41,8 @@ enum Command {
     Set {
         /// Its name.
         name: Name,
-        /// The keys of [[policy]] without the name, as TOML or JSON; - is standard input.
+        /// The keys of [[policy]], as TOML or JSON; - is standard input. It needs no name, and
+        /// may have this one.
         file: PathBuf,
         #[command(flatten)]
         change: ChangeArguments,
@@ -85,7 +87,7 @@ pub(super) async fn run(arguments: &PolicyArguments) -> anyhow::Result<()> {
         }
         Command::Set { name, file, change } => {
             let path = path(name);
-            let ask = Ask::put(&path).json(&document::object(file)?)?;
+            let ask = Ask::put(&path).json(&keys(name, file)?)?;
             let answer = change.put(&client, ask, &path).await?;
             changed::show(&answer, json)
         }
@@ -97,6 +99,18 @@ pub(super) async fn run(arguments: &PolicyArguments) -> anyhow::Result<()> {
             let answer = change.remove(&client, &path(name)).await?;
             changed::show(&answer, json)
         }
+    }
+}
+
+/// What is in this file, which may name the policy, as it has to for a replay.
+fn keys(name: &Name, file: &Path) -> anyhow::Result<Map<String, Value>> {
+    let mut keys = document::object(file)?;
+    match keys.remove("name") {
+        Some(named) if named != name.as_str() => bail!(
+            "{} has the name {named}, and this is about {name}: set that one, or leave the name out",
+            file.display()
+        ),
+        _ => Ok(keys),
     }
 }
 

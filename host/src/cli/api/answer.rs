@@ -66,6 +66,12 @@ impl Answer {
         }
     }
 
+    /// Whether what was sent was there already: nothing was made, and nothing is yet to be
+    /// done.
+    pub(in crate::cli) fn is_as_it_was(&self) -> bool {
+        self.status == StatusCode::OK
+    }
+
     /// It as it is.
     pub(in crate::cli) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()

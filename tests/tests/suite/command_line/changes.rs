@@ -107,6 +107,18 @@ fn tenants_policies_and_lists_are_changed() {
         shown.starts_with("# policy partners of tenant acme, revision "),
         "{shown}"
     );
+    // The file may have the name, as for a replay, if it is this one.
+    let named = file(
+        "named.toml",
+        "name = \"partners\"\nfrom = \"list:partners\"\noption = \"enforced\"\n",
+    );
+    let set_named = |name: &str| ask(&["policy", "set", name, &named]);
+    assert_eq!(changed(set_named("partners")), "0 changes");
+    let other = set_named("others").expect_code(1).stderr;
+    assert!(
+        other.contains("has the name \"partners\", and this is about others"),
+        "{other}"
+    );
     // What is shown can be set, from standard input too.
     let edited = shown.replace("enforced", "opportunistic");
     let program = portcullis().display().to_string();
@@ -207,6 +219,11 @@ fn modules_are_pushed_chosen_and_rolled_back() {
     let activated = changed(ask(&["module", "activate", "partner-list", "1"]));
     assert!(activated.contains("module partner-list"), "{activated}");
     // The same bytes are the same revision.
+    let again = ask(&["module", "push", &first]).expect_code(0).stdout;
+    assert!(
+        again.contains("has these bytes already, and is ready: "),
+        "{again}"
+    );
     let again = ask(&["module", "push", &first, "--json"]).expect_code(0);
     let again = &json(&again)[0];
     assert_eq!(
