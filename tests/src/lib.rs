@@ -18,6 +18,7 @@ pub mod haproxy;
 pub mod hop;
 pub mod locked;
 pub mod operate;
+pub mod page;
 mod peer;
 pub mod postfix;
 pub mod program;
