@@ -35,6 +35,7 @@ mod reload;
 mod replay;
 mod replies;
 mod report;
+mod sdk_page;
 mod service;
 mod shadows;
 mod store;
