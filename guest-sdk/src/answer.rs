@@ -1,6 +1,9 @@
 //! Answers: plain data that a test can compare, turned into the interface's resource
 //! only at the border.
 
+use std::collections::BTreeSet;
+use std::fmt;
+
 use crate::domain::Domain;
 use crate::fingerprint::Fingerprint;
 use crate::tls::TlsVersion;
@@ -69,7 +72,8 @@ impl Answer {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Requirements(Vec<Requirement>);
 
-/// One requirement.
+/// One requirement. As text it is its name in the interface, and what it takes, as vectors
+/// have it: `at-least 1.3`, `certificate-within partner.example`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Requirement {
@@ -127,8 +131,12 @@ impl Requirements {
     }
 
     /// Its public key is one of these, at most 256. No pin at all is never met.
-    pub fn certificate_pinned(self, pins: impl IntoIterator<Item = Fingerprint>) -> Self {
-        self.and(Requirement::CertificatePinned(pins.into_iter().collect()))
+    pub fn certificate_pinned<P: Into<Fingerprint>>(
+        self,
+        pins: impl IntoIterator<Item = P>,
+    ) -> Self {
+        let pins = pins.into_iter().map(Into::into);
+        self.and(Requirement::CertificatePinned(pins.collect()))
     }
 
     /// One more, at most 64 in all.
@@ -140,5 +148,26 @@ impl Requirements {
     /// The requirements in the order in which they were added.
     pub fn iter(&self) -> impl Iterator<Item = &Requirement> {
         self.0.iter()
+    }
+}
+
+impl fmt::Display for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtLeast(TlsVersion::Tls12) => f.write_str("at-least 1.2"),
+            Self::AtLeast(TlsVersion::Tls13) => f.write_str("at-least 1.3"),
+            Self::AtLeast(TlsVersion::Other(code)) => write!(f, "at-least {code:#06x}"),
+            Self::PostQuantumKeyExchange => f.write_str("post-quantum-key-exchange"),
+            Self::CertificatePresented => f.write_str("certificate-presented"),
+            Self::CertificateTrusted => f.write_str("certificate-trusted"),
+            Self::CertificateCovers(name) => write!(f, "certificate-covers {name}"),
+            Self::CertificateWithin(domain) => write!(f, "certificate-within {domain}"),
+            Self::CertificatePinned(pins) => {
+                f.write_str("certificate-pinned")?;
+                // They are a set: any of them will do.
+                let pins: BTreeSet<_> = pins.iter().collect();
+                pins.iter().try_for_each(|pin| write!(f, " {pin}"))
+            }
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Longest domain in octets (RFC 5321, section 4.5.3.1.2).
 const MAX_DOMAIN: usize = 255;
@@ -100,6 +100,12 @@ impl From<&Domain> for Domain {
     }
 }
 
+impl Serialize for Domain {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 impl<'de> Deserialize<'de> for Domain {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?
@@ -117,6 +123,7 @@ impl JsonSchema for Domain {
         json_schema!({
             "description": "a DNS domain; international names with A-labels",
             "type": "string",
+            "examples": ["partner.example"],
             "pattern": r"^([A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?\.?)+$",
         })
     }

@@ -7,8 +7,8 @@ use std::marker::PhantomData;
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Error as _, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::domain::{Domain, DomainError};
 
@@ -35,7 +35,22 @@ use crate::domain::{Domain, DomainError};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DomainMap<V>(BTreeMap<DomainPattern, V>);
 
-/// A key of a [`DomainMap`].
+/// A set of domains, for settings. In JSON it is an array of what a [`DomainMap`] has for
+/// keys.
+///
+/// ```
+/// use portcullis_sdk::DomainSet;
+///
+/// let partners: DomainSet = serde_json::from_str(r#"["example.com", ".example.com"]"#)?;
+/// assert!(partners.contains(&"example.com".parse()?));
+/// assert!(partners.contains(&"mx.example.com".parse()?));
+/// assert!(!partners.contains(&"badexample.com".parse()?));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DomainSet(DomainMap<()>);
+
+/// A key of a [`DomainMap`], an element of a [`DomainSet`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DomainPattern {
     /// `example.com`: that domain alone.
@@ -68,6 +83,28 @@ impl<V> DomainMap<V> {
     /// All keys and values.
     pub fn iter(&self) -> impl Iterator<Item = (&DomainPattern, &V)> {
         self.0.iter()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl DomainSet {
+    /// Whether a pattern names this domain.
+    pub fn contains(&self, domain: &Domain) -> bool {
+        self.0.get(domain).is_some()
+    }
+
+    /// Whether `*` is among them: for what has no domain, if a policy wants that.
+    pub fn has_every(&self) -> bool {
+        self.0.every().is_some()
+    }
+
+    /// All patterns.
+    pub fn iter(&self) -> impl Iterator<Item = &DomainPattern> {
+        self.0.iter().map(|(pattern, ())| pattern)
     }
 
     /// Whether there are none.
@@ -123,13 +160,89 @@ impl<'de, V: Deserialize<'de>> Visitor<'de> for Entries<V> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
         let mut map = BTreeMap::new();
-        while let Some((key, value)) = entries.next_entry::<String, V>()? {
+        // The key first: of one that is no domain the value does not matter.
+        while let Some(key) = entries.next_key::<String>()? {
             let pattern = key.parse().map_err(A::Error::custom)?;
-            if map.insert(pattern, value).is_some() {
+            if map.insert(pattern, entries.next_value()?).is_some() {
                 return Err(A::Error::custom(format!("{key:?} is there twice")));
             }
         }
         Ok(DomainMap(map))
+    }
+}
+
+impl<V: Serialize> Serialize for DomainMap<V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for DomainSet {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Patterns)
+    }
+}
+
+/// Reads the patterns one by one, since a set of serde's would keep two of the same
+/// without a word.
+struct Patterns;
+
+impl<'de> Visitor<'de> for Patterns {
+    type Value = DomainSet;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of domains")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut patterns: A) -> Result<Self::Value, A::Error> {
+        let mut map = BTreeMap::new();
+        while let Some(pattern) = patterns.next_element::<DomainPattern>()? {
+            if map.contains_key(&pattern) {
+                let shown = pattern.to_string();
+                return Err(A::Error::custom(format!("{shown:?} is there twice")));
+            }
+            map.insert(pattern, ());
+        }
+        Ok(DomainSet(DomainMap(map)))
+    }
+}
+
+impl Serialize for DomainSet {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for DomainPattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
+    }
+}
+
+impl Serialize for DomainPattern {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// What a pattern is in JSON.
+const PATTERN: &str = r"^(\*|\.?([A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?\.?)+)$";
+
+impl JsonSchema for DomainSet {
+    fn schema_name() -> Cow<'static, str> {
+        "Domains".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "domains: each it alone, after a dot its subdomains alone, or * (every domain)",
+            "type": "array",
+            "items": { "type": "string", "pattern": PATTERN },
+            "uniqueItems": true,
+            "examples": [["partner.example", ".partner.example"]],
+        })
     }
 }
 
@@ -145,7 +258,7 @@ impl<V: JsonSchema> JsonSchema for DomainMap<V> {
                             alone), or * (every other domain)",
             "type": "object",
             "patternProperties": {
-                r"^(\*|\.?([A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?\.?)+)$": value,
+                PATTERN: value,
             },
             "additionalProperties": false,
         })
@@ -196,6 +309,30 @@ mod tests {
             (r#"{".": 1}"#, "\"\" is not a domain"),
         ] {
             let found = map(json).expect_err(json);
+            assert!(found.starts_with(fault), "{found}");
+        }
+    }
+
+    #[test]
+    fn a_set_is_an_array_without_doubles() {
+        let set = |json: &str| serde_json::from_str::<DomainSet>(json).map_err(|e| e.to_string());
+        let some = set(r#"["Example.com", ".b.example", "*"]"#).expect("a set");
+        assert!(some.has_every() && some.contains(&"any.example".parse().expect("a domain")));
+        let shown: Vec<String> = some.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["example.com", ".b.example", "*"]);
+        assert!(set("[]").expect("a set").is_empty());
+        for (json, fault) in [
+            (
+                r#"["a.example", "A.example."]"#,
+                "\"a.example\" is there twice",
+            ),
+            (r#"["a b"]"#, "\"a b\" is not a domain"),
+            (
+                "3",
+                "invalid type: integer `3`, expected an array of domains",
+            ),
+        ] {
+            let found = set(json).expect_err(json);
             assert!(found.starts_with(fault), "{found}");
         }
     }

@@ -49,6 +49,51 @@
 //! assert_eq!(decide(&bounce), Ok(Answer::default("a bounce")));
 //! ```
 //!
+//! Most tests are a table, which the host's `portcullis test` runs against the compiled
+//! module as well: see the module `testing::vectors`, behind the feature `vectors`.
+//!
+//! # Settings
+//!
+//! Settings are a type of serde's, and the host is told of them in a JSON Schema: with the
+//! documentation of each field, its default where the type of it implements `Serialize`, and
+//! examples. What is wrong with them is told with its path, when a policy is written and not
+//! when mail comes. Ready for them are [`Domain`], [`DomainSet`], [`DomainMap`],
+//! [`Fingerprint`], [`Pins`], [`TlsVersion`], [`Date`], [`Weekday`], [`Period`] and
+//! [`Share`].
+//!
+//! ```
+//! use portcullis_sdk::{Date, DomainMap, Period, Weekday, parse_settings, settings_schema};
+//! use portcullis_sdk::{schemars, serde};
+//!
+//! /// When we look at exceptions.
+//! #[derive(serde::Deserialize, schemars::JsonSchema)]
+//! #[serde(crate = "portcullis_sdk::serde", deny_unknown_fields)]
+//! #[schemars(crate = "portcullis_sdk::schemars")]
+//! struct Settings {
+//!     /// The days on which somebody is here.
+//!     #[serde(default = "monday")]
+//!     days: Vec<Weekday>,
+//!     /// How long an exception holds, by domain.
+//!     exceptions: DomainMap<Period>,
+//!     /// The last day of all of them.
+//!     until: Option<Date>,
+//! }
+//!
+//! fn monday() -> Vec<Weekday> {
+//!     vec![Weekday::Monday]
+//! }
+//!
+//! let schema = settings_schema::<Settings>();
+//! assert!(schema.contains("The days on which somebody is here."));
+//! assert!(schema.contains(r#""default":["monday"]"#));
+//!
+//! let fault = parse_settings::<Settings>(r#"{"exceptions": {"a.example": "2 weeks"}}"#);
+//! assert_eq!(
+//!     fault.err().expect("no period").split(" at line").next(),
+//!     Some("exceptions.a.example: \"2 weeks\" is not a length of time: write 14d, 36h, 90m or 30s"),
+//! );
+//! ```
+//!
 //! # The crate of a policy
 //!
 //! ```toml
@@ -63,6 +108,9 @@
 //!
 //! [dependencies]
 //! portcullis-sdk = "0.1"
+//!
+//! [dev-dependencies]
+//! portcullis-sdk = { version = "0.1", features = ["vectors"] }
 //! ```
 //!
 //! `cargo build --target wasm32-unknown-unknown` makes a module that the host takes as
@@ -85,14 +133,18 @@ pub mod testing;
 mod address;
 mod answer;
 mod certificate;
+mod date;
 mod domain;
 mod domain_map;
 mod error;
 mod fingerprint;
 mod message;
 mod open;
+mod period;
+mod pins;
 mod policy;
 mod settings;
+mod share;
 mod tls;
 
 /// For `policy!` alone.
@@ -112,12 +164,16 @@ static ALLOCATOR: mini_alloc::MiniAlloc = mini_alloc::MiniAlloc::INIT;
 pub use address::Address;
 pub use answer::{Answer, Decision, Requirement, Requirements};
 pub use certificate::{Certificate, Purpose, Trust};
+pub use date::{DAY, Date, Weekday};
 pub use domain::{Domain, DomainError};
-pub use domain_map::{DomainMap, DomainPattern};
+pub use domain_map::{DomainMap, DomainPattern, DomainSet};
 pub use error::{Error, Result};
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use message::{Body, Direction, Endpoint, HeloVerb, Level, List, Message, Stage};
+pub use period::{Period, PeriodError};
+pub use pins::Pins;
 pub use settings::{Faults, parse_settings, settings_schema};
+pub use share::Share;
 pub use tls::{ClientCertificate, Origin, Tls, TlsVersion};
 
 /// For the settings of a policy: its `JsonSchema`.

@@ -9,18 +9,23 @@
 /// | `policy!(decide, settings = Settings);` | `fn decide(&Message, &Settings) -> Result` |
 /// | `policy!(decide, settings = Settings, check = check);` | the same, and `fn check(&Settings, &mut Faults)` |
 ///
+/// Each may end with `name = "…"`, `description = "…"`, or both, which then stand for
+/// those of the package: for a package that makes several modules, as its examples.
+///
 /// `Settings` implements serde's `Deserialize` and schemars' `JsonSchema`; the host
 /// checks settings against that schema before it hands them to the policy. `check` says
 /// what a schema cannot.
 ///
 /// Exports exist on wasm32 alone, so that unit tests link natively; there the line
-/// checks the types and nothing else. A crate has one policy.
+/// checks the types and nothing else. A module has one policy.
 #[macro_export]
 macro_rules! policy {
-    ($decide:path $(,)?) => {
+    ($decide:path $(, name = $name:literal)? $(, description = $description:literal)? $(,)?) => {
         const _: fn(&$crate::Message) -> $crate::Result = $decide;
 
         $crate::__policy! {
+            name: [$($name)?],
+            description: [$($description)?],
             schema: $crate::__export::no_settings_schema(),
             check: |settings| $crate::__export::expect_no_settings(settings)
                 .map_err(|fault| ::std::vec![fault]),
@@ -30,14 +35,25 @@ macro_rules! policy {
             },
         }
     };
-    ($decide:path, settings = $settings:ty $(,)?) => {
-        $crate::policy!($decide, settings = $settings, check = $crate::__no_check);
+    (
+        $decide:path, settings = $settings:ty
+        $(, name = $name:literal)? $(, description = $description:literal)? $(,)?
+    ) => {
+        $crate::policy!(
+            $decide, settings = $settings, check = $crate::__no_check
+            $(, name = $name)? $(, description = $description)?
+        );
     };
-    ($decide:path, settings = $settings:ty, check = $check:path $(,)?) => {
+    (
+        $decide:path, settings = $settings:ty, check = $check:path
+        $(, name = $name:literal)? $(, description = $description:literal)? $(,)?
+    ) => {
         const _: fn(&$crate::Message, &$settings) -> $crate::Result = $decide;
         const _: fn(&$settings, &mut $crate::Faults) = $check;
 
         $crate::__policy! {
+            name: [$($name)?],
+            description: [$($description)?],
             schema: $crate::settings_schema::<$settings>(),
             check: |settings| $crate::__export::check_settings::<$settings>(settings, $check),
             decide: |message, settings| {
@@ -51,15 +67,23 @@ macro_rules! policy {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __policy {
-    (schema: $schema:expr, check: $check:expr, decide: $decide:expr,) => {
+    (
+        name: $name:tt,
+        description: $description:tt,
+        schema: $schema:expr,
+        check: $check:expr,
+        decide: $decide:expr,
+    ) => {
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             struct Exported;
 
             impl $crate::__export::Policy for Exported {
-                const NAME: &'static str = ::std::env!("CARGO_PKG_NAME");
+                const NAME: &'static str =
+                    $crate::__said!($name, ::std::env!("CARGO_PKG_NAME"));
                 const VERSION: &'static str = ::std::env!("CARGO_PKG_VERSION");
-                const DESCRIPTION: &'static str = ::std::env!("CARGO_PKG_DESCRIPTION");
+                const DESCRIPTION: &'static str =
+                    $crate::__said!($description, ::std::env!("CARGO_PKG_DESCRIPTION"));
 
                 fn schema() -> ::std::string::String {
                     $schema
@@ -83,6 +107,18 @@ macro_rules! __policy {
 
     $crate::__export::bindings::__export_policy!(Exported with_types_in $crate::__export::bindings);
         };
+    };
+}
+
+/// What was said, or else what the package says.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __said {
+    ([], $package:expr) => {
+        $package
+    };
+    ([$said:literal], $package:expr) => {
+        $said
     };
 }
 

@@ -96,7 +96,7 @@ impl Faults {
 }
 
 /// A policy without settings takes an empty object, or nothing.
-#[cfg(any(target_arch = "wasm32", test))]
+#[cfg(any(target_arch = "wasm32", feature = "vectors", test))]
 pub(crate) fn expect_no_settings(json: &str) -> Result<(), String> {
     // By hand, so that a policy without settings carries no JSON parser.
     let bare: String = json.chars().filter(|c| !c.is_ascii_whitespace()).collect();
@@ -107,69 +107,4 @@ pub(crate) fn expect_no_settings(json: &str) -> Result<(), String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use serde::Deserialize;
-
-    use super::*;
-
-    #[derive(Debug, Deserialize, JsonSchema)]
-    #[serde(deny_unknown_fields)]
-    struct Settings {
-        #[expect(dead_code, reason = "only its path matters")]
-        partners: BTreeMap<String, Partner>,
-    }
-
-    #[derive(Debug, Deserialize, JsonSchema)]
-    #[serde(deny_unknown_fields)]
-    struct Partner {
-        #[expect(dead_code, reason = "only its path matters")]
-        pins: Vec<crate::Fingerprint>,
-    }
-
-    #[test]
-    fn faults_name_their_path() {
-        for (json, path) in [
-            (
-                r#"{"partners": {"a": {"pins": ["beef"]}}}"#,
-                "partners.a.pins[0]: \"beef\" is not",
-            ),
-            (
-                r#"{"partners": {"a": {"pin": []}}}"#,
-                "partners.a.pin: unknown field `pin`",
-            ),
-            (
-                r#"{"partners": {"a": {}}}"#,
-                "partners.a: missing field `pins`",
-            ),
-            (r#"{"partners": 3}"#, "partners: invalid type: integer `3`"),
-            ("{}", "settings: missing field `partners`"),
-            (r#"{"partners": {}} {}"#, "settings: trailing characters"),
-            ("", "settings: EOF while parsing"),
-        ] {
-            let fault = parse_settings::<Settings>(json).expect_err(json);
-            assert!(fault.starts_with(path), "{fault}");
-        }
-    }
-
-    #[test]
-    fn a_schema_says_what_the_type_says() {
-        let schema: serde_json::Value =
-            serde_json::from_str(&settings_schema::<Settings>()).expect("a schema is JSON");
-        assert_eq!(schema["type"], "object");
-        assert_eq!(schema["additionalProperties"], false);
-        assert_eq!(schema["required"][0], "partners");
-    }
-
-    #[test]
-    fn no_settings_are_an_empty_object_or_nothing() {
-        for json in ["", "{}", " { } ", "null"] {
-            assert_eq!(expect_no_settings(json), Ok(()));
-        }
-        for json in [r#"{"a": 1}"#, "[]", "0"] {
-            assert!(expect_no_settings(json).is_err(), "{json}");
-        }
-        assert!(serde_json::from_str::<serde_json::Value>(NO_SETTINGS).is_ok());
-    }
-}
+mod tests;

@@ -19,9 +19,13 @@
 //! ```
 
 mod builders;
-mod facts;
+pub mod facts;
+#[cfg(feature = "vectors")]
+pub mod vectors;
 
 pub use builders::{CertificateBuilder, MessageBuilder, TlsBuilder, certificate, message, tls};
+#[cfg(feature = "vectors")]
+pub use vectors::check_vectors;
 
 /// What the facade asks natively. The names and signatures are those of the bindings.
 pub(crate) mod host {

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 use crate::certificate::Certificate;
 use crate::host;
@@ -146,6 +146,16 @@ impl fmt::Display for TlsVersion {
             Self::Tls12 => f.write_str("TLS 1.2"),
             Self::Tls13 => f.write_str("TLS 1.3"),
             Self::Other(code) => write!(f, "TLS version {code:#06x}"),
+        }
+    }
+}
+
+impl Serialize for TlsVersion {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Tls12 => serializer.serialize_str("1.2"),
+            Self::Tls13 => serializer.serialize_str("1.3"),
+            Self::Other(_) => Err(ser::Error::custom("settings have no other version")),
         }
     }
 }

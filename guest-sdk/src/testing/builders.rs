@@ -1,9 +1,6 @@
 //! Builders of facts: everything has a default, and every default is ordinary.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-
-use super::facts::{self, Endpoint};
+use super::facts::{self, Endpoint, Facts, Judgement};
 use crate::certificate::{Purpose, Trust};
 use crate::fingerprint::Fingerprint;
 use crate::message::{Body, Direction, HeloVerb, Message, Stage};
@@ -59,7 +56,12 @@ macro_rules! setters {
 /// A message in clear at RCPT TO: from `sender@sender.example` to
 /// `recipient@tenant.example`, of the tenant `tenant`, which has no lists.
 pub fn message() -> MessageBuilder {
-    MessageBuilder(facts::Message {
+    MessageBuilder::from(ordinary_facts())
+}
+
+/// The facts of [`message`].
+fn ordinary_facts() -> Facts {
+    Facts {
         id: "01JZZZZZZZZZZZZZZZZZZZZZZZ".to_owned(),
         now: 1_767_225_600, // 2026-01-01T00:00:00Z
         stage: Stage::Recipient.as_str().to_owned(),
@@ -85,9 +87,14 @@ pub fn message() -> MessageBuilder {
         handshake_failure_age: None,
         handshake_failure_reason: None,
         tls: None,
-        lists: BTreeMap::new(),
-        lines: RefCell::default(),
-    })
+    }
+}
+
+/// A message of these facts, of a tenant without lists.
+impl From<Facts> for MessageBuilder {
+    fn from(facts: Facts) -> Self {
+        Self(facts::Message::new(facts))
+    }
 }
 
 impl MessageBuilder {
@@ -209,6 +216,11 @@ impl MessageBuilder {
         self.map(name, keys.into_iter().map(|key| (key, "")))
     }
 
+    /// All facts as they are so far.
+    pub fn facts(&self) -> &Facts {
+        &self.0.facts
+    }
+
     /// The message.
     pub fn build(self) -> Message {
         Message::new(self.0)
@@ -233,6 +245,12 @@ pub fn tls() -> TlsBuilder {
 }
 
 impl TlsBuilder {
+    /// The session, as plain data.
+    #[cfg(feature = "vectors")]
+    pub(super) fn into_facts(self) -> facts::Tls {
+        self.0
+    }
+
     setters! {
         /// Whether the session was resumed.
         resumed(bool);
@@ -284,10 +302,7 @@ impl TlsBuilder {
 
 /// A certificate without names from an issuer that nobody knows.
 pub fn certificate() -> CertificateBuilder {
-    let unknown = || {
-        let state = Trust::Untrusted.as_str().to_owned();
-        (state, "unknown issuer".to_owned())
-    };
+    let unknown = || judgement(&Trust::Untrusted, "unknown issuer");
     CertificateBuilder(facts::Certificate {
         subject: "CN=client".to_owned(),
         issuer: "CN=issuer".to_owned(),
@@ -313,6 +328,12 @@ pub fn certificate() -> CertificateBuilder {
 }
 
 impl CertificateBuilder {
+    /// The certificate, as plain data.
+    #[cfg(feature = "vectors")]
+    pub(super) fn into_facts(self) -> facts::Certificate {
+        self.0
+    }
+
     setters! {
         /// Subject as an RFC 4514 string.
         subject(text);
@@ -385,18 +406,26 @@ impl CertificateBuilder {
     /// Signed by itself, and whether the tenant accepts that.
     pub fn self_signed(mut self, accepted: bool) -> Self {
         self.0.accept_self_signed = accepted;
-        self.trust(Purpose::Client, &Trust::SelfSigned, "self-signed")
-            .trust(Purpose::Server, &Trust::SelfSigned, "self-signed")
+        let detail = "signed by its own key";
+        self.trust(Purpose::Client, &Trust::SelfSigned, detail)
+            .trust(Purpose::Server, &Trust::SelfSigned, detail)
     }
 
     /// The host's verdict for one purpose, and what it rests on.
     pub fn trust(mut self, purpose: Purpose, trust: &Trust, detail: &str) -> Self {
-        let judgement = (trust.as_str().to_owned(), detail.to_owned());
+        let judgement = judgement(trust, detail);
         match purpose {
             Purpose::Client => self.0.client_trust = judgement,
             Purpose::Server => self.0.server_trust = judgement,
         }
         self
+    }
+}
+
+fn judgement(trust: &Trust, detail: &str) -> Judgement {
+    Judgement {
+        state: trust.as_str().to_owned(),
+        detail: detail.to_owned(),
     }
 }
 
