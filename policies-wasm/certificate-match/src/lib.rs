@@ -74,4 +74,28 @@ fn check(settings: &Settings, faults: &mut Faults) {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use portcullis_sdk::{parse_settings, testing::check_vectors};
+
+    use super::*;
+
+    #[test]
+    fn vectors_hold() {
+        check_vectors(include_str!("../vectors.toml"), decide);
+    }
+
+    #[test]
+    fn nobody_excepts_everybody() {
+        for (json, expected) in [
+            (r#"{"exceptions": {"a.example": "tls"}}"#, &[][..]),
+            (
+                r#"{"exceptions": {"*": "tls"}}"#,
+                &["exceptions.*: would except everybody: name domains"],
+            ),
+        ] {
+            let mut faults = Faults::new();
+            check(&parse_settings(json).expect(json), &mut faults);
+            assert_eq!(faults.as_slice(), expected);
+        }
+    }
+}

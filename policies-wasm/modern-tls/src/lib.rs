@@ -64,4 +64,13 @@ impl Demand {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use portcullis_sdk::testing::check_vectors;
+
+    use super::decide;
+
+    #[test]
+    fn vectors_hold() {
+        check_vectors(include_str!("../vectors.toml"), decide);
+    }
+}

@@ -76,4 +76,13 @@ fn shown(value: &str) -> &str {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use portcullis_sdk::testing::check_vectors;
+
+    use super::decide;
+
+    #[test]
+    fn vectors_hold() {
+        check_vectors(include_str!("../vectors.toml"), decide);
+    }
+}

@@ -1,16 +1,12 @@
 //! Enforces pinned public keys for partners: a current key, a next one for the day it
 //! is changed, and a date after which the pins are no longer believed.
 
-mod date;
-
 use portcullis_sdk::{
-    Answer, Domain, DomainMap, DomainPattern, Faults, Fingerprint, Message, Requirements, Result,
-    policy,
+    Answer, DAY, Date, Domain, DomainMap, DomainPattern, Faults, Fingerprint, Message,
+    Requirements, Result, policy,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
-
-pub use date::Date;
 
 /// How many days before their expiry pins are warned of: time enough to ask a partner
 /// for the next key, holidays included.
@@ -121,7 +117,7 @@ impl Pins {
 
 fn warn_of_expiry(message: &Message, sender: &Domain, expires: &Date) {
     let left = expires.end().saturating_sub(message.now());
-    if left <= WARNING_DAYS * date::DAY {
+    if left <= WARNING_DAYS * DAY {
         message.warn(format!("the pins of {sender} expire on {expires}"));
     }
 }
@@ -143,4 +139,41 @@ fn check(settings: &Settings, faults: &mut Faults) {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use portcullis_sdk::{parse_settings, testing::check_vectors};
+
+    use super::*;
+
+    #[test]
+    fn vectors_hold() {
+        check_vectors(include_str!("../vectors.toml"), decide);
+    }
+
+    #[test]
+    fn mistakes_are_found() {
+        let (one, two) = ("aa".repeat(32), "bb".repeat(32));
+        for (pins, expected) in [
+            (
+                format!(r#""a.example": {{"current": "{one}", "next": "{two}"}}"#),
+                &[][..],
+            ),
+            (
+                format!(r#""a.example": {{"current": "{one}", "next": "{one}"}}"#),
+                &["partners.a.example.next: is the current key"],
+            ),
+            (
+                format!(r#""a.example": {{"current": "{one}", "then": "tls"}}"#),
+                &["partners.a.example.then: means nothing without expires"],
+            ),
+            (
+                format!(r#""*": {{"current": "{one}"}}"#),
+                &["partners.*: pins everybody to one partner's key: name a domain"],
+            ),
+        ] {
+            let settings = parse_settings(&format!(r#"{{"partners": {{{pins}}}}}"#)).expect(&pins);
+            let mut faults = Faults::new();
+            check(&settings, &mut faults);
+            assert_eq!(faults.as_slice(), expected, "{pins}");
+        }
+    }
+}
