@@ -4,6 +4,7 @@
 mod admission;
 mod caching;
 mod guest;
+mod interface;
 mod kept;
 mod monitored;
 mod replayed;
