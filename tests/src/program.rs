@@ -47,6 +47,20 @@ pub fn stock_policy(name: &str) -> PathBuf {
     directory.join(module(name))
 }
 
+/// The module of a policy of the cookbook, built if it is not fresh. It is not optimised,
+/// which would take minutes for all of them.
+pub fn cookbook_policy(name: &str) -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let directory = BUILT.get_or_init(|| {
+        add_guest_target();
+        let package = ["-p", "cookbook", "--examples", "--target", GUEST_TARGET];
+        cargo(&[&["build"][..], &package].concat());
+        let target = target_directory().join(GUEST_TARGET);
+        target.join("debug/examples")
+    });
+    directory.join(module(name))
+}
+
 /// The module of a stock policy as plain `cargo build` makes it.
 pub fn unoptimised_policy(name: &str) -> PathBuf {
     build_policies(&[name], "dev").join(module(name))

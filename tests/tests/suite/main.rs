@@ -8,6 +8,7 @@ mod check;
 mod chunks;
 mod clients;
 mod command_line;
+mod cookbook;
 mod delivery;
 mod demo;
 mod dependencies;
