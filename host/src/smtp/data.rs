@@ -94,6 +94,8 @@ impl Data {
     /// Takes what was read, and puts what is to be kept into `kept`. After
     /// [`Progress::End`] it takes nothing more.
     pub fn push(&mut self, input: &[u8], kept: &mut Vec<u8>) -> Progress {
+        // At once, and not line by line.
+        kept.reserve(input.len());
         let mut at = 0;
         while at < input.len() && self.state != State::End {
             at += match self.state {

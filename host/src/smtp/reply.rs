@@ -3,6 +3,7 @@
 //! Codes are those of RFC 5321 section 4.2 with the enhanced codes of RFC 3463.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use super::chunk::{MAX_SMALL, SMALL};
 use super::command::CommandError;
@@ -72,20 +73,30 @@ impl Reply {
 
     /// Writes it as it goes over the wire.
     pub fn write(&self, out: &mut Vec<u8>) {
+        let frame = "250- \r\n".len() + self.enhanced.len();
+        let lengths = self.lines.iter().map(|line| frame + line.len());
+        // Once for all of it: a session that waits keeps no room for replies.
+        out.reserve(lengths.sum());
         for (index, line) in self.lines.iter().enumerate() {
-            let separator = if index + 1 < self.lines.len() {
-                '-'
-            } else {
-                ' '
-            };
-            out.extend_from_slice(format!("{}{separator}", self.code).as_bytes());
-            if !self.enhanced.is_empty() {
-                out.extend_from_slice(self.enhanced.as_bytes());
-                out.push(b' ');
-            }
-            out.extend(printable(line));
+            let is_last = index + 1 == self.lines.len();
+            out.extend_from_slice(&self.digits());
+            out.push(if is_last { b' ' } else { b'-' });
+            self.write_line(line, out);
             out.extend_from_slice(b"\r\n");
         }
+    }
+
+    fn digits(&self) -> [u8; 3] {
+        // A code has three, so each of these is less than ten.
+        [100, 10, 1].map(|place| b'0' + (self.code / place % 10) as u8)
+    }
+
+    fn write_line(&self, line: &str, out: &mut Vec<u8>) {
+        if !self.enhanced.is_empty() {
+            out.extend_from_slice(self.enhanced.as_bytes());
+            out.push(b' ');
+        }
+        out.extend(printable(line));
     }
 }
 
@@ -96,10 +107,15 @@ impl std::fmt::Display for Reply {
         if !self.enhanced.is_empty() {
             write!(f, "{} ", self.enhanced)?;
         }
-        let text = self.lines.join(" / ");
-        f.write_str(&String::from_utf8_lossy(
-            &printable(&text).collect::<Vec<_>>(),
-        ))
+        let joined;
+        let text = match self.lines.as_slice() {
+            [only] => only.as_ref(),
+            lines => {
+                joined = lines.join(" / ");
+                joined.as_str()
+            }
+        };
+        printable(text).try_for_each(|octet| f.write_char(char::from(octet)))
     }
 }
 

@@ -21,12 +21,14 @@ use content::Chunk;
 use input::read;
 
 use super::{Service, made_room};
+use crate::address::Mailbox;
 use crate::content::Content;
+use crate::decision::Permit;
 use crate::listen::Limit;
-use crate::smtp::envelope::Envelope;
+use crate::smtp::envelope::{Envelope, Mail};
 use crate::smtp::line::{Front, front};
 use crate::smtp::reply::{self, Reply};
-use crate::smtp::session::{Review, Session, Step};
+use crate::smtp::session::{Incoming, Session, Step};
 use crate::transaction::{Abandoned, Client, Transaction};
 
 /// Replies that wait for the last command of a group: beyond this they leave without
@@ -223,8 +225,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                     }
                     return Ok(Some(End::Closed(reply)));
                 }
-                // In a box: what these need is many times what a session needs that waits.
-                step => Box::pin(self.ask(step)).await?,
+                // Each in a box of its own: what it needs is many times what a session needs
+                // that waits, and is moved there for every message.
+                Step::Refuse(permits, reply) => Box::pin(self.refuse(permits, reply)).await,
+                Step::Decide(mail, recipient) => Box::pin(self.decide(mail, recipient)).await,
+                Step::Offer(mail, permit) => Box::pin(self.offer(mail, permit)).await,
+                Step::Receive(reply) => Box::pin(self.take_content(reply)).await?,
+                Step::Chunk { size, last, before } => {
+                    Box::pin(self.take_chunk(size, last, before)).await?
+                }
+                Step::Skip(size, reply) => match Box::pin(self.skip(size)).await? {
+                    Ok(()) => Step::Reply(reply),
+                    Err(reply) => self.session.close(reply),
+                },
+                Step::Review(envelope, content) => Box::pin(self.review(envelope, content)).await,
+                Step::Deliver(envelope, content) => Box::pin(self.deliver(envelope, content)).await,
             };
         }
     }
@@ -240,78 +255,73 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         }
     }
 
-    /// Asks outside, or for content, and gives the session its answer.
-    async fn ask(&mut self, step: Step) -> io::Result<Step> {
-        Ok(match step {
-            Step::Refuse(permits, reply) => {
-                self.transaction
-                    .refused(&self.service.host, permits, &reply)
-                    .await;
-                Step::Reply(reply)
-            }
-            Step::Decide(mail, recipient) => {
-                self.service.place.work();
-                self.learn_name().await;
-                let (host, offer) = (&self.service.host, self.service.listener.tls_offer());
-                let client = &self.client;
-                let span = self.transaction.span();
-                let answer = self
-                    .transaction
-                    .decide(host, client, &mail, recipient, offer)
-                    .instrument(span)
-                    .await;
-                self.session.decided(answer)
-            }
-            Step::Offer(mail, permit) => {
-                let span = self.transaction.span();
-                let offered = self.transaction.offer(&self.service.host, &mail, &permit);
-                let reply = offered.instrument(span).await;
-                self.session.offered(reply)
-            }
-            Step::Receive(reply) => match self.receive(&reply).await? {
-                Ok(content) => self.session.received(content),
-                Err(reply) => self.session.close(reply),
-            },
-            Step::Chunk { size, last, before } => {
-                match self.read_chunk(size, last, before).await? {
-                    Ok(Chunk::Last(content)) => self.session.received(content),
-                    Ok(Chunk::More(incoming)) => self.session.chunk(incoming),
-                    Err(reply) => self.session.close(reply),
-                }
-            }
-            Step::Skip(size, reply) => match self.skip(size).await? {
-                Ok(()) => Step::Reply(reply),
-                Err(reply) => self.session.close(reply),
-            },
-            Step::Review(envelope, content) => {
-                self.service.host.metrics.message(content.len());
-                let review = self.review(envelope, content).await;
-                self.session.reviewed(review)
-            }
-            Step::Deliver(envelope, content) => {
-                let reply = self.deliver(envelope, content).await;
-                self.session.delivered(reply)
-            }
-            Step::Reply(_) | Step::Begin(_) | Step::StartTls(_) | Step::Close(_) => step,
+    async fn refuse(&mut self, permits: Vec<Permit>, reply: Reply) -> Step {
+        let host = &self.service.host;
+        self.transaction.refused(host, permits, &reply).await;
+        Step::Reply(reply)
+    }
+
+    async fn decide(&mut self, mail: Arc<Mail>, recipient: Mailbox) -> Step {
+        self.service.place.work();
+        self.learn_name().await;
+        let (host, offer) = (&self.service.host, self.service.listener.tls_offer());
+        let (client, span) = (&self.client, self.transaction.span());
+        let answer = self
+            .transaction
+            .decide(host, client, &mail, recipient, offer)
+            .instrument(span)
+            .await;
+        self.session.decided(answer)
+    }
+
+    async fn offer(&mut self, mail: Arc<Mail>, permit: Permit) -> Step {
+        let span = self.transaction.span();
+        let offered = self.transaction.offer(&self.service.host, &mail, &permit);
+        let reply = offered.instrument(span).await;
+        self.session.offered(reply)
+    }
+
+    async fn take_content(&mut self, reply: Reply) -> io::Result<Step> {
+        Ok(match self.receive(&reply).await? {
+            Ok(content) => self.session.received(content),
+            Err(reply) => self.session.close(reply),
         })
     }
 
-    async fn review(&mut self, envelope: Envelope, content: Content) -> Review {
-        let (host, client) = (&self.service.host, &self.client);
-        let (offer, span) = (self.service.listener.tls_offer(), self.transaction.span());
-        self.transaction
-            .review(host, client, envelope, content, offer)
-            .instrument(span)
-            .await
+    async fn take_chunk(
+        &mut self,
+        size: u64,
+        last: bool,
+        before: Option<Box<Incoming>>,
+    ) -> io::Result<Step> {
+        Ok(match self.read_chunk(size, last, before).await? {
+            Ok(Chunk::Last(content)) => self.session.received(content),
+            Ok(Chunk::More(incoming)) => self.session.chunk(incoming),
+            Err(reply) => self.session.close(reply),
+        })
     }
 
-    async fn deliver(&mut self, envelope: Envelope, content: Content) -> Reply {
+    async fn review(&mut self, envelope: Envelope, content: Content) -> Step {
+        self.service.host.metrics.message(content.len());
+        let (host, client) = (&self.service.host, &self.client);
+        let (offer, span) = (self.service.listener.tls_offer(), self.transaction.span());
+        let review = self
+            .transaction
+            .review(host, client, envelope, content, offer)
+            .instrument(span)
+            .await;
+        self.session.reviewed(review)
+    }
+
+    async fn deliver(&mut self, envelope: Envelope, content: Content) -> Step {
         let (host, client) = (&self.service.host, &self.client);
         let span = self.transaction.span();
-        self.transaction
+        let reply = self
+            .transaction
             .deliver(host, client, envelope, content)
             .instrument(span)
-            .await
+            .await;
+        self.session.delivered(reply)
     }
 
     fn say(&mut self, reply: &Reply) {
