@@ -10,6 +10,7 @@
 //! Read in this order: `settings`, `worker` (what happens to an upload), `cache`,
 //! `run` (what happens to a question), `host` (what a guest may call).
 
+mod backtrace;
 mod bindings;
 mod breaker;
 mod budget;

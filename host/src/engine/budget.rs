@@ -122,6 +122,7 @@ impl wasmtime::ResourceLimiter for Budget {
                 what: "bytes of memory",
                 asked: desired,
                 limit: self.memory,
+                place: String::new(),
             }));
         }
         Ok(true)
@@ -143,6 +144,7 @@ impl wasmtime::ResourceLimiter for Budget {
                 what: "table elements",
                 asked: desired,
                 limit,
+                place: String::new(),
             }));
         }
         Ok(true)

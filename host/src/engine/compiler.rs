@@ -24,8 +24,9 @@ use super::worker::{Check, Job, Order, Report, SUBCOMMAND};
 /// Uploads that wait to be compiled, each held in memory by whoever brought it.
 const QUEUE: usize = 64;
 /// Most that a worker writes: the largest artefact with its manifest. An embedded
-/// interpreter comes to twelve million; this much is held in memory twice for a moment.
-const OUTPUT: u64 = 20 << 20;
+/// interpreter comes to twelve million, and the names of its functions are beside that; this
+/// much is held in memory twice for a moment.
+const OUTPUT: u64 = 22 << 20;
 /// Address space beyond the worker's own needs that instantiating takes: the memory
 /// cap, with room for its alignment.
 const INSTANCE_SPACE: u64 = 2;
@@ -70,7 +71,7 @@ impl AdmissionError {
 pub(super) fn check_size(bytes: &[u8], limit: usize) -> Result<(), AdmissionError> {
     if bytes.len() > limit {
         return Err(AdmissionError::Refused(format!(
-            "this module has {} bytes, over the limit of {limit}: build it with optimisation, and strip it",
+            "this module has {} bytes, over the limit of {limit}: `portcullis build` makes it small, `portcullis inspect` shows what is large in it",
             bytes.len()
         )));
     }

@@ -29,14 +29,16 @@ pub(super) enum InterfaceError {
         version: String,
         remedy: &'static str,
     },
-    #[error("this module imports {PACKAGE}{0}, which this host does not have")]
+    #[error(
+        "this module imports {PACKAGE}{0}, which this host does not have: upgrade the host, or leave out what needs it"
+    )]
     Unknown(String),
     #[error(
-        "this module exports nothing of {PACKAGE}*: is it a policy, and is its export macro there"
+        "this module exports nothing of {PACKAGE}*, so it is no policy: the line `policy!(…)` of portcullis-sdk makes it one, in a crate with crate-type = [\"cdylib\"]"
     )]
     NoExports,
     #[error(
-        "this module exports nothing of {PACKAGE}{0}: a policy exports secure-receipt and about"
+        "this module exports nothing of {PACKAGE}{0}: a policy exports secure-receipt and about, as the line `policy!(…)` of portcullis-sdk does"
     )]
     Missing(&'static str),
     #[error(
@@ -53,8 +55,14 @@ pub(super) fn componentise(scanned: Scanned) -> Result<Vec<u8>, InterfaceError> 
         Kind::Module => ComponentEncoder::default()
             .module(&scanned.bytes)
             .and_then(|encoder| encoder.validate(true).encode())
-            .map_err(|error| InterfaceError::Encode(format!("{error:#}"))),
+            .map_err(|error| InterfaceError::Encode(cause(&format!("{error:#}")))),
     }
+}
+
+/// What is wrong, without the steps of the tool that found it.
+fn cause(text: &str) -> String {
+    let steps = "failed to decode world from module: module was not valid: ";
+    text.strip_prefix(steps).unwrap_or(text).to_owned()
 }
 
 /// Imports first: what a stranger imports says more of what it is than that it exports
@@ -197,17 +205,17 @@ mod tests {
             (
                 &["portcullis:policy/magic@0.1.0"],
                 &whole,
-                "this module imports portcullis:policy/magic, which this host does not have",
+                "this module imports portcullis:policy/magic, which this host does not have: upgrade the host, or leave out what needs it",
             ),
             (
                 &[],
                 &["memory", "run"],
-                "this module exports nothing of portcullis:policy/*: is it a policy, and is its export macro there",
+                "this module exports nothing of portcullis:policy/*, so it is no policy: the line `policy!(…)` of portcullis-sdk makes it one, in a crate with crate-type = [\"cdylib\"]",
             ),
             (
                 &[],
                 &whole[..1],
-                "this module exports nothing of portcullis:policy/about: a policy exports secure-receipt and about",
+                "this module exports nothing of portcullis:policy/about: a policy exports secure-receipt and about, as the line `policy!(…)` of portcullis-sdk does",
             ),
         ] {
             assert_eq!(checked(imports, exports), expected);

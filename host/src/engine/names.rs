@@ -1,12 +1,69 @@
-//! Names of functions, which are an upload's words like all others in it: bounded, and
-//! without characters that could move a cursor.
+//! Names of functions: what a module keeps of them, and how they are shown.
+//!
+//! A trap without them is a number. They are an upload's words like all others in it:
+//! bounded, read here and written anew before any tool sees them, and shown without
+//! characters that could move a cursor. **A name section refuses nothing**: one that is
+//! broken, or too large, is as good as none.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
-use super::log::kept;
+use wasmparser::{CustomSectionReader, KnownCustom, Name};
 
+use super::log::kept;
+use super::scan::write_length;
+
+/// The custom section that has names (WebAssembly's core specification, appendix).
+pub(super) const SECTION: &str = "name";
+/// Its part that has those of functions.
+const FUNCTIONS: u8 = 1;
+/// Most that a module keeps of names, in bytes: an unoptimised build of a policy has two
+/// hundred thousand, an embedded interpreter half a million.
+pub(super) const KEPT: usize = 1 << 20;
 /// Longest name that is shown, in bytes: generic functions of Rust have names of a page.
 const SHOWN: usize = 160;
+
+/// What is kept of a name section, written anew: the names of functions, if all of them
+/// can be read and they come to no more bytes than this.
+pub(super) fn functions(section: &CustomSectionReader<'_>, most: usize) -> Option<Vec<u8>> {
+    let names = read(section)?;
+    let mut map = Vec::new();
+    write_length(names.len(), &mut map);
+    for (index, name) in names {
+        write_length(index as usize, &mut map);
+        write_text(name, &mut map);
+        if map.len() > most {
+            return None;
+        }
+    }
+    let mut content = Vec::new();
+    write_text(SECTION, &mut content);
+    content.push(FUNCTIONS);
+    write_length(map.len(), &mut content);
+    content.extend(map);
+    (content.len() <= most).then_some(content)
+}
+
+fn read<'a>(section: &CustomSectionReader<'a>) -> Option<BTreeMap<u32, &'a str>> {
+    let KnownCustom::Name(parts) = section.as_known() else {
+        return None;
+    };
+    for part in parts {
+        if let Name::Function(map) = part.ok()? {
+            let names = map.into_iter().map(|naming| {
+                let naming = naming.ok()?;
+                Some((naming.index, naming.name))
+            });
+            return names.collect();
+        }
+    }
+    None
+}
+
+fn write_text(text: &str, out: &mut Vec<u8>) {
+    write_length(text.len(), out);
+    out.extend_from_slice(text.as_bytes());
+}
 
 /// The name of a function as its author wrote it: Rust's are demangled, without their
 /// hashes. A longer one is cut.

@@ -79,16 +79,22 @@ pub enum Failure {
     #[error("the policy trapped: {0}")]
     Trap(String),
     /// It ran out of fuel.
-    #[error("the policy used up its fuel of {limit} units: it loops, or does too much")]
+    #[error(
+        "the policy used up its fuel of {limit} units (about one per instruction){place}: it loops, or does too much"
+    )]
     OutOfFuel {
         /// All it had.
         limit: u64,
+        /// The functions that it was in, where it has names.
+        place: String,
     },
     /// It ran out of time.
-    #[error("the policy ran longer than {} ms", limit.as_millis())]
+    #[error("the policy ran longer than {} ms{place}: it does too much for one recipient", limit.as_millis())]
     Deadline {
         /// All it had.
         limit: Duration,
+        /// The functions that it was in, where it has names.
+        place: String,
     },
     /// It was not done in time, though it did not run for long: the host is busy.
     #[error("the policy had no answer within {} ms on a busy host", limit.as_millis())]
@@ -97,7 +103,7 @@ pub enum Failure {
         limit: Duration,
     },
     /// It asked for more memory, or a larger table, than it may have.
-    #[error("the policy asked for {asked} {what}, and may have {limit}")]
+    #[error("the policy asked for {asked} {what}{place}, and may have {limit}: it keeps too much")]
     Memory {
         /// "bytes of memory" or "table elements".
         what: &'static str,
@@ -105,12 +111,16 @@ pub enum Failure {
         asked: usize,
         /// The limit.
         limit: usize,
+        /// The functions that it was in, where it has names.
+        place: String,
     },
     /// It handed the host too much, or asked it too often.
     #[error("the policy asked too much of the host: {0}")]
     TooMuch(String),
     /// The tenant has no list of this name.
-    #[error("the policy asked for the list {0:?}, which the tenant does not have")]
+    #[error(
+        "the policy asked for the list {0:?}, which the tenant does not have: make it, or mend its name in the settings of the policy"
+    )]
     UnknownList(String),
     /// A requirement that cannot be.
     #[error("the policy stated a requirement that cannot be: {0}")]
@@ -148,6 +158,17 @@ impl Failure {
             Self::Quarantined { .. } => "quarantined",
             Self::Host(_) => "host",
         }
+    }
+
+    /// The same with the functions that the policy was in, where it is about them.
+    pub(super) fn at(mut self, found: String) -> Self {
+        if let Self::OutOfFuel { place, .. }
+        | Self::Deadline { place, .. }
+        | Self::Memory { place, .. } = &mut self
+        {
+            *place = found;
+        }
+        self
     }
 
     /// Whether it is the host's, which might have done better another time.

@@ -13,6 +13,7 @@ use tokio::time::sleep_until;
 use wasmtime::component::{Component, HasSelf, Instance, Linker};
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
 
+use super::backtrace;
 use super::bindings::exports::portcullis::policy::secure_receipt;
 use super::bindings::{Policy, PolicyPre};
 use super::budget::{BYTES_PER_CALL, Budget, HANDLES};
@@ -34,6 +35,9 @@ const START: u32 = 3;
 /// The whole time of a run in multiples of its running time: on a host where a guest
 /// gets less than a tenth of a core, clients should hear 451 and come back.
 const PATIENCE: u32 = 10;
+
+/// What a panic of Rust ends in, whose text is in the log of the run.
+const PANIC: &str = "it panicked or aborted (wasm `unreachable` instruction executed)";
 
 /// A compiled and linked module.
 pub(super) struct Program {
@@ -230,31 +234,44 @@ fn explained(error: wasmtime::Error, limits: Limits, store: &Store<Call>) -> Fai
 
 /// What ended a guest, in the administrator's words.
 fn failure(error: wasmtime::Error, limits: Limits) -> Failure {
+    let place = backtrace::place(&error);
     match error.downcast_ref::<Trap>() {
-        Some(Trap::OutOfFuel) => return Failure::OutOfFuel { limit: limits.fuel },
+        Some(Trap::OutOfFuel) => {
+            let limit = limits.fuel;
+            return Failure::OutOfFuel { limit, place };
+        }
         Some(Trap::Interrupt) => {
             let limit = limits.deadline;
-            return Failure::Deadline { limit };
+            return Failure::Deadline { limit, place };
         }
-        Some(trap) => return Failure::Trap(trap.to_string()),
+        Some(Trap::UnreachableCodeReached) => return trapped(PANIC, &place),
+        Some(trap) => return trapped(&trap.to_string(), &place),
         None => {}
     }
     match error.downcast::<Failure>() {
-        Ok(failure) => failure,
+        Ok(failure) => failure.at(place),
         Err(error) if error.is::<PoolConcurrencyLimitError>() => host_failure(&error),
-        Err(error) => untyped(&format!("{error:#}")),
+        // Without the backtrace, which stands before it in lines.
+        Err(error) => untyped(&error.root_cause().to_string(), &place),
     }
+}
+
+/// What broke down, in wasmtime's words, and where.
+fn trapped(what: &str, place: &str) -> Failure {
+    let what = what.trim_start_matches("wasm trap: ");
+    Failure::Trap(kept(&format!("{what}{place}")))
 }
 
 /// wasmtime keeps the types of these to itself: two limits, and what breaks the rules
 /// of the component model.
-fn untyped(text: &str) -> Failure {
+fn untyped(text: &str, place: &str) -> Failure {
     if text.contains("fuel allocated for hostcalls") {
         Failure::TooMuch(format!("over {BYTES_PER_CALL} bytes in one call"))
     } else if text.contains("store handle limit exceeded") {
         Failure::TooMuch(format!("more than {HANDLES} handles at one time"))
     } else {
-        Failure::Trap(kept(text))
+        let rest = "that is not of the interface; build it with portcullis-sdk or wit-bindgen";
+        trapped(&format!("{text}: {rest}"), place)
     }
 }
 

@@ -3,16 +3,21 @@
 //!
 //! A size limit does not bound the cost of compiling: 12 KB of nested loops keep an
 //! optimising compiler busy for minutes. What is counted here is what makes compilers
-//! slow; what gets past it meets the worker's own limits. Names, debug information and
-//! other custom sections are stripped before anything is counted.
+//! slow; what gets past it meets the worker's own limits. Debug information and other
+//! custom sections are stripped before anything is counted; of names those of functions stay,
+//! within a bound of their own, and are never a reason to refuse.
 
-use wasmparser::{BinaryReaderError, FunctionBody, Operator, Parser, Payload, TypeRef};
+use wasmparser::{
+    BinaryReaderError, CustomSectionReader, FunctionBody, Operator, Parser, Payload, TypeRef,
+};
+
+use super::names;
 
 /// Number of the rules of admission: what this file, `componentise`, the manifest's check
 /// and the schema's let through. Raise it with every change that refuses more: a module
 /// in the cache was admitted by the rules of its day, and is looked at again when this
-/// number is another.
-pub(super) const ADMISSION: u32 = 2;
+/// number is another. So it is with what is kept of one: the third keeps names.
+pub(super) const ADMISSION: u32 = 3;
 
 /// Functions, all modules of a component together. The Internet Computer's cap; a
 /// Rust policy has some hundred, an embedded interpreter ten thousand.
@@ -46,11 +51,14 @@ const NESTING: usize = 4;
 /// policy in Rust a hundred thousand.
 const CODE: usize = 12 << 20;
 
+/// Id of a custom section.
+const CUSTOM: u8 = 0;
+
 /// An upload that may be compiled.
 #[derive(Debug)]
 pub(super) struct Scanned {
     pub(super) kind: Kind,
-    /// Without custom sections.
+    /// Without custom sections, but with the names of functions.
     pub(super) bytes: Vec<u8>,
     /// What the outermost module or component imports: for a core module the module
     /// names, for a component the import names.
@@ -71,15 +79,17 @@ pub(super) enum Kind {
 /// Why an upload is not even compiled.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ScanError {
-    #[error("this is not WebAssembly: upload the .wasm file that the compiler wrote")]
+    #[error("this file is empty: build the policy again")]
+    Empty,
+    #[error("this is not WebAssembly: take the .wasm file that `portcullis build` or cargo wrote")]
     NotWasm,
-    #[error("this is WebAssembly in text form: upload the .wasm file made from it")]
+    #[error("this is WebAssembly in text form: take the .wasm file made from it")]
     Text,
     #[error(
-        "this is compiled for a processor already, which is never loaded: upload the .wasm file it was made from"
+        "this is compiled for a processor already, which is never loaded: take the .wasm file it was made from"
     )]
     Precompiled,
-    #[error("this WebAssembly is damaged: {0}")]
+    #[error("this WebAssembly is damaged or cut short: {0}; copy or build it again")]
     Damaged(#[from] BinaryReaderError),
     #[error("it has {found} {what}, over the limit of {limit}")]
     Over {
@@ -92,14 +102,15 @@ pub(super) enum ScanError {
 /// Looks at an upload.
 pub(super) fn scan(bytes: &[u8]) -> Result<Scanned, ScanError> {
     let kind = kind(bytes)?;
-    let mut scan = Scan::default();
+    let mut scan = Scan::new();
     for payload in Parser::new(0).parse_all(bytes) {
         let payload = payload?;
         scan.count(&payload)?;
         scan.copy(&payload, bytes)?;
     }
     let stripped = scan.finished;
-    within("bytes of code and data", stripped.len(), CODE)?;
+    let names = names::KEPT - scan.names_left;
+    within("bytes of code and data", stripped.len() - names, CODE)?;
     Ok(Scanned {
         kind,
         bytes: stripped,
@@ -119,12 +130,12 @@ fn kind(bytes: &[u8]) -> Result<Kind, ScanError> {
         return Ok(Kind::Module);
     }
     match bytes.trim_ascii_start().first() {
+        None if bytes.is_empty() => Err(ScanError::Empty),
         Some(b'(') => Err(ScanError::Text),
         _ => Err(ScanError::NotWasm),
     }
 }
 
-#[derive(Default)]
 struct Scan {
     /// What is written of the module or component being read, innermost last; the
     /// outer ones wait for it to end.
@@ -133,6 +144,8 @@ struct Scan {
     imports: Vec<String>,
     exports: Vec<String>,
     counts: Counts,
+    /// Bytes that names may still take.
+    names_left: usize,
 }
 
 struct Open {
@@ -158,6 +171,17 @@ struct Counts {
 }
 
 impl Scan {
+    fn new() -> Self {
+        Self {
+            open: Vec::new(),
+            finished: Vec::new(),
+            imports: Vec::new(),
+            exports: Vec::new(),
+            counts: Counts::default(),
+            names_left: names::KEPT,
+        }
+    }
+
     /// Counts what costs.
     fn count(&mut self, payload: &Payload<'_>) -> Result<(), ScanError> {
         let counts = &mut self.counts;
@@ -197,7 +221,7 @@ impl Scan {
         Ok(())
     }
 
-    /// Writes what is kept: everything but custom sections.
+    /// Writes what is kept: everything but custom sections, and of these two.
     fn copy(&mut self, payload: &Payload<'_>, bytes: &[u8]) -> Result<(), ScanError> {
         match payload {
             Payload::Version { range, .. } => {
@@ -219,7 +243,10 @@ impl Scan {
                 self.close();
                 Ok(())
             }
-            Payload::CustomSection(section) if !self.keeps(section.name()) => Ok(()),
+            Payload::CustomSection(section) if !self.keeps(section.name()) => {
+                self.keep_names(section);
+                Ok(())
+            }
             _ => {
                 if let Some((id, range)) = payload.as_section() {
                     let content = bytes.get(range).unwrap_or_default();
@@ -235,6 +262,23 @@ impl Scan {
         self.open.len() == 1
             && self.open.last().is_some_and(|open| open.core)
             && section.starts_with("component-type")
+    }
+
+    /// The names of a core module's functions, read and written anew.
+    fn keep_names(&mut self, section: &CustomSectionReader<'_>) {
+        if !self.open.last().is_some_and(|open| open.core) {
+            return;
+        }
+        if let Some(content) = names::functions(section, self.names_left) {
+            let before = self.written();
+            self.section(CUSTOM, &content);
+            self.names_left = self.names_left.saturating_sub(self.written() - before);
+        }
+    }
+
+    /// Bytes written of what is open.
+    fn written(&self) -> usize {
+        self.open.last().map_or(0, |open| open.written.len())
     }
 
     fn open(&mut self, section: Option<u8>) {
@@ -264,7 +308,7 @@ impl Scan {
 }
 
 /// Unsigned LEB128, as section lengths are written.
-fn write_length(mut length: usize, out: &mut Vec<u8>) {
+pub(super) fn write_length(mut length: usize, out: &mut Vec<u8>) {
     loop {
         let low = (length & 0x7f) as u8;
         length >>= 7;

@@ -7,6 +7,7 @@ mod guest;
 mod interface;
 mod kept;
 mod monitored;
+mod names;
 mod replayed;
 mod running;
 mod slow;

@@ -6,6 +6,7 @@
 //! proposal that is off here.
 
 use std::hash::{Hash, Hasher};
+use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 use wasmtime::{
@@ -13,6 +14,7 @@ use wasmtime::{
     RegallocAlgorithm, WasmFeatures,
 };
 
+use super::backtrace;
 use crate::digest::Digest;
 
 /// How hard the compiler tries. Artefacts of either kind load alike.
@@ -60,8 +62,8 @@ pub(super) fn config(memory: usize, instances: u32, effort: Effort) -> Config {
         .async_stack_size(WHOLE_STACK)
         // The same floating-point results on every node.
         .cranelift_nan_canonicalization(true)
-        // Names are stripped, so a backtrace would be numbers.
-        .wasm_backtrace_max_frames(None)
+        // Captured where a guest breaks down, and there alone.
+        .wasm_backtrace_max_frames(NonZeroUsize::new(backtrace::CAPTURED))
         .generate_address_map(false)
         // One compile takes one core and leaves the others to mail.
         .parallel_compilation(false)

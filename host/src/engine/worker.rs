@@ -244,7 +244,7 @@ fn check(input: &[u8]) -> Result<Vec<SettingsFault>, SchemaError> {
 }
 
 /// From uploaded bytes to what is compiled.
-fn component(bytes: &[u8]) -> Result<Vec<u8>, Refused> {
+pub(super) fn component(bytes: &[u8]) -> Result<Vec<u8>, Refused> {
     Ok(componentise(scan(bytes)?)?)
 }
 

@@ -292,8 +292,14 @@ fn every_failure_of_the_engine_has_a_label() {
     for failure in [
         Failure::Error(String::new()),
         Failure::Trap(String::new()),
-        Failure::OutOfFuel { limit: 1 },
-        Failure::Deadline { limit },
+        Failure::OutOfFuel {
+            limit: 1,
+            place: String::new(),
+        },
+        Failure::Deadline {
+            limit,
+            place: String::new(),
+        },
         Failure::Overdue { limit },
         Failure::TooMuch(String::new()),
         Failure::UnknownList(String::new()),

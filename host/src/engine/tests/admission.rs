@@ -1,5 +1,7 @@
 //! What is admitted, and the words in which the rest is refused.
 
+use expect_test::expect_file;
+
 use super::guest::{Bench, from_text, guest, guest_with};
 use crate::engine::tuning::Effort;
 use crate::engine::{componentise, scan, worker};
@@ -18,53 +20,79 @@ fn bad_uploads_are_refused_in_words() {
         .expect("a guest")
         .artefact()
         .to_vec();
-    let no_imports = from_text("(module (memory (export \"memory\") 1))");
-    let other = from_text(
-        &include_str!("../../../../tests/guests/guest.wat")
+    let other = |from: &str, to: &str| {
+        let text = include_str!("../../../../tests/guests/guest.wat")
             .replace("{body}", "")
-            .replace("{fields}", "")
-            .replace("(module\n", "(module\n(import \"wasi_snapshot_preview1\" \"random_get\" (func (param i32 i32) (result i32)))\n"),
-    );
-    let newer = from_text(
-        &include_str!("../../../../tests/guests/guest.wat")
-            .replace("{body}", "")
-            .replace("{fields}", "")
-            .replace("lists@0.1.0", "lists@0.2.0"),
-    );
-    let loops = guest_with("(func $start (loop $l (br $l))) (start $start)", "");
+            .replace("{fields}", "");
+        let changed = text.replace(from, to);
+        assert_ne!(changed, text, "{from} is there");
+        from_text(&changed)
+    };
+    let importing = |what: &str| {
+        let import = format!("(module\n(import {what} (func (param i32 i32) (result i32)))\n");
+        other("(module\n", &import)
+    };
     let mut cut = guest("");
     cut.truncate(cut.len() / 2);
-    for (name, bytes, expected) in [
-        ("empty", &b""[..], "this is not WebAssembly"),
-        ("text", b"hello", "this is not WebAssembly"),
-        ("wat", b" (module)", "WebAssembly in text form"),
+    let mut said = String::new();
+    for (name, bytes) in [
+        ("empty", Vec::new()),
+        ("text", b"hello".to_vec()),
+        ("wat", b" (module)".to_vec()),
+        ("elf", b"\x7fELF\x02\x01".to_vec()),
+        ("precompiled", artefact),
+        ("cut", cut),
         (
-            "elf",
-            b"\x7fELF\x02\x01",
-            "compiled for a processor already",
+            "a library",
+            from_text("(module (memory (export \"memory\") 1))"),
         ),
-        ("precompiled", &artefact, "compiled for a processor already"),
-        ("cut", &cut, "this WebAssembly is damaged"),
         (
-            "no exports",
-            &no_imports,
-            "exports nothing of portcullis:policy",
+            "wasi",
+            importing("\"wasi_snapshot_preview1\" \"random_get\""),
         ),
-        ("wasi", &other, "imports `wasi_snapshot_preview1`"),
         (
-            "newer",
-            &newer,
-            "needs portcullis:policy/lists@0.2.0; this host serves 0.1",
+            "javascript",
+            importing("\"__wbindgen_placeholder__\" \"now\""),
+        ),
+        ("a stranger", importing("\"env\" \"now\"")),
+        ("newer", other("lists@0.1.0", "lists@0.2.0")),
+        ("older", other("lists@0.1.0", "lists@0.0.1")),
+        (
+            "an interface that is not",
+            other("policy/lists@", "policy/magic@"),
+        ),
+        (
+            "without about",
+            other("policy/about@0.1.0#", "policy/anything@0.1.0#"),
+        ),
+        (
+            "a function that is not",
+            other("\"lookup\"", "\"look-behind\""),
+        ),
+        (
+            "another signature",
+            other(
+                "\"lookup\" (func $lookup (param i32",
+                "\"lookup\" (func $lookup (param i64",
+            ),
+        ),
+        (
+            "without check-settings",
+            other("about@0.1.0#check-settings", "about@0.1.0#nothing"),
         ),
         (
             "start loops",
-            &loops,
-            "asked to describe itself, the policy used up its fuel",
+            guest_with("(func $start (loop $l (br $l))) (start $start)", ""),
+        ),
+        ("describe traps", other("(i32.const 128))", "unreachable)")),
+        (
+            "no schema",
+            guest_with("(data (i32.const 80) \"nothing at all...\")", ""),
         ),
     ] {
-        let refusal = refusal(bytes);
-        assert!(refusal.contains(expected), "{name}: {refusal}");
+        said += &format!("{name}: {}\n", refusal(&bytes));
     }
+    expect_file!["refusals.txt"].assert_eq(&said);
 }
 
 /// What a panic of the SDK's does: a warning, then a trap.
@@ -201,7 +229,7 @@ fn module_and_component_are_both_admitted() {
 }
 
 #[test]
-fn names_and_debug_information_are_stripped() {
+fn debug_information_is_stripped() {
     let module = guest("");
     let heavy = guest_with(
         &format!("(@custom \".debug_info\" \"{}\")", "x".repeat(13 << 20)),
@@ -219,11 +247,20 @@ fn names_and_debug_information_are_stripped() {
 #[test]
 fn damaged_uploads_never_panic() {
     let module = guest("");
-    for length in (0..module.len()).step_by(7) {
-        let cut = &module[..length];
+    for length in 0..module.len() {
+        let cut = worker::compile(&module[..length], 8 << 20, Effort::Bounded);
+        let refusal = cut.map(|_| ()).expect_err("cut").to_string();
+        // Cut between two sections, it is whole and lacks what came behind.
+        let said = [
+            "this file is empty",
+            "this is not WebAssembly",
+            "damaged or cut short",
+            "exports nothing of",
+        ];
         assert!(
-            worker::compile(cut, 8 << 20, Effort::Bounded).is_err(),
-            "cut at {length}"
+            said.iter().any(|words| refusal.contains(words))
+                || refusal.contains("cannot be made a component"),
+            "cut at {length}: {refusal}"
         );
     }
     for place in 0..module.len() {

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use expect_test::expect_file;
+
 use super::guest::{Bench, facts, guest, guest_with};
 use crate::decision::{Decision, Requirement};
-use crate::engine::{LogLevel, Ran};
+use crate::engine::{Failure, LogLevel, Ran};
 use crate::facts::TlsVersion;
 use crate::lists::{List, Lists};
 
@@ -124,19 +126,18 @@ async fn whatever_goes_wrong_is_a_failure() {
         )
     );
     let requirements = times(65, "(call $at-least (local.get $set) (i32.const 0x304))");
-    for (name, body, code, words) in [
-        ("trap", "unreachable".to_owned(), "trap", "unreachable"),
+    let mut said = String::new();
+    for (name, body, code) in [
+        ("trap", "unreachable".to_owned(), "trap"),
         (
             "division",
             "(drop (i32.div_u (i32.const 1) (i32.const 0)))".to_owned(),
             "trap",
-            "divide by zero",
         ),
         (
             "out of bounds",
             "(drop (i32.load (i32.const -8)))".to_owned(),
             "trap",
-            "out of bounds",
         ),
         (
             "error",
@@ -145,50 +146,30 @@ async fn whatever_goes_wrong_is_a_failure() {
                 text("no\r\n")
             ),
             "error",
-            "error: no\\r\\n",
         ),
-        (
-            "loop",
-            "(loop $l (br $l))".to_owned(),
-            "out-of-fuel",
-            "10000000 units",
-        ),
+        ("loop", "(loop $l (br $l))".to_owned(), "out-of-fuel"),
         (
             "recursion",
             "(call $recurse (i32.const 0))".to_owned(),
             "trap",
-            "stack",
         ),
         (
             "growth",
             "(drop (memory.grow (i32.const 1000)))".to_owned(),
             "memory",
-            "asked for 69730304 bytes of memory, and may have 8388608",
         ),
         (
             "long reason",
             "(i32.store (i32.const 272) (i32.const 2000000))".to_owned(),
             "too-much",
-            "over 1048576 bytes in one call",
         ),
-        (
-            "aliased list",
-            aliases,
-            "too-much",
-            "over 1048576 bytes in one call",
-        ),
+        ("aliased list", aliases, "too-much"),
         (
             "requirements",
             format!("(local.set $set (call $set)){requirements}"),
             "too-much",
-            "more than 64 requirements",
         ),
-        (
-            "sets",
-            times(65, "(drop (call $set))"),
-            "too-much",
-            "more than 64 sets",
-        ),
+        ("sets", times(65, "(drop (call $set))"), "too-much"),
         (
             "lookups",
             format!(
@@ -200,7 +181,6 @@ async fn whatever_goes_wrong_is_a_failure() {
                 )
             ),
             "too-much",
-            "more than 1000 lookups",
         ),
         (
             "log without end",
@@ -209,37 +189,36 @@ async fn whatever_goes_wrong_is_a_failure() {
                 "(call $log (i32.const 0) (i32.const 8192) (i32.const 100000))",
             ),
             "too-much",
-            "over 1048576 bytes of text",
         ),
         (
             "handles",
             times(1_000, "(call $tls (local.get $message) (i32.const 1024))"),
             "too-much",
-            "more than 256 handles",
         ),
         (
             "facts",
             format!("{TLS}{}", times(10_000, VERSION)),
             "too-much",
-            "more than 10000 facts",
+        ),
+        ("unknown list", unknown_list, "unknown-list"),
+        ("no name", no_name, "bad-requirement"),
+        (
+            "a decision that there is not",
+            "(i32.store8 (i32.const 260) (i32.const 7))".to_owned(),
+            "trap",
         ),
         (
-            "unknown list",
-            unknown_list,
-            "unknown-list",
-            "\"misspelt\", which the tenant does not have",
-        ),
-        (
-            "no name",
-            no_name,
-            "bad-requirement",
-            "\"a b\" is not a domain name",
+            "a reason that is no text",
+            format!(
+                "{}(i32.store (i32.const 268) (i32.const 1024)) (i32.store (i32.const 272) (i32.const 1))",
+                "(i32.store8 (i32.const 1024) (i32.const 255))"
+            ),
+            "trap",
         ),
         (
             "forged handle",
             "(call $at-least (i32.const 77) (i32.const 0))".to_owned(),
             "trap",
-            "handle",
         ),
     ] {
         let bench = Bench::new();
@@ -249,8 +228,24 @@ async fn whatever_goes_wrong_is_a_failure() {
         ));
         let failure = bench.run(&module).await.result.expect_err(name);
         assert_eq!(failure.code(), code, "{name}: {failure}");
-        assert!(failure.to_string().contains(words), "{name}: {failure}");
+        said += &format!("{name}: {failure}\n");
     }
+    let limit = Duration::from_millis(100);
+    for (name, failure) in [
+        (
+            "time",
+            Failure::Deadline {
+                limit,
+                place: String::new(),
+            },
+        ),
+        ("a busy host", Failure::Overdue { limit: limit * 10 }),
+        ("no instance", Failure::Unavailable { waited: limit }),
+        ("quarantine", Failure::Quarantined { remaining: limit }),
+    ] {
+        said += &format!("{name}: {failure}\n");
+    }
+    expect_file!["failures.txt"].assert_eq(&said);
 }
 
 /// The TLS session, kept for [`VERSION`] to ask for.
