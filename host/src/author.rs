@@ -8,4 +8,5 @@
 
 pub mod build;
 pub mod inspect;
+pub mod scaffold;
 pub mod workbench;

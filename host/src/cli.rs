@@ -22,6 +22,7 @@ mod export;
 mod inspect;
 mod list;
 mod module;
+mod new;
 mod node;
 mod openapi;
 mod policy;
@@ -71,6 +72,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Make the crate of a new policy, with settings, cases, and all that it is built with.
+    New(new::NewArguments),
     /// Build the policy in this directory: a module that a host takes.
     Build(build::BuildArguments),
     /// Show what a module is made of, and what a host would say of it.
@@ -147,6 +150,7 @@ struct WorkerArguments {
 pub fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::CompileWorker(_) => crate::engine::worker::main(),
+        Command::New(arguments) => finish(new::new(&arguments)),
         Command::Build(arguments) => quietly(build::run(&arguments)),
         Command::Inspect(arguments) => quietly(inspect::run(&arguments)),
         Command::Receipts(arguments) => quietly(receipts::receipts(&arguments)),

@@ -132,7 +132,8 @@ fn profile_directory() -> PathBuf {
         .to_owned()
 }
 
-fn target_directory() -> PathBuf {
+/// Where cargo builds.
+pub fn target_directory() -> PathBuf {
     profile_directory()
         .parent()
         .expect("cargo puts profiles below the target directory")

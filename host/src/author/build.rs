@@ -83,7 +83,7 @@ pub enum BuildError {
     },
     /// A program, or a library for Rust alone.
     #[error(
-        "the package {name} does not make a module: {manifest} needs\n\n    [lib]\n    crate-type = [\"cdylib\", \"rlib\"]\n"
+        "the package {name} does not make a module: {manifest} needs\n\n    [lib]\n    crate-type = [\"cdylib\", \"rlib\"]"
     )]
     NoModule {
         /// The package.

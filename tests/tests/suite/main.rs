@@ -3,6 +3,7 @@
 mod access;
 mod api;
 mod api_tls;
+mod author_craft;
 mod changes;
 mod check;
 mod chunks;

@@ -20,7 +20,7 @@ pub enum TargetError {
     NoRustup,
     /// Most often there is no network.
     #[error(
-        "policies are built for {TARGET}, and rustup could not add it, as it says above: with a network, run\n\n    rustup target add {TARGET}\n"
+        "policies are built for {TARGET}, and rustup could not add it, as it says above: with a network, run\n\n    rustup target add {TARGET}"
     )]
     NotAdded,
 }

@@ -84,7 +84,7 @@ impl Anatomy {
         let mut reading = Reading::default();
         for payload in Parser::new(0).parse_all(bytes) {
             let noted = payload.and_then(|payload| reading.note(&payload));
-            noted.map_err(|error| format!("this WebAssembly is damaged: {error}"))?;
+            noted.map_err(|error| format!("this WebAssembly is damaged or cut short: {error}"))?;
         }
         Ok(reading.finish(form))
     }

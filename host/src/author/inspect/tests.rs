@@ -79,7 +79,7 @@ fn a_module_that_is_cut_anywhere_is_read_or_refused() {
             Err(reason) => {
                 damaged += 1;
                 assert!(
-                    reason.starts_with("this WebAssembly is damaged: "),
+                    reason.starts_with("this WebAssembly is damaged or cut short: "),
                     "{length}: {reason}"
                 );
             }

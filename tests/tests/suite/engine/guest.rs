@@ -55,6 +55,11 @@ pub(crate) fn never_answers() -> Vec<u8> {
     from_text(&filled("(loop $again (br $again))", ""))
 }
 
+/// A guest that cannot say what it is.
+pub(crate) fn without_about() -> Vec<u8> {
+    from_text(&text("").replace("policy/about@0.1.0#", "policy/anything@0.1.0#"))
+}
+
 fn text(fields: &str) -> String {
     filled("", fields)
 }
