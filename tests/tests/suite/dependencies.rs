@@ -47,6 +47,26 @@ fn every_dependency_has_an_allowed_licence_and_source() {
     );
 }
 
+/// Not even where the feature is on, as it is for the examples of the cookbook.
+#[test]
+fn a_module_has_nothing_that_reads_vectors() {
+    for (target, reads) in [
+        (&[][..], true),
+        (&["--target", "wasm32-unknown-unknown"], false),
+    ] {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let tree = said(
+            Command::new(cargo)
+                .args(["tree", "--locked", "--offline", "--prefix", "none"])
+                .args(["-e", "normal,dev", "-p", "cookbook"])
+                .args(target),
+        );
+        assert!(tree.contains("portcullis-sdk "), "{tree}");
+        let parsers = tree.lines().filter(|line| line.starts_with("toml "));
+        assert_eq!(parsers.count() > 0, reads, "{target:?}\n{tree}");
+    }
+}
+
 #[test]
 fn licence_expressions_are_understood() {
     let allowed = ["MIT", "ISC", "Apache-2.0 WITH LLVM-exception"]
