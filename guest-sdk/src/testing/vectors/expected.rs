@@ -40,7 +40,7 @@ pub struct Found {
     pub reason: String,
     /// Why there is no answer.
     pub failure: Option<String>,
-    /// What was logged: `warn: a line`.
+    /// What was logged: `warn: a line`. The line of a panic belongs to the failure.
     pub log: Vec<String>,
 }
 
@@ -55,9 +55,6 @@ pub struct Difference {
     pub found: String,
 }
 
-/// How a panic begins that a module logs before it traps. It is told with the failure.
-const PANIC: &str = "warn: the policy panicked";
-
 impl Expected {
     /// Everything in which a run is not as expected; empty when the case holds.
     pub fn differences(&self, found: &Found) -> Vec<Difference> {
@@ -69,15 +66,10 @@ impl Expected {
                 reason,
             } => differences_of_answer(decision, requirements.as_ref(), reason.as_deref(), found),
         };
-        if let Some(log) = &self.log {
-            let lines: Vec<&String> = found
-                .log
-                .iter()
-                .filter(|line| found.failure.is_none() || !line.starts_with(PANIC))
-                .collect();
-            if lines != log.iter().collect::<Vec<_>>() {
-                differences.push(difference("log", list(log), list(lines)));
-            }
+        if let Some(log) = &self.log
+            && *log != found.log
+        {
+            differences.push(difference("log", list(log), list(&found.log)));
         }
         differences
     }

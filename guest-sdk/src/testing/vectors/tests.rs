@@ -624,19 +624,6 @@ fn a_policy_without_settings_takes_none() {
     check_vectors(text, plain);
 }
 
-#[test]
-fn what_a_panic_logs_before_it_traps_is_told_once() {
-    let text = "[[case]]\nname = 'a'\nexpect = { fails = 'boom', log = ['info: seen'] }";
-    let found = Found {
-        failure: Some("the policy trapped: boom".to_owned()),
-        log: ["info: seen", "warn: the policy panicked at lib.rs:1: boom"]
-            .map(str::to_owned)
-            .to_vec(),
-        ..Found::default()
-    };
-    assert_eq!(only(text).expected.differences(&found), []);
-}
-
 /// Text that TOML can hold between quotes, whatever is in it.
 fn quoted(text: &str) -> String {
     format!("{}", toml::Value::String(text.to_owned()))
