@@ -47,18 +47,11 @@ pub fn stock_policy(name: &str) -> PathBuf {
     directory.join(module(name))
 }
 
-/// The module of a policy of the cookbook, built if it is not fresh. It is not optimised,
-/// which would take minutes for all of them.
+/// The module of a policy of the cookbook, likewise.
 pub fn cookbook_policy(name: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let directory = BUILT.get_or_init(|| {
-        add_guest_target();
-        let package = ["-p", "cookbook", "--examples", "--target", GUEST_TARGET];
-        cargo(&[&["build"][..], &package].concat());
-        let target = target_directory().join(GUEST_TARGET);
-        target.join("debug/examples")
-    });
-    directory.join(module(name))
+    let directory = BUILT.get_or_init(|| build_guests(&["-p", "cookbook", "--examples"], "guest"));
+    directory.join("examples").join(module(name))
 }
 
 /// The module of a stock policy as plain `cargo build` makes it.
@@ -67,10 +60,15 @@ pub fn unoptimised_policy(name: &str) -> PathBuf {
 }
 
 fn build_policies(names: &[&str], profile: &str) -> PathBuf {
+    let packages: Vec<&str> = names.iter().flat_map(|name| ["-p", name]).collect();
+    build_guests(&packages, profile)
+}
+
+/// Builds what these arguments of cargo say; the directory where it is.
+fn build_guests(what: &[&str], profile: &str) -> PathBuf {
     add_guest_target();
-    let mut arguments = vec!["build", "--profile", profile, "--target", GUEST_TARGET];
-    arguments.extend(names.iter().flat_map(|name| ["-p", name]));
-    cargo(&arguments);
+    let build = ["build", "--profile", profile, "--target", GUEST_TARGET];
+    cargo(&[&build[..], what].concat());
     let directory = if profile == "dev" { "debug" } else { profile };
     target_directory().join(GUEST_TARGET).join(directory)
 }
