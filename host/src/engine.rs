@@ -29,6 +29,8 @@ mod schema;
 mod settings;
 mod share;
 mod ticker;
+mod told;
+mod trace;
 mod tuning;
 mod usage;
 mod warm;
@@ -53,6 +55,8 @@ pub use module::{Manifest, Module, SettingsFault};
 pub use names::demangled;
 pub use outcome::{Answer, Failure, LogLevel, LogLine, Ran};
 pub use settings::EngineSettings;
+pub use told::told;
+pub use trace::{Event, Listed, Trace};
 pub use usage::Usage;
 pub use warm::Warm;
 
@@ -229,6 +233,27 @@ impl Engine {
         };
         let unobserved = breaker::Breaker::default();
         self.run(module, &unobserved, settings, facts, lists).await
+    }
+
+    /// The same, and all that the module asked and said meanwhile.
+    pub async fn trace(
+        &self,
+        module: &Module,
+        settings: &str,
+        facts: &Arc<Facts>,
+        lists: &Arc<Lists>,
+    ) -> (Ran, Trace) {
+        let waited = self.settings.wait;
+        let Some(_turn) = self.shares.turn(&module.share, waited).await else {
+            let ran = Ran::not_run(Failure::Unavailable { waited });
+            return (ran, Trace::default());
+        };
+        let question = Question {
+            facts: Arc::clone(facts),
+            lists: Arc::clone(lists),
+        };
+        let linked = &module.program.linked;
+        linked.trace(settings, question, self.limits()).await
     }
 
     /// Asks a module what it would have decided about mail of the past, for which nobody

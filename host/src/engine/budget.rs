@@ -36,6 +36,8 @@ pub(super) struct Budget {
     pins: u32,
     sets: u32,
     memory: usize,
+    /// Memory that it has, in bytes.
+    held: usize,
 }
 
 impl Budget {
@@ -50,7 +52,13 @@ impl Budget {
             pins: PINS,
             sets: SETS,
             memory,
+            held: 0,
         }
+    }
+
+    /// The memory that the instance has, in bytes: what it began with and what it grew by.
+    pub(super) fn held(&self) -> usize {
+        self.held
     }
 
     /// Text from the guest.
@@ -125,6 +133,7 @@ impl wasmtime::ResourceLimiter for Budget {
                 place: String::new(),
             }));
         }
+        self.held = desired;
         Ok(true)
     }
 

@@ -8,6 +8,7 @@ mod facts;
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
@@ -16,7 +17,8 @@ use super::bindings::portcullis::policy::{demands, lists, log, types};
 use super::budget::Budget;
 use super::convert;
 use super::log::Log;
-use super::outcome::Failure;
+use super::outcome::{Failure, LogLine};
+use super::trace::{Asked, Event, Listed};
 use crate::decision::{Requirement, Requirements};
 use crate::facts::{Fact, FactSet, Facts};
 use crate::lists::Lists;
@@ -33,6 +35,8 @@ pub(super) struct Call {
     pub(super) starting: Option<u32>,
     /// What it has read of the facts that may be missing.
     pub(super) reads: FactSet,
+    /// What it does, where somebody wants to see that.
+    pub(super) trace: Option<Vec<Event>>,
 }
 
 /// What is asked about; none when a module is asked about itself.
@@ -52,6 +56,7 @@ impl Call {
             ticks,
             starting: None,
             reads: FactSet::default(),
+            trace: None,
         }
     }
 
@@ -67,19 +72,32 @@ impl Call {
     }
 
     /// Tells a fact of the message, and counts it.
-    fn tell<T: Told>(&mut self, read: impl FnOnce(&Facts) -> T) -> Result<T> {
-        self.tell_some(|facts| Ok(read(facts)))
+    fn tell<'a, T: Told>(
+        &mut self,
+        asked: impl Into<Asked<'a>>,
+        read: impl FnOnce(&Facts) -> T,
+    ) -> Result<T> {
+        self.tell_some(asked, |facts| Ok(read(facts)))
     }
 
     /// The same of a fact that may be missing where this is asked again.
-    fn tell_noted<T: Told>(&mut self, fact: Fact, read: impl FnOnce(&Facts) -> T) -> Result<T> {
+    fn tell_noted<'a, T: Told>(
+        &mut self,
+        asked: impl Into<Asked<'a>>,
+        fact: Fact,
+        read: impl FnOnce(&Facts) -> T,
+    ) -> Result<T> {
         self.reads.insert(fact);
-        self.tell(read)
+        self.tell(asked, read)
     }
 
     /// Tells a fact of the TLS session.
-    fn tell_tls<T: Told>(&mut self, read: impl FnOnce(&crate::facts::Tls) -> T) -> Result<T> {
-        self.tell_some(|facts| match facts.connection.secured() {
+    fn tell_tls<T: Told>(
+        &mut self,
+        asked: &'static str,
+        read: impl FnOnce(&crate::facts::Tls) -> T,
+    ) -> Result<T> {
+        self.tell_some(asked, |facts| match facts.connection.secured() {
             Some(tls) => Ok(read(tls)),
             None => Err(Failure::Host("a handle to no TLS session".to_owned())),
         })
@@ -88,15 +106,20 @@ impl Call {
     /// Tells a fact of the client's certificate.
     fn tell_certificate<T: Told>(
         &mut self,
+        asked: &'static str,
         read: impl FnOnce(&crate::facts::Certificate) -> T,
     ) -> Result<T> {
-        self.tell_some(|facts| match facts.certificate() {
+        self.tell_some(asked, |facts| match facts.certificate() {
             Some(certificate) => Ok(read(certificate)),
             None => Err(Failure::Host("a handle to no certificate".to_owned())),
         })
     }
 
-    fn tell_some<T: Told>(&mut self, read: impl FnOnce(&Facts) -> Result<T, Failure>) -> Result<T> {
+    fn tell_some<'a, T: Told>(
+        &mut self,
+        asked: impl Into<Asked<'a>>,
+        read: impl FnOnce(&Facts) -> Result<T, Failure>,
+    ) -> Result<T> {
         self.budget.fact().map_err(ended)?;
         let Some(question) = &self.question else {
             let what = "facts outside of a decision".to_owned();
@@ -104,12 +127,21 @@ impl Call {
         };
         let told = read(&question.facts).map_err(ended)?;
         self.budget.told(told.bytes()).map_err(ended)?;
+        if let Some(trace) = &mut self.trace {
+            trace.push(Event::fact(&asked.into(), told.shown()));
+        }
         Ok(told)
     }
 
     /// Adds a requirement to a set.
     fn require(&mut self, set: &Resource<RequirementSet>, requirement: Requirement) -> Result<()> {
         self.budget.requirement().map_err(ended)?;
+        if let Some(trace) = &mut self.trace {
+            trace.push(Event::Requirement {
+                set: set.rep(),
+                requirement: requirement.clone(),
+            });
+        }
         let place = usize::try_from(set.rep()).ok();
         let set = place.and_then(|place| self.sets.get_mut(place));
         set.ok_or_else(|| ended(Failure::Host("a handle to no requirements".to_owned())))?
@@ -128,7 +160,17 @@ impl Call {
         let Some(question) = &self.question else {
             return Ok(None);
         };
-        match question.lists.get(name) {
+        let list = question.lists.get(name);
+        if let Some(trace) = &mut self.trace {
+            let found = list.map(|list| list.get(key).map(str::to_owned));
+            let answer = match found {
+                Some(Some(value)) => Listed::Found(value),
+                Some(None) => Listed::Absent,
+                None => Listed::NoList,
+            };
+            trace.push(Event::list(name, key, answer));
+        }
+        match list {
             Some(list) => Ok(list.get(key)),
             None => Err(ended(Failure::UnknownList(super::log::kept(name)))),
         }
@@ -141,18 +183,37 @@ trait Told {
     fn bytes(&self) -> usize {
         0
     }
+
+    /// For a trace.
+    fn shown(&self) -> Value;
 }
 
-impl Told for bool {}
-impl Told for u16 {}
-impl Told for u32 {}
-impl Told for u64 {}
-impl Told for i64 {}
-impl<R> Told for Resource<R> {}
+/// What has no text in it.
+macro_rules! told {
+    ($($plain:ty),*) => {
+        $(impl Told for $plain {
+            fn shown(&self) -> Value {
+                Value::from(*self)
+            }
+        })*
+    };
+}
+
+told!(bool, u16, u32, u64, i64);
+
+impl<R> Told for Resource<R> {
+    fn shown(&self) -> Value {
+        Value::from("present")
+    }
+}
 
 impl Told for String {
     fn bytes(&self) -> usize {
         self.len()
+    }
+
+    fn shown(&self) -> Value {
+        Value::from(self.as_str())
     }
 }
 
@@ -160,11 +221,19 @@ impl<T: Told> Told for Option<T> {
     fn bytes(&self) -> usize {
         self.as_ref().map_or(0, Told::bytes)
     }
+
+    fn shown(&self) -> Value {
+        self.as_ref().map_or(Value::Null, Told::shown)
+    }
 }
 
 impl<T: Told> Told for Vec<T> {
     fn bytes(&self) -> usize {
         self.iter().map(Told::bytes).sum()
+    }
+
+    fn shown(&self) -> Value {
+        self.iter().map(Told::shown).collect()
     }
 }
 
@@ -244,7 +313,12 @@ impl lists::Host for Call {
 impl log::Host for Call {
     fn write(&mut self, level: log::Level, text: String) -> Result<()> {
         self.text(&text)?;
-        self.log.write(convert::level(level), &text);
+        let level = convert::level(level);
+        if let Some(trace) = &mut self.trace {
+            let text = super::log::kept(&text);
+            trace.push(Event::Log(LogLine { level, text }));
+        }
+        self.log.write(level, &text);
         Ok(())
     }
 }

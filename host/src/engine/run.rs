@@ -22,6 +22,7 @@ use super::host::{Call, Question};
 use super::log::kept;
 use super::module::Manifest;
 use super::outcome::{Answer, Failure, Ran};
+use super::trace::Trace;
 use crate::digest::Digest;
 
 /// The period of the ticker: a run that lasts longer yields its thread this often.
@@ -76,20 +77,47 @@ impl Linked {
     /// Asks for a decision.
     pub(super) async fn decide(&self, settings: &str, question: Question, limits: Limits) -> Ran {
         let started = Instant::now();
+        let store = self.store(Some(question), limits);
+        self.run(started, store, settings, limits).await.0
+    }
+
+    /// The same, and what it did.
+    pub(super) async fn trace(
+        &self,
+        settings: &str,
+        question: Question,
+        limits: Limits,
+    ) -> (Ran, Trace) {
+        let started = Instant::now();
         let mut store = self.store(Some(question), limits);
+        store.data_mut().trace = Some(Vec::new());
+        self.run(started, store, settings, limits).await
+    }
+
+    async fn run(
+        &self,
+        started: Instant,
+        mut store: Store<Call>,
+        settings: &str,
+        limits: Limits,
+    ) -> (Ran, Trace) {
         let result = in_time(started, limits, self.ask(&mut store, settings, limits)).await;
         let left = store.get_fuel().unwrap_or(limits.fuel);
         let call = store.into_data();
-        let reads = call.reads;
         let (log, log_dropped) = call.log.finish();
-        Ran {
+        let ran = Ran {
             result,
             fuel: limits.fuel.saturating_sub(left),
             elapsed: started.elapsed(),
-            reads,
+            reads: call.reads,
             log,
             log_dropped,
-        }
+        };
+        let trace = Trace {
+            events: call.trace.unwrap_or_default(),
+            memory: call.budget.held(),
+        };
+        (ran, trace)
     }
 
     /// Asks what the module says of itself.

@@ -11,3 +11,4 @@ mod names;
 mod replayed;
 mod running;
 mod slow;
+mod traced;

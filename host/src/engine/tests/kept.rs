@@ -11,7 +11,8 @@ use crate::facts::{Facts, TlsVersion};
 use crate::lists::{List, Lists};
 
 /// See `tests/fixtures/README.md` for what it does.
-const POLICY_0_1_0: &[u8] = include_bytes!("../../../../tests/fixtures/policy-0.1.0.wasm");
+pub(super) const POLICY_0_1_0: &[u8] =
+    include_bytes!("../../../../tests/fixtures/policy-0.1.0.wasm");
 
 async fn ask(bench: &Bench, module: &Module, recipient: &str) -> Ran {
     let list = List::new([("key".to_owned(), "value".to_owned())].into());
@@ -86,7 +87,7 @@ async fn every_answer_of_0_1_0_reaches_the_host() {
 }
 
 /// Facts in which nothing is missing.
-fn everything(recipient: &str) -> Arc<Facts> {
+pub(super) fn everything(recipient: &str) -> Arc<Facts> {
     let certificate = serde_json::json!({
         "subject": "CN=mx", "issuer": "CN=ca", "serial": "0badcafe", "common_name": "mx",
         "dns_names": ["mx.partner.example"], "email_addresses": ["p@partner.example"],
