@@ -109,6 +109,56 @@ pub struct Case {
     pub expected: Expected,
 }
 
+/// What a policy is asked about, without what is expected of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Given {
+    /// All facts.
+    pub facts: Facts,
+    /// Settings: an object.
+    pub settings: serde_json::Value,
+    /// The tenant's lists, as in a [`Case`].
+    pub lists: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// The ordinary message, without settings and lists: what every file begins with.
+impl Default for Given {
+    fn default() -> Self {
+        Self {
+            facts: super::message().facts().clone(),
+            settings: given::settings(None),
+            lists: BTreeMap::new(),
+        }
+    }
+}
+
+impl Given {
+    /// Reads a file that has `[facts]`, `[settings]` and `[lists]` as vectors do, and no
+    /// case.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, VectorsError> {
+        parse(text, |root| {
+            if let Some(cases) = root.get("case") {
+                cases.fault(
+                    "is for files of vectors: this one is to have the facts of one question",
+                );
+            } else {
+                root.only(&["settings", "lists", "facts"]);
+            }
+            let file = File::of(root);
+            let empty = DeTable::new();
+            let facts = root.get("facts").and_then(|value| value.table());
+            let facts = facts.unwrap_or_else(|| Table::new(&empty, root.place().clone()));
+            Self {
+                facts: facts::read(&facts),
+                settings: file.settings,
+                lists: file.lists,
+            }
+        })
+    }
+}
+
 impl Vectors {
     /// Reads a file of vectors.
     ///
@@ -116,22 +166,45 @@ impl Vectors {
     /// Everything that is wrong with it: not TOML, an unknown key, a value of another
     /// type, a case that expects nothing, two cases of one name, no case at all.
     pub fn parse(text: &str) -> Result<Self, VectorsError> {
-        let faults = Faults::of(text);
-        let (root, errors) = DeTable::parse_recoverable(text);
-        for error in errors {
-            let offset = error.span().map_or(0, |span| span.start);
-            faults.push_syntax(offset, error.message());
-        }
-        let place = Place {
-            faults: &faults,
-            case: None,
-            path: String::new(),
-            offset: 0,
-        };
-        let cases = File::read(&Table::new(root.get_ref(), place));
-        faults.into_result()?;
+        let cases = parse(text, cases)?;
         Ok(Self { cases })
     }
+}
+
+/// Reads a file, all of whose faults are told at once.
+fn parse<T>(text: &str, read: impl FnOnce(&Table<'_>) -> T) -> Result<T, VectorsError> {
+    let faults = Faults::of(text);
+    let (root, errors) = DeTable::parse_recoverable(text);
+    for error in errors {
+        let offset = error.span().map_or(0, |span| span.start);
+        faults.push_syntax(offset, error.message());
+    }
+    let place = Place {
+        faults: &faults,
+        case: None,
+        path: String::new(),
+        offset: 0,
+    };
+    let read = read(&Table::new(root.get_ref(), place));
+    faults.into_result()?;
+    Ok(read)
+}
+
+/// The cases, as far as they can be read.
+fn cases(root: &Table<'_>) -> Vec<Case> {
+    root.only(&["settings", "lists", "facts", "case"]);
+    let file = File::of(root);
+    let elements = root.get("case").and_then(|value| value.elements());
+    let elements = elements.unwrap_or_default();
+    if elements.is_empty() {
+        root.place()
+            .missing("there is no case: write [[case]] with name, facts and expect");
+    }
+    let mut names = BTreeMap::new();
+    elements
+        .iter()
+        .filter_map(|element| file.case(&element.table()?, &mut names))
+        .collect()
 }
 
 /// What every case of a file begins with.
@@ -142,28 +215,15 @@ struct File<'a> {
 }
 
 impl<'a> File<'a> {
-    /// Reads the file, as far as it can be read.
-    fn read(root: &Table<'a>) -> Vec<Case> {
-        root.only(&["settings", "lists", "facts", "case"]);
+    fn of(root: &Table<'a>) -> Self {
         let facts = root.get("facts").and_then(|value| value.table());
         // What is wrong with them is told here, where no case has to do with it.
         facts.as_ref().map(facts::read);
-        let file = Self {
+        Self {
             facts: facts.map_or_else(DeTable::new, |table| table.entries().clone()),
             settings: given::settings(root.get("settings").as_ref()),
             lists: given::lists(root.get("lists").as_ref()),
-        };
-        let elements = root.get("case").and_then(|value| value.elements());
-        let elements = elements.unwrap_or_default();
-        if elements.is_empty() {
-            root.place()
-                .missing("there is no case: write [[case]] with name, facts and expect");
         }
-        let mut names = BTreeMap::new();
-        elements
-            .iter()
-            .filter_map(|element| file.case(&element.table()?, &mut names))
-            .collect()
     }
 
     fn case(&self, table: &Table<'a>, names: &mut BTreeMap<&'a str, usize>) -> Option<Case> {

@@ -688,3 +688,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_file_without_cases_is_what_one_question_is_about() {
+    let text = "[settings]\na = 1\n[lists.some]\nentries = [\"b\"]\n[facts]\nhelo = \"c\"\n";
+    let given = Given::parse(text).expect("no case is wanted");
+    assert_eq!(given.facts.helo, "c");
+    assert_eq!(given.settings, serde_json::json!({ "a": 1 }));
+    assert!(given.lists["some"].contains_key("b"));
+    assert_eq!(Given::parse("").expect("nothing is said"), Given::default());
+    for (text, said) in [
+        (
+            "[[case]]\nname = \"a\"\n",
+            "line 1: case: is for files of vectors",
+        ),
+        ("[fact]\n", "did you mean \"facts\"?"),
+        ("[facts]\nhelp = \"c\"\n", "did you mean \"helo\"?"),
+        ("[facts\n", "not TOML"),
+    ] {
+        let faults = Given::parse(text).expect_err(text).to_string();
+        assert!(faults.contains(said), "{text}: {faults}");
+    }
+}
