@@ -7,6 +7,8 @@
 //! not here: compiling Rust, which is cargo's, and whose messages go through as they are.
 
 pub mod build;
+pub mod facts;
 pub mod inspect;
 pub mod scaffold;
+pub mod vectors;
 pub mod workbench;

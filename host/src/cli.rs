@@ -32,9 +32,13 @@ mod replay;
 mod report;
 mod revisions;
 mod rows;
+mod run;
 mod serve;
+mod subject;
 mod tenant;
+mod test;
 mod token;
+mod trace;
 mod warnings;
 mod webhook;
 mod when;
@@ -126,6 +130,10 @@ enum Command {
     Completions(completions::CompletionsArguments),
     /// Write manual pages, one for each subcommand.
     Man(completions::ManArguments),
+    /// Try a policy's vectors on the compiled module, in the real engine.
+    Test(test::TestArguments),
+    /// Ask a module about one message, and show all that it did.
+    Run(run::RunArguments),
     /// Show the whole of it at work, on loopback, with throwaway certificates.
     Demo(demo::DemoArguments),
     /// Compile a module from standard input (the host starts this for itself).
@@ -177,6 +185,8 @@ pub fn main() -> ExitCode {
         Command::Module(arguments) => quietly(module::run(&arguments)),
         Command::Token(arguments) => quietly(token::run(&arguments)),
         Command::Node(arguments) => quietly(node::run(&arguments)),
+        Command::Test(arguments) => quietly(test::run(&arguments)),
+        Command::Run(arguments) => quietly(run::run(&arguments)),
         Command::Demo(arguments) => quietly(demo::demo(&arguments)),
     }
 }

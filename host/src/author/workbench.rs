@@ -1,6 +1,7 @@
 //! An engine for an author: the host's, at its default limits, with compiled modules in a
 //! directory that is gone when it is.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::engine::{AdmissionError, Engine, EngineError, EngineSettings, Module};
@@ -24,10 +25,19 @@ impl Workbench {
     /// # Errors
     /// When there is no room for its directory, or its limits do not fit the machine.
     pub fn new() -> Result<Self, WorkbenchError> {
+        Self::with(EngineSettings::new(PathBuf::new()))
+    }
+
+    /// The same with the limits of a host. Of where it keeps compiled modules, nothing is
+    /// touched.
+    ///
+    /// # Errors
+    /// As [`Self::new`] has them.
+    pub fn with(mut settings: EngineSettings) -> Result<Self, WorkbenchError> {
         let cache = tempfile::Builder::new()
             .prefix("portcullis-author-")
             .tempdir()?;
-        let mut settings = EngineSettings::new(cache.path().join("modules"));
+        settings.cache = cache.path().join("modules");
         settings.instances = INSTANCES;
         Ok(Self {
             engine: Engine::new(settings)?,
@@ -44,6 +54,11 @@ impl Workbench {
     /// As [`Engine::admit`] has them.
     pub async fn admit(&self, bytes: &[u8]) -> Result<Arc<Module>, AdmissionError> {
         self.engine.admit(&self.tenant, bytes).await
+    }
+
+    /// Whose its modules are.
+    pub fn tenant(&self) -> &TenantId {
+        &self.tenant
     }
 
     /// The engine.

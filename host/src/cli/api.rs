@@ -73,6 +73,11 @@ impl ApiArguments {
         self.config.as_deref().unwrap_or(Path::new(CONFIG))
     }
 
+    /// The configuration that is named on the command line.
+    pub(super) fn named_config(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
+
     fn target_in(&self, environment: &Environment) -> anyhow::Result<Target> {
         match (&self.url, &self.socket, &self.config, &environment.url) {
             (Some(address), ..) => Ok(Target::Url(address.clone())),

@@ -4,6 +4,7 @@ mod access;
 mod api;
 mod api_tls;
 mod author_craft;
+mod author_trial;
 mod changes;
 mod check;
 mod chunks;
