@@ -5,18 +5,17 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, ensure};
+use portcullis::author::bench::{Asked, Bound, Cost, Samples};
 use portcullis::decision::Decision;
-use portcullis::engine::{Engine, EngineSettings, Module, Warm};
+use portcullis::engine::{Engine, EngineSettings, Module};
 use portcullis::facts::{Facts, TenantId};
 use portcullis::lists::{List, Lists};
-use portcullis::policy::{Choice, Exempt, Policy, Question, select};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::load::percentile;
 use crate::site::{self, Programs};
 
 /// What is measured, in the order of the table.
@@ -27,19 +26,12 @@ pub(crate) const KINDS: [&str; 4] = [
     "module, cold from the cache",
 ];
 
-/// Median and 99th percentile of one kind in one round.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Cost {
-    pub(crate) median: Duration,
-    pub(crate) p99: Duration,
-}
-
 /// How often each is asked in a round.
 const QUESTIONS: usize = 20_000;
 /// Loading takes many times as long.
 const COLD_QUESTIONS: usize = 200;
-/// Questions to one warm instance: a guest's allocator takes nothing back.
-const RENEWED: usize = 100;
+/// No kind takes nearly as long: what bounds a round is the number of its questions.
+const TIME: Duration = Duration::from_secs(600);
 
 const SETTINGS: &str = r#"{"list":"partners"}"#;
 
@@ -48,8 +40,7 @@ struct Bench {
     engine: Arc<Engine>,
     bytes: Vec<u8>,
     module: Arc<Module>,
-    facts: Arc<Facts>,
-    lists: Arc<Lists>,
+    asked: Asked,
 }
 
 /// The costs of each kind in each round.
@@ -68,7 +59,7 @@ pub(crate) fn measure(
         let mut all = Vec::new();
         for _ in 0..rounds {
             all.push([
-                bench.constant(QUESTIONS / share)?,
+                bench.asked.constant(bound(QUESTIONS / share)).await.cost(),
                 bench.fresh(QUESTIONS / share).await?,
                 bench.warm(QUESTIONS / share).await?,
                 bench.cold(COLD_QUESTIONS / share).await?,
@@ -86,108 +77,55 @@ impl Bench {
         let engine = Engine::new(settings)?;
         let bytes = fs::read(&programs.module).context("the module")?;
         let module = engine.admit(&tenant()?, &bytes).await?;
+        let asked = Asked {
+            settings: SETTINGS.to_owned(),
+            facts: facts()?,
+            lists: lists(),
+        };
+        let answer = asked.answer(&engine, &module).await?;
+        let is_enforced = matches!(answer.decision, Decision::Enforced(_));
+        ensure!(is_enforced, "the module decided {:?}", answer.decision);
         Ok(Self {
             directory,
             engine,
             bytes,
             module,
-            facts: facts()?,
-            lists: lists(),
+            asked,
         })
     }
 
-    /// Finds the policy that applies, which is all that there is to a constant.
-    fn constant(&self, questions: usize) -> anyhow::Result<Cost> {
-        let policies = constant_policies()?;
-        let domains = ["acme.example".parse()?];
-        let exempt = Exempt::default();
-        let mut took = Vec::with_capacity(questions);
-        for _ in 0..questions {
-            let began = Instant::now();
-            let question = Question::new(&self.facts, &domains, &self.lists);
-            let found = std::hint::black_box(select(&policies, &exempt, &question));
-            took.push(began.elapsed());
-            found.in_force.context("the policy applies")?;
-        }
-        Ok(Cost::of(&mut took))
-    }
-
     async fn fresh(&self, questions: usize) -> anyhow::Result<Cost> {
-        let mut took = Vec::with_capacity(questions);
-        for _ in 0..questions {
-            let began = Instant::now();
-            self.ask(&self.module).await?;
-            took.push(began.elapsed());
-        }
-        Ok(Cost::of(&mut took))
+        let asked = self
+            .asked
+            .fresh(&self.engine, &self.module, bound(questions));
+        Ok(asked.await.map(Samples::cost)?)
     }
 
     async fn warm(&self, questions: usize) -> anyhow::Result<Cost> {
-        let mut took = Vec::with_capacity(questions);
-        let mut warm = Warm::new(&self.engine, &self.module)?;
-        for question in 0..questions {
-            if question % RENEWED == 0 {
-                warm = Warm::new(&self.engine, &self.module)?;
-            }
-            let began = Instant::now();
-            let answer = warm.decide(SETTINGS, &self.facts, &self.lists).await?;
-            took.push(began.elapsed());
-            expect_enforced(&answer.decision)?;
-        }
-        Ok(Cost::of(&mut took))
+        let asked = self
+            .asked
+            .warm(&self.engine, &self.module, bound(questions));
+        Ok(asked.await.map(Samples::cost)?)
     }
 
-    /// What the engine has loaded is gone with the last who holds it.
+    /// In an engine of its own, which has it loaded for nobody.
     async fn cold(&self, questions: usize) -> anyhow::Result<Cost> {
         let mut settings = EngineSettings::new(self.directory.path().join("modules"));
         settings.worker = "/nonexistent".into();
         let engine = Engine::new(settings)?;
-        let mut took = Vec::with_capacity(questions);
-        for _ in 0..questions {
-            let began = Instant::now();
-            let module = engine.admit(&tenant()?, &self.bytes).await?;
-            let ran = engine
-                .decide(&module, SETTINGS, &self.facts, &self.lists)
-                .await;
-            took.push(began.elapsed());
-            expect_enforced(&ran.result?.decision)?;
-        }
-        Ok(Cost::of(&mut took))
-    }
-
-    async fn ask(&self, module: &Module) -> anyhow::Result<()> {
-        let ran = self
-            .engine
-            .decide(module, SETTINGS, &self.facts, &self.lists)
-            .await;
-        expect_enforced(&ran.result?.decision)
+        let (tenant, bound) = (tenant()?, bound(questions));
+        let asked = self.asked.cold(&engine, &tenant, &self.bytes, bound);
+        Ok(asked.await.map(Samples::cost)?)
     }
 }
 
-impl Cost {
-    fn of(took: &mut [Duration]) -> Self {
-        Self {
-            median: percentile(took, 50.0),
-            p99: percentile(took, 99.0),
-        }
-    }
-}
-
-fn expect_enforced(decision: &Decision) -> anyhow::Result<()> {
-    match decision {
-        Decision::Enforced(_) => Ok(()),
-        other => Err(anyhow!("the module decided {other:?}")),
-    }
+fn bound(questions: usize) -> Bound {
+    let time = TIME;
+    Bound { questions, time }
 }
 
 fn tenant() -> anyhow::Result<TenantId> {
     Ok("acme".parse()?)
-}
-
-/// One policy that says Opportunistic for everybody.
-fn constant_policies() -> anyhow::Result<Vec<Policy>> {
-    let opportunistic = Choice::Constant(Decision::Opportunistic);
-    Ok(vec![Policy::new("all".parse()?, opportunistic)])
 }
 
 fn lists() -> Arc<Lists> {

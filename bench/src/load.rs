@@ -21,7 +21,7 @@ use crate::arguments::{LoadArguments, TlsMode};
 use crate::certificate;
 use client::Client;
 pub(crate) use client::idle;
-pub(crate) use latency::{Latencies, Step, percentile};
+pub(crate) use latency::{Latencies, Step};
 
 /// What clients send, and how.
 #[derive(Clone)]

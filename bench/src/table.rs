@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use portcullis::author::bench::Cost;
+
 use crate::changes::Round as Change;
-use crate::decisions::{Cost, KINDS};
+use crate::decisions::KINDS;
 use crate::mail::{ROUTES, Round, STARTTLS, SYNCED};
 use crate::memory::Idle;
 use crate::receipts::{PLACES, Round as Kept};

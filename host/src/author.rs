@@ -6,6 +6,7 @@
 //! its default limits: there is no second opinion that could differ. What is deliberately
 //! not here: compiling Rust, which is cargo's, and whose messages go through as they are.
 
+pub mod bench;
 pub mod build;
 pub mod facts;
 pub mod inspect;

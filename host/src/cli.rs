@@ -8,6 +8,7 @@ mod api;
 mod apply;
 mod audit;
 mod backup;
+mod bench;
 mod build;
 mod change;
 mod changed;
@@ -134,6 +135,8 @@ enum Command {
     Test(test::TestArguments),
     /// Ask a module about one message, and show all that it did.
     Run(run::RunArguments),
+    /// Measure what a module costs, beside a constant.
+    Bench(bench::BenchArguments),
     /// Show the whole of it at work, on loopback, with throwaway certificates.
     Demo(demo::DemoArguments),
     /// Compile a module from standard input (the host starts this for itself).
@@ -187,6 +190,7 @@ pub fn main() -> ExitCode {
         Command::Node(arguments) => quietly(node::run(&arguments)),
         Command::Test(arguments) => quietly(test::run(&arguments)),
         Command::Run(arguments) => quietly(run::run(&arguments)),
+        Command::Bench(arguments) => quietly(bench::run(&arguments)),
         Command::Demo(arguments) => quietly(demo::demo(&arguments)),
     }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use portcullis::author::bench::percentile;
+
 /// What a client waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -62,13 +64,6 @@ impl Latencies {
     }
 }
 
-/// The value that so many per cent are not above; zero of none. Sorts.
-pub(crate) fn percentile(of: &mut [Duration], percent: f64) -> Duration {
-    of.sort_unstable();
-    let rank = (of.len() as f64 * percent / 100.0).ceil() as usize;
-    of.get(rank.saturating_sub(1)).copied().unwrap_or_default()
-}
-
 impl fmt::Display for Latencies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let columns = [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("max", 100.0)];
@@ -96,16 +91,6 @@ impl fmt::Display for Latencies {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn percentiles() {
-        let mut hundred: Vec<_> = (1..=100).rev().map(Duration::from_millis).collect();
-        for (percent, expected) in [(50.0, 50), (99.0, 99), (99.1, 100), (100.0, 100), (0.0, 1)] {
-            let found = percentile(&mut hundred, percent);
-            assert_eq!(found, Duration::from_millis(expected), "{percent}");
-        }
-        assert_eq!(percentile(&mut [], 50.0), Duration::ZERO);
-    }
 
     #[test]
     fn steps_stand_in_their_order() {
