@@ -404,7 +404,7 @@ required  certificate-within partner.example
     let ran = asked("a list that is not there").expect_code(1);
     for said in [
         "decision   none: what the policy has as on_failure applies\n",
-        "failure    the policy asked for the list \"partners\", which the tenant does not have\n",
+        "failure    the policy asked for the list \"partners\", which the tenant does not have",
         "asked  list partners: \"partner.example\"  there is no list of this name\n",
     ] {
         assert!(ran.stdout.contains(said), "{said}: {}", ran.stdout);
