@@ -27,6 +27,7 @@ mod new;
 mod node;
 mod openapi;
 mod policy;
+mod push;
 mod receipts;
 mod reload;
 mod replay;
@@ -57,8 +58,11 @@ use check::counted;
 use crate::log::{self, LogSettings};
 use crate::unicode;
 
-/// What scripts have to know, at the end of the help.
+/// At the end of the help: where authors begin, and what scripts have to know.
 const AFTER: &str = "\
+To write a policy, begin with `portcullis new NAME`: `test` tries it on this machine, and `push` \
+has a host take it.
+
 Exit codes: 0 done; 1 it could not be done, and standard error says why; 2 the command \
 line is wrong; 3 what decided an explained receipt has changed since; 4 there is no such \
 thing, or it is another tenant's; 5 it was changed since it was read, or is there already.
@@ -83,6 +87,8 @@ enum Command {
     Build(build::BuildArguments),
     /// Show what a module is made of, and what a host would say of it.
     Inspect(inspect::InspectArguments),
+    /// Build, test and upload a policy, and have it decide or tried, in one go.
+    Push(push::PushArguments),
     /// Receive mail.
     Serve(ConfigArguments),
     /// Check the configuration, all tenants and their modules; every fault is shown.
@@ -186,6 +192,7 @@ pub fn main() -> ExitCode {
         Command::Policy(arguments) => quietly(policy::run(&arguments)),
         Command::List(arguments) => quietly(list::run(&arguments)),
         Command::Module(arguments) => quietly(module::run(&arguments)),
+        Command::Push(arguments) => quietly(push::run(&arguments)),
         Command::Token(arguments) => quietly(token::run(&arguments)),
         Command::Node(arguments) => quietly(node::run(&arguments)),
         Command::Test(arguments) => quietly(test::run(&arguments)),

@@ -112,7 +112,7 @@ pub(super) async fn try_all(
     Ok(failed.is_empty())
 }
 
-fn failures(failed: &[(&Case, Tried)]) -> Vec<String> {
+pub(super) fn failures(failed: &[(&Case, Tried)]) -> Vec<String> {
     if failed.is_empty() {
         return Vec::new();
     }

@@ -31,6 +31,7 @@ mod outbound;
 mod peers;
 mod policies;
 mod proxy;
+mod push;
 mod ramps;
 mod readme;
 mod receipts;
