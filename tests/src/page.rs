@@ -81,12 +81,17 @@ fn is_like(line: &str, written: &str) -> bool {
     rest.is_empty() || written.ends_with('…')
 }
 
-/// Fails the test where a command of a page has said something else than the page has.
-pub fn compare(command: &str, said: &str, written: &[String]) {
+/// Whether a command has said what the page has.
+pub fn is_said(said: &str, written: &[String]) -> bool {
     let lines: Vec<&str> = said.lines().collect();
     let written: Vec<&str> = written.iter().map(String::as_str).collect();
+    are_like(&lines, &written)
+}
+
+/// Fails the test where a command of a page has said something else than the page has.
+pub fn compare(command: &str, said: &str, written: &[String]) {
     assert!(
-        are_like(&lines, &written),
+        is_said(said, written),
         "{command}\nsaid:\n{said}\nand it is written:\n{}",
         written.join("\n")
     );

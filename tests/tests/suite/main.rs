@@ -17,6 +17,7 @@ mod dependencies;
 mod description;
 mod engine;
 mod faults;
+mod first_policy;
 mod handshakes;
 mod header_from;
 mod hop_faults;

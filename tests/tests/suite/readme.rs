@@ -90,8 +90,12 @@ fn pages() -> Vec<PathBuf> {
                 .unwrap_or_default()
                 .to_string_lossy()
                 .into_owned();
-            if path.is_dir() && !name.starts_with('.') && name != "target" {
-                directories.push(path);
+            // A template is a page of the crate that is made of it.
+            let is_other = name.starts_with('.') || name == "target" || name == "template";
+            if path.is_dir() {
+                if !is_other {
+                    directories.push(path);
+                }
             } else if name.ends_with(".md") {
                 pages.push(path);
             }
