@@ -148,14 +148,22 @@ impl Ledger {
         self.index().put(&record(*of, Some(State::UnderWay)));
     }
 
-    /// What was under way has arrived, or never will.
+    /// What was under way has arrived, or never will. There is no moment at which a copy
+    /// that arrived is neither: whoever asks then would deliver it again.
     pub(super) async fn arrived(&self, of: &[Addressed], delivered: bool) {
-        self.index().forget_under_way(of);
-        if delivered {
-            let states = of.iter().map(|copy| (*copy, Some(State::Delivered)));
-            if let Err(error) = self.record(states.collect()).await {
-                tracing::error!(%error, "copies that came late may come twice");
-            }
+        let states = of.iter().map(|copy| (*copy, Some(State::Delivered)));
+        let states = if delivered {
+            states.collect()
+        } else {
+            Vec::new()
+        };
+        let records = {
+            let mut index = self.index();
+            index.forget_under_way(of);
+            remember(&mut index, states)
+        };
+        if delivered && let Err(error) = self.write(records).await {
+            tracing::error!(%error, "copies that came late may come twice");
         }
     }
 
@@ -168,7 +176,12 @@ impl Ledger {
         &self,
         states: Vec<(Addressed, Option<State>)>,
     ) -> Result<(), LedgerError> {
-        let records = self.remember(states);
+        let records = remember(&mut self.index(), states);
+        self.write(records).await
+    }
+
+    /// Has records written, and waits until they are on disk.
+    async fn write(&self, records: Vec<Record>) -> Result<(), LedgerError> {
         let (written, answer) = oneshot::channel();
         let batch = Batch {
             records,
@@ -188,7 +201,7 @@ impl Ledger {
 
     /// Remembers these states, and waits for nothing: all that may be lost is time.
     pub(super) fn note(&self, states: Vec<(Addressed, Option<State>)>) {
-        let records = self.remember(states);
+        let records = remember(&mut self.index(), states);
         // A full queue is no reason to wait, nor is a writer that is gone.
         let _ = self.writer.try_send(Batch {
             records,
@@ -196,20 +209,19 @@ impl Ledger {
         });
     }
 
-    fn remember(&self, states: Vec<(Addressed, Option<State>)>) -> Vec<Record> {
-        let mut index = self.index();
-        let records = states.into_iter().map(|(copy, state)| {
-            let record = record(copy, state);
-            index.put(&record);
-            record
-        });
-        records.collect()
-    }
-
     /// What a panic left behind is whole: every change is one call.
     fn index(&self) -> MutexGuard<'_, Index> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn remember(index: &mut Index, states: Vec<(Addressed, Option<State>)>) -> Vec<Record> {
+    let records = states.into_iter().map(|(copy, state)| {
+        let record = record(copy, state);
+        index.put(&record);
+        record
+    });
+    records.collect()
 }
 
 fn now() -> u64 {

@@ -86,14 +86,7 @@ fn administrators_are_warned_before_mail_breaks() {
     };
     let ends = &found[2];
     assert_eq!(ends["sender"], "partner.example");
-    // Ten days less what has passed, which may be less than a second.
-    let text = word(ends, "text");
-    assert!(
-        ["ends in 9 days", "ends in 10 days"]
-            .iter()
-            .any(|said| text.contains(said)),
-        "{ends}"
-    );
+    assert!(word(ends, "text").contains("ends in 9 days"), "{ends}");
     // The receipt that is named shows it.
     let receipt = word(&found[0], "receipt");
     let ran = host.site().run_with("receipts", &[receipt]).expect_code(0);

@@ -196,6 +196,33 @@ fn what_is_under_way_stays_so_until_it_arrives() {
     assert_eq!(index.state(&x, 2), None);
 }
 
+/// Whoever asks at any moment finds one or the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_arrives_late_is_known_all_the_time() {
+    let home = tempfile::tempdir().expect("a directory");
+    let ledger = Ledger::open(home.path()).expect("opened");
+    for number in 0..100 {
+        let copies = [copy(&format!("r{number}@a.example"), "x")];
+        ledger.under_way(&copies[0]);
+        let (watched, is_watched) = oneshot::channel();
+        let asks = {
+            let ledger = Arc::clone(&ledger);
+            tokio::task::spawn_blocking(move || {
+                let mut states = 0_u64;
+                let mut watched = Some(watched);
+                while ledger.state(&copies[0]).expect("it is known") == State::UnderWay {
+                    states += 1;
+                    watched.take().map(|watched| watched.send(()));
+                }
+                states
+            })
+        };
+        is_watched.await.expect("it asks");
+        ledger.arrived(&copies, true).await;
+        assert!(asks.await.expect("it was known") > 0);
+    }
+}
+
 #[test]
 fn the_index_is_bounded() {
     let mut index = Index::new(100);
