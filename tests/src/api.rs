@@ -4,12 +4,16 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::program::stock_policy;
+use crate::client::Client;
+use crate::program::{portcullis, stock_policy};
 use crate::site::Host;
 use crate::tool;
 
 /// Longest wait for a module to be compiled, beside everything else that is.
 const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Longest wait for a receipt, which is written behind the reply.
+const RECEIPT: Duration = Duration::from_secs(20);
 
 /// The setting that opens the API on a port of the kernel's choice.
 pub const ADDRESS: &str = "[admin]\naddress = \"127.0.0.1:0\"";
@@ -165,4 +169,23 @@ pub fn ready(host: &Host, path: &str, token: &str, file: &str) -> i64 {
     let settled = settled(host, token, &answer);
     assert_eq!(settled["state"], "ready", "{settled}");
     settled["number"].as_i64().expect("a number")
+}
+
+/// Has mail to this recipient refused in clear; the id of the receipt, when the host can
+/// show it, which is a moment after the reply.
+pub fn refusal(host: &Host, recipient: &str) -> String {
+    let mut client = Client::connect(host.address("smtp"));
+    client.ehlo();
+    client.expect("MAIL FROM:<amy@sender.example>", "250");
+    let reply = client.say(&format!("RCPT TO:<{recipient}>"));
+    let (_, id) = reply.rsplit_once('[').expect("the id of the receipt");
+    let id = id.trim_end().trim_end_matches(']').to_owned();
+    client.quit();
+    let program = portcullis().display().to_string();
+    let socket = host.site().path("data/admin.sock").display().to_string();
+    let began = Instant::now();
+    while tool::run(&program, &["receipts", &id, "--socket", &socket]).code != 0 {
+        assert!(began.elapsed() < RECEIPT, "no receipt {id}");
+    }
+    id
 }

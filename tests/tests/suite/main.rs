@@ -3,8 +3,7 @@
 mod access;
 mod api;
 mod api_tls;
-mod author_craft;
-mod author_trial;
+mod author;
 mod changes;
 mod check;
 mod chunks;

@@ -1,5 +1,5 @@
 //! What a new crate has in it. That it builds, and what it decides, is shown with cargo by
-//! the suite `author_craft`.
+//! the suite `author`.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,29 +1,8 @@
 //! Receipts and explanations of a host that is asked over its API.
 
-use std::time::{Duration, Instant};
+use portcullis_tests::api::refusal;
 
-use portcullis_tests::client::Client;
-use portcullis_tests::site::Host;
-
-use super::{ACME, as_owner, json, run, site, token, with_token};
-
-/// What the client is told of this recipient, by the id of the receipt.
-fn refusal(host: &Host, recipient: &str) -> String {
-    let mut client = Client::connect(host.address("smtp"));
-    client.ehlo();
-    client.expect("MAIL FROM:<amy@sender.example>", "250");
-    let reply = client.say(&format!("RCPT TO:<{recipient}>"));
-    let (_, id) = reply.rsplit_once('[').expect("the id of the receipt");
-    let id = id.trim_end().trim_end_matches(']').to_owned();
-    client.quit();
-    let socket = host.site().path("data/admin.sock").display().to_string();
-    let began = Instant::now();
-    // Receipts are written a moment later.
-    while run(&[], &["receipts", &id, "--socket", &socket]).code != 0 {
-        assert!(began.elapsed() < Duration::from_secs(20), "no receipt {id}");
-    }
-    id
-}
+use super::{ACME, as_owner, json, site, token, with_token};
 
 #[test]
 fn receipts_are_found_and_explained_on_another_machine() {

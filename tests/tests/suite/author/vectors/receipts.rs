@@ -1,10 +1,9 @@
 //! The mail of yesterday, asked of a module that is not in force.
 
 use std::fs;
-use std::time::{Duration, Instant};
 
-use portcullis_tests::client::Client;
-use portcullis_tests::site::{Host, Site};
+use portcullis_tests::api::refusal;
+use portcullis_tests::site::Site;
 
 use super::{command, partner_list};
 use crate::engine::guest::guest;
@@ -14,24 +13,6 @@ const ACME: &str = "domains = [\"acme.example\"]\n\
     [lists.routes]\nentries = { \"sender.example\" = \"trusted\" }\n\
     [[policy]]\nname = \"asked\"\noption = \"module\"\nmodule = \"partner-list\"\n\
     settings = { list = \"routes\" }\n";
-
-/// A refusal, by the id of its receipt.
-fn refusal(host: &Host, recipient: &str) -> String {
-    let mut client = Client::connect(host.address("smtp"));
-    client.ehlo();
-    client.expect("MAIL FROM:<amy@sender.example>", "250");
-    let reply = client.say(&format!("RCPT TO:<{recipient}>"));
-    let (_, id) = reply.rsplit_once('[').expect("the id of the receipt");
-    let id = id.trim_end().trim_end_matches(']').to_owned();
-    client.quit();
-    let socket = host.site().path("data/admin.sock").display().to_string();
-    let began = Instant::now();
-    // Receipts are written a moment later.
-    while command(&["receipts", &id, "--socket", &socket]).code != 0 {
-        assert!(began.elapsed() < Duration::from_secs(20), "no receipt {id}");
-    }
-    id
-}
 
 /// From the files of this machine, and from the host that runs.
 #[test]
