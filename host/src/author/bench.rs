@@ -231,6 +231,9 @@ mod tests {
             let found = percentile(&mut values, percent);
             assert_eq!(found, Duration::from_micros(expected), "{percent}");
         }
+        // Of ten none but the last has ninety-nine of a hundred that took no longer.
+        let mut ten = micros(&(1..=10).collect::<Vec<_>>());
+        assert_eq!(percentile(&mut ten, 99.0), Duration::from_micros(10));
         assert_eq!(percentile(&mut [], 50.0), Duration::ZERO);
         assert_eq!(
             percentile(&mut micros(&[7]), 99.0),
