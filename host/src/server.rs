@@ -76,6 +76,8 @@ pub struct Server {
     admin: Admin,
     /// Has uploaded modules looked at.
     admission: uploads::Running,
+    /// Compiles modules that were not at the start.
+    filling: tenant::Filling,
     /// Has candidates asked about what was decided.
     shadows: shadow::Running,
     /// What goes on until the host stops: certificates and ramps are looked at, tenants are
@@ -96,6 +98,8 @@ struct Parts {
     admin: Doors,
     admin_certificate: Option<AdminCertificate>,
     webhooks: WebhookClient,
+    /// Modules that are still to be compiled.
+    pending: Arc<tenant::Queue>,
     lock: File,
 }
 
@@ -161,6 +165,13 @@ async fn first_tenants(
     for Refusal { fault, .. } in &loaded.refused {
         tracing::error!(%fault, "a module is not loaded, and every policy that asks it fails");
     }
+    let pending = loaded.snapshot.pending();
+    if pending > 0 {
+        tracing::info!(
+            modules = pending,
+            "modules are compiled while the host serves, those first that mail waits for"
+        );
+    }
     if loaded.snapshot.tenants().is_empty() {
         tracing::warn!("there are no tenants, so all mail is refused");
     }
@@ -191,12 +202,14 @@ impl Server {
         let engine = Engine::new(config.engine.clone())?;
         let targets = Targets::default();
         let store = Store::of(&config.data_dir);
+        let pending = Arc::default();
         let means = Means {
             engine: &engine,
             decisions: &metrics.decisions,
             targets: &targets,
             store: Some(&store),
             before: None,
+            pending: Some(&pending),
         };
         let Loaded {
             snapshot, refused, ..
@@ -257,6 +270,7 @@ impl Server {
             admin,
             admin_certificate,
             webhooks: webhooks(config)?,
+            pending,
             lock,
         }))
     }
@@ -271,6 +285,7 @@ impl Server {
             admin,
             admin_certificate,
             webhooks,
+            pending,
             lock,
         } = parts;
         let (mut listening, mut slots) = (Vec::new(), Vec::new());
@@ -313,6 +328,8 @@ impl Server {
         );
         let reloader = Reloader::new(&host, shutdown.clone(), slots, config, state);
         let reloader = Arc::new(reloader);
+        let engine = Arc::clone(&host.engine);
+        let filling = tenant::Filling::start(pending, engine, store.clone());
         let (uploads, admission) = Uploads::start(Arc::clone(&host.engine), store.clone());
         let shadows = host.shadows.start();
         let rooms = Rooms {
@@ -342,6 +359,7 @@ impl Server {
             store,
             admin,
             admission,
+            filling,
             shadows,
             reloader,
             listening,
@@ -393,6 +411,7 @@ impl Server {
         // These know the host, whose receipts are over only when nobody does any more.
         self.admin.stop().await;
         self.admission.stop().await;
+        self.filling.stop().await;
         self.shadows.stop().await;
         if let Some(metrics) = self.metrics {
             metrics.stop().await;

@@ -6,6 +6,7 @@
 
 mod load;
 mod modules;
+mod pending;
 mod route;
 mod sources;
 
@@ -14,7 +15,12 @@ use std::sync::Arc;
 
 pub(crate) use load::in_background;
 pub use load::{Loaded, Means, Refusal, faults, load, public_roots};
+pub(crate) use modules::Held;
 use modules::Modules;
+pub use modules::Standing;
+use pending::Pending;
+pub(crate) use pending::Wait;
+pub use pending::{Filling, Queue};
 pub use route::{Denial, Origin, Route};
 pub use sources::{Recognition, Sources};
 
@@ -22,7 +28,6 @@ use crate::address::{Domain, Mailbox};
 use crate::decision::Resolved;
 use crate::deliver::Target;
 use crate::digest::Digest;
-use crate::engine::Module;
 use crate::facts::{Direction, Facts, Stage, TenantId};
 use crate::lists::Lists;
 use crate::metrics::decisions::TenantSeries;
@@ -75,7 +80,8 @@ pub struct Tenant {
     origin: Digest,
     /// How many modules it should have, those that policies pin included.
     named_modules: usize,
-    /// Every module that was admitted; a policy whose module is not among them fails.
+    /// Every module that was admitted, or is still to be; a policy whose module is not among
+    /// them fails.
     modules: Modules,
     /// Digests of the policies, which every receipt names.
     revisions: BTreeMap<Name, Digest>,
@@ -124,6 +130,28 @@ impl Snapshot {
     /// All tenants, by id.
     pub fn tenants(&self) -> &[Arc<Tenant>] {
         &self.tenants
+    }
+
+    /// How many modules are not compiled yet.
+    pub fn pending(&self) -> usize {
+        self.cells().filter(|cell| !cell.is_done()).count()
+    }
+
+    /// What was refused of modules that were not compiled when their tenants were loaded.
+    pub fn refused_since(&self) -> Vec<Refusal> {
+        let refused = self.cells().map(|cell| cell.refused());
+        refused.flatten().cloned().collect()
+    }
+
+    /// The bytes of all modules are in the store now, and need not be held any more.
+    pub(crate) fn is_stored(&self) {
+        self.cells().for_each(|cell| cell.is_stored());
+    }
+
+    fn cells(&self) -> impl Iterator<Item = &Arc<Pending>> {
+        self.tenants
+            .iter()
+            .flat_map(|tenant| tenant.modules.cells())
     }
 
     /// What Default means for tenants who do not say.
@@ -206,18 +234,22 @@ impl Tenant {
         known.unwrap_or_else(|| policy.digest())
     }
 
-    /// Its modules that were admitted, by name, with those that policies pin.
-    pub fn modules(&self) -> impl Iterator<Item = (&Name, &Arc<Module>)> {
-        self.modules.iter()
+    /// Its modules with those that policies pin, by name: which they are, and how far.
+    /// Those that were refused when it was loaded are not among them.
+    pub fn modules(&self) -> impl Iterator<Item = (&Name, Digest, Standing)> {
+        let all = self.modules.iter();
+        all.map(|(name, held)| (name, held.digest(), held.standing()))
     }
 
-    /// Whether all of its modules were admitted.
+    /// Whether none of its modules, nor settings for them, were refused.
     fn is_whole(&self) -> bool {
-        self.modules.len() == self.named_modules
+        let mut cells = self.modules.cells();
+        self.modules.len() == self.named_modules && cells.all(|cell| cell.refused().is_empty())
     }
 
-    /// The module that a policy of this tenant asks; none where it was refused.
-    pub fn module(&self, consultation: &Consultation) -> Option<&Arc<Module>> {
+    /// The module that a policy of this tenant asks; none where it was refused when the
+    /// tenant was loaded.
+    pub(crate) fn module(&self, consultation: &Consultation) -> Option<&Held> {
         self.modules.get(consultation)
     }
 }

@@ -8,7 +8,7 @@ use super::Api;
 use super::input::{Json, Named};
 use super::problem::Problem;
 use super::tenants;
-use crate::tenant::Tenant;
+use crate::tenant::{Standing, Tenant};
 
 /// This node.
 #[derive(Debug, Serialize, ToSchema)]
@@ -19,6 +19,8 @@ pub(super) struct Node {
     version: &'static str,
     /// How many tenants are in force.
     tenants: usize,
+    /// How many of their modules are not compiled yet.
+    modules_pending: usize,
 }
 
 /// What is in force of a tenant. Digests are those that receipts name.
@@ -30,7 +32,7 @@ pub(super) struct Running {
     lists: Vec<RunningPart>,
     /// By name; those that were refused are not among them, and policies that ask them
     /// fail.
-    modules: Vec<RunningPart>,
+    modules: Vec<RunningModule>,
 }
 
 /// Something that is in force.
@@ -42,14 +44,37 @@ pub(super) struct RunningPart {
     digest: String,
 }
 
+/// A module that is in force.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+pub(super) struct RunningModule {
+    /// Its name; that of the module where policies pin another revision of it.
+    name: String,
+    /// SHA-256.
+    digest: String,
+    /// How far it is.
+    state: ModuleStanding,
+}
+
+/// How far a module is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum ModuleStanding {
+    /// It is asked.
+    Ready,
+    /// It was not compiled when the host started, and is not yet: mail that needs it waits.
+    Pending,
+}
+
 /// This node: its version, and how many tenants are in force.
 #[utoipa::path(get, path = "/v1/node", tag = "node",
     responses((status = 200, body = Node)))]
 pub(super) async fn node(State(api): State<Api>) -> Json<Node> {
+    let snapshot = api.host.snapshot.load();
     Json(Node {
         hostname: api.host.hostname.clone(),
         version: env!("CARGO_PKG_VERSION"),
-        tenants: api.host.snapshot.load().tenants().len(),
+        tenants: snapshot.tenants().len(),
+        modules_pending: snapshot.pending(),
     })
 }
 
@@ -75,11 +100,27 @@ impl Running {
         let lists = tenant.lists.iter();
         let lists = lists.map(|(name, list)| part(name, list.digest()));
         let modules = tenant.modules();
-        let modules = modules.map(|(name, module)| part(name, module.digest()));
+        let modules = modules.filter_map(|(name, digest, standing)| {
+            Some(RunningModule {
+                name: name.to_string(),
+                digest: digest.to_string(),
+                state: ModuleStanding::of(standing)?,
+            })
+        });
         Self {
             policies: sorted(policies),
             lists: sorted(lists),
             modules: sorted(modules),
+        }
+    }
+}
+
+impl ModuleStanding {
+    fn of(standing: Standing) -> Option<Self> {
+        match standing {
+            Standing::Ready => Some(Self::Ready),
+            Standing::Pending => Some(Self::Pending),
+            Standing::Refused => None,
         }
     }
 }
@@ -91,7 +132,7 @@ fn part(name: &(impl ToString + ?Sized), digest: crate::digest::Digest) -> Runni
     }
 }
 
-fn sorted(parts: impl Iterator<Item = RunningPart>) -> Vec<RunningPart> {
+fn sorted<T: Ord>(parts: impl Iterator<Item = T>) -> Vec<T> {
     let mut parts: Vec<_> = parts.collect();
     parts.sort();
     parts

@@ -131,6 +131,12 @@ pub enum Failure {
         /// How long it waited.
         waited: Duration,
     },
+    /// It was not compiled when the host started, and is not yet.
+    #[error("the module is not compiled yet, which was waited for {} s", waited.as_secs())]
+    NotCompiled {
+        /// How long it was waited for.
+        waited: Duration,
+    },
     /// It failed too often in a row and is not asked for a while.
     #[error("the module is in quarantine for another {} s after repeated failures", remaining.as_secs() + 1)]
     Quarantined {
@@ -155,6 +161,7 @@ impl Failure {
             Self::UnknownList(_) => "unknown-list",
             Self::BadRequirement(_) => "bad-requirement",
             Self::Unavailable { .. } => "unavailable",
+            Self::NotCompiled { .. } => "not-compiled",
             Self::Quarantined { .. } => "quarantined",
             Self::Host(_) => "host",
         }
@@ -176,6 +183,7 @@ impl Failure {
         match self {
             Self::Overdue { .. }
             | Self::Unavailable { .. }
+            | Self::NotCompiled { .. }
             | Self::Quarantined { .. }
             | Self::Host(_) => true,
             Self::Error(_)
@@ -203,6 +211,7 @@ impl Failure {
             | Self::BadRequirement(_)
             | Self::Overdue { .. }
             | Self::Unavailable { .. }
+            | Self::NotCompiled { .. }
             | Self::Quarantined { .. }
             | Self::Host(_) => false,
         }

@@ -52,7 +52,7 @@ const CAUSES: [&str; 13] = [
 ];
 
 /// Why policies give no answer, as [`crate::engine::Failure::code`] has it.
-pub(super) const FAILURES: [&str; 11] = [
+pub(super) const FAILURES: [&str; 12] = [
     "error",
     "trap",
     "out-of-fuel",
@@ -62,6 +62,7 @@ pub(super) const FAILURES: [&str; 11] = [
     "unknown-list",
     "bad-requirement",
     "unavailable",
+    "not-compiled",
     "quarantined",
     "host",
 ];

@@ -25,6 +25,8 @@ const PREFIX: &str = "portcullis";
 pub(super) struct Exposition {
     pub(super) metrics: Arc<Metrics>,
     pub(super) engine: Usage,
+    /// Modules that are not compiled yet.
+    pub(super) pending: usize,
     pub(super) receipts: State,
     pub(super) log_lines_lost: u64,
 }
@@ -276,6 +278,11 @@ impl Exposition {
                 usage.instances_limit,
             ),
             ("engine_modules", "Modules that are loaded.", usage.modules),
+            (
+                "engine_modules_pending",
+                "Modules of tenants that are not compiled yet.",
+                self.pending,
+            ),
             (
                 "compile_queue",
                 "Jobs of the compile worker, waiting or at work.",

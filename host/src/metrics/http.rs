@@ -123,6 +123,7 @@ async fn metrics(State(asked): State<Asked>, head: HeaderMap) -> Response {
     let exposition = Exposition {
         metrics: Arc::clone(&host.metrics),
         engine: host.engine.usage(),
+        pending: host.snapshot.load().pending(),
         receipts: host.journal.state(),
         log_lines_lost: crate::log::lines_lost(),
     };

@@ -124,6 +124,7 @@ fn page(metrics: &Arc<Metrics>) -> String {
             compile_queue: 4,
             work: Arc::default(),
         },
+        pending: 5,
         receipts: State {
             written: 5,
             lost: 6,

@@ -133,7 +133,7 @@ impl Reloader {
         let mut state = self.state.lock().await;
         let Work { host, config, edit } = work;
         if let Some(loaded) = &loaded {
-            let news = news(&loaded.refused, &state.refused);
+            let news = news(&loaded.refused, &state.refused(&host));
             if !news.is_empty() {
                 return Err(ReloadError::Faults(news));
             }

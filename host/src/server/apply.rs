@@ -106,7 +106,7 @@ impl Reloader {
         let before = host.snapshot.load_full();
         let loaded = tenant::load(&self.config(), tenants, means(host, &before)).await;
         let loaded = loaded.map_err(ReloadError::Faults)?;
-        let news = news(&loaded.refused, &state.refused);
+        let news = news(&loaded.refused, &state.refused(host));
         if news.is_empty() {
             Ok(loaded)
         } else {

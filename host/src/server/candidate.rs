@@ -84,9 +84,10 @@ impl Reloader {
             targets: &Targets::default(),
             store: Some(&host.store),
             before: Some(&before),
+            pending: None,
         };
         let loaded = self.load_in_time(config, tenants, means).await?;
-        let news = news(&loaded.refused, &self.state.lock().await.refused);
+        let news = news(&loaded.refused, &self.state.lock().await.refused(host));
         if !news.is_empty() {
             return Err(ReloadError::Faults(news));
         }

@@ -50,10 +50,18 @@ pub(super) struct State {
     pub(super) certificates: Watch,
     /// None while there is no usable certificate.
     pub(super) tls: Option<TlsServer>,
-    /// Modules that tenants go without.
+    /// Modules that tenants go without since they were loaded.
     pub(super) refused: Vec<Refusal>,
     /// Of the tenants in force.
     pub(super) preparation: Preparation,
+}
+
+impl State {
+    /// Modules that tenants go without, those included that were compiled meanwhile.
+    pub(super) fn refused(&self, host: &Host) -> Vec<Refusal> {
+        let since = host.snapshot.load().refused_since();
+        self.refused.iter().cloned().chain(since).collect()
+    }
 }
 
 /// A reload that was done.
@@ -147,7 +155,7 @@ impl Reloader {
         let sources = Sources::of(&config);
         let (stamp, identities) = in_background(move || (sources.stamp(), sources.load())).await?;
         let identities = identities.map_err(|unusable| unusable.faults);
-        let tenants = load_tenants(&config, &host, &state.refused).await;
+        let tenants = load_tenants(&config, &host, &state.refused(&host)).await;
         let (ready, identities) = both(tenants, identities)?;
         let Loaded {
             snapshot, refused, ..
@@ -314,6 +322,7 @@ pub(super) fn means<'a>(host: &'a Host, before: &'a Snapshot) -> Means<'a> {
         targets: &host.targets,
         store: Some(&host.store),
         before: Some(before),
+        pending: None,
     }
 }
 

@@ -122,6 +122,7 @@ pub(super) async fn record(
         written => {
             written?;
             metrics.store_behind(false);
+            loaded.snapshot.is_stored();
         }
     }
     Ok(loaded)

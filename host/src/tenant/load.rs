@@ -17,7 +17,8 @@ use std::sync::Arc;
 use admission::{Ahead, Needed, admit, admit_all, needed};
 use certificates::{build_trust, read_anchors, read_roots};
 
-use super::modules::Modules;
+use super::modules::{Held, Modules};
+use super::pending::{self, Check, Pending, Place};
 use super::{Snapshot, Tenant};
 use crate::config::{
     Config, Fault, HopTlsConfig, OtherRevision, PolicyConfig, TargetConfig, TenantConfig,
@@ -82,6 +83,9 @@ pub struct Means<'a> {
     pub store: Option<&'a Store>,
     /// What is in force: tenants that have not changed are taken from it as they are.
     pub before: Option<&'a Snapshot>,
+    /// Takes modules that are compiled when tenants are in force; none where all are
+    /// compiled before.
+    pub pending: Option<&'a Arc<pending::Queue>>,
 }
 
 /// Loads these tenants, which are all there are.
@@ -117,6 +121,7 @@ pub async fn faults(config: &Config, engine: &Engine, store: Option<&Store>) -> 
         targets: &Targets::default(),
         store,
         before: None,
+        pending: None,
     };
     load_all(config, &config.tenants, means).await.all_faults()
 }
@@ -131,7 +136,7 @@ async fn load_all<'a>(
         means,
         surroundings: Digest::of(&[]),
         public_roots: None,
-        ahead: Ahead::new(),
+        ahead: Ahead::default(),
         checked: HashMap::new(),
         known_to_fit: HashSet::new(),
         found_to_fit: Vec::new(),
@@ -252,7 +257,7 @@ impl Loader<'_> {
         };
         let needed = needed(config);
         let named_modules = needed.len();
-        let mut modules = self.modules(&config.id, needed).await;
+        let mut modules = self.modules(config, needed).await;
         let origin = self.origin(config);
         self.known_to_fit = self.known(config, &modules).await;
         for policy in &config.policies {
@@ -353,26 +358,48 @@ impl Loader<'_> {
         }
     }
 
-    /// The modules that could be admitted; the others have been reported.
-    async fn modules(&mut self, tenant: &TenantId, needed: Vec<Needed>) -> Modules {
+    /// The modules that could be admitted, or are to be; the others have been reported.
+    async fn modules(&mut self, tenant: &TenantConfig, needed: Vec<Needed>) -> Modules {
         let mut modules = Modules::default();
         for needed in needed {
-            let Some(admitted) = self.module(tenant, &needed).await else {
-                continue;
+            let held = match self.pending(tenant, &needed) {
+                Some(cell) => Some(Held::Pending(cell)),
+                None => self.module(&tenant.id, &needed).await.map(Held::Loaded),
             };
+            let Some(held) = held else { continue };
             match needed.is_pinned {
-                true => modules.pin(needed.name, admitted),
-                false => modules.activate(needed.name, admitted),
+                true => modules.pin(needed.name, held),
+                false => modules.activate(needed.name, held),
             }
         }
         modules
+    }
+
+    /// The cell of a module that is left pending, which looks at settings when it can.
+    fn pending(&self, tenant: &TenantConfig, needed: &Needed) -> Option<Arc<Pending>> {
+        let OtherRevision { content, at } = &needed.revision;
+        let key = (tenant.id.clone(), content.digest());
+        let queue = self.means.pending?;
+        if !self.ahead.pending.contains(&key) {
+            return None;
+        }
+        let place = Place {
+            tenant: tenant.id.clone(),
+            name: needed.name.clone(),
+            at: at.clone(),
+        };
+        let work = pending::Work {
+            content: content.clone(),
+            checks: checks(tenant, needed),
+        };
+        Some(Pending::new(place, work, queue))
     }
 
     /// `None` has been reported.
     async fn module(&mut self, tenant: &TenantId, needed: &Needed) -> Option<Arc<Module>> {
         let OtherRevision { content, at } = &needed.revision;
         let digest = content.digest();
-        let admitted = match self.ahead.remove(&(tenant.clone(), digest)) {
+        let admitted = match self.ahead.admitted.remove(&(tenant.clone(), digest)) {
             Some(admitted) => admitted,
             // Of a second module with the same bytes.
             None => admit(self.config, self.means, tenant, content).await,
@@ -395,7 +422,8 @@ impl Loader<'_> {
         None
     }
 
-    /// Nothing to check without settings, or without the module, which was reported. A
+    /// Nothing to check without settings, or without the module, which was reported or is
+    /// asked when it is compiled. A
     /// module that cannot be asked about its settings is not to be asked about mail.
     async fn check_settings(
         &mut self,
@@ -407,7 +435,7 @@ impl Loader<'_> {
         else {
             return;
         };
-        let Some(module) = modules.get(consultation).map(Arc::clone) else {
+        let Some(Held::Loaded(module)) = modules.get(consultation).cloned() else {
             return;
         };
         let key = (module.digest(), consultation.settings_digest);
@@ -459,7 +487,9 @@ impl Loader<'_> {
                 return None;
             };
             read.settings.as_ref()?;
-            let module = modules.get(consultation)?;
+            let Held::Loaded(module) = modules.get(consultation)? else {
+                return None;
+            };
             Some((module.digest(), consultation.settings_digest))
         });
         let asked: HashSet<_> = asked
@@ -469,6 +499,24 @@ impl Loader<'_> {
         let engine = self.means.engine.judgement();
         store.checked(&asked, engine).await.unwrap_or_default()
     }
+}
+
+/// The settings that policies have for this module, each once.
+fn checks(tenant: &TenantConfig, needed: &Needed) -> Arc<[Check]> {
+    let mut known = HashSet::new();
+    let checks = tenant.policies.iter().filter_map(|read| {
+        let Choice::Module(asked) = &read.policy.option else {
+            return None;
+        };
+        let revision = needed.is_pinned.then(|| needed.revision.content.digest());
+        let settings = read.settings.clone()?;
+        let is_asked = asked.module == needed.name && asked.revision == revision;
+        (is_asked && known.insert(asked.settings_digest)).then_some(Check {
+            digest: asked.settings_digest,
+            settings,
+        })
+    });
+    checks.collect()
 }
 
 /// Reading files blocks, and sessions share these threads.

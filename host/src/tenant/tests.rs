@@ -67,6 +67,7 @@ impl Bench {
             targets: &self.targets,
             store: None,
             before,
+            pending: None,
         };
         load(&config, &config.tenants, means)
             .await

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use super::content::PATIENCE;
 use crate::decision::Decision;
-use crate::engine::{Engine, Failure, LogLine, Module, Ran};
+use crate::digest::Digest;
+use crate::engine::{Engine, Failure, LogLine, Ran};
 use crate::facts::{FactSet, Facts};
 use crate::policy::{Choice, Consultation, Mode, OnFailure, Policy, Selected};
 use crate::receipt::{FailureRecord, ModuleUsed, PolicyUsed};
-use crate::tenant::Tenant;
+use crate::tenant::{Held, Tenant, Wait};
 
 /// Who runs modules.
 #[derive(Clone, Copy)]
@@ -84,30 +85,48 @@ pub(crate) async fn consult(
             )
         }
         Choice::Module(consultation) => {
-            let module = tenant.module(consultation).map(|module| &**module);
-            let used = used(
-                tenant,
-                policy,
-                facts,
-                module.map(|module| (module, consultation)),
-            );
-            let (settings, lists) = (&consultation.settings, &tenant.lists);
-            let ran = match (runner, module, mode) {
-                (None, _, _) => Ran::not_run(Failure::Overdue { limit: PATIENCE }),
-                (Some(_), None, _) => {
-                    Ran::not_run(Failure::Host("the module is not loaded".into()))
-                }
-                (Some(Runner::Mail(engine)), Some(module), Mode::Enforce) => {
-                    engine.decide(module, settings, facts, lists).await
-                }
-                (Some(Runner::Mail(engine)), Some(module), Mode::Monitor) => {
-                    engine.monitor(module, settings, facts, lists).await
-                }
-                (Some(Runner::Replay(engine)), Some(module), _) => {
-                    engine.replay(module, settings, facts, lists).await
+            let held = tenant.module(consultation);
+            let module = held.map(|held| (held.digest(), consultation));
+            let used = used(tenant, policy, facts, module);
+            let ran = match (runner, held) {
+                (None, _) => Ran::not_run(Failure::Overdue { limit: PATIENCE }),
+                (Some(_), None) => Ran::not_run(Failure::Host("the module is not loaded".into())),
+                (Some(runner), Some(held)) => {
+                    runner.run(mode, held, consultation, tenant, facts).await
                 }
             };
             Answered::ran(used, ran, policy.on_failure, contact)
+        }
+    }
+}
+
+impl Runner<'_> {
+    async fn run(
+        self,
+        mode: Mode,
+        held: &Held,
+        consultation: &Consultation,
+        tenant: &Tenant,
+        facts: &Arc<Facts>,
+    ) -> Ran {
+        let wait = match (self, mode) {
+            (Self::Mail(_), Mode::Enforce) => Wait::Mail,
+            (Self::Mail(_), Mode::Monitor) => Wait::No,
+            (Self::Replay(_), _) => Wait::Long,
+        };
+        let module = match held.module(consultation.settings_digest, wait).await {
+            Ok(module) => module,
+            Err(failure) => return Ran::not_run(failure),
+        };
+        let (settings, lists) = (&consultation.settings, &tenant.lists);
+        match (self, mode) {
+            (Self::Mail(engine), Mode::Enforce) => {
+                engine.decide(module, settings, facts, lists).await
+            }
+            (Self::Mail(engine), Mode::Monitor) => {
+                engine.monitor(module, settings, facts, lists).await
+            }
+            (Self::Replay(engine), _) => engine.replay(module, settings, facts, lists).await,
         }
     }
 }
@@ -117,15 +136,15 @@ pub(super) fn used(
     tenant: &Tenant,
     policy: &Policy,
     facts: &Facts,
-    module: Option<(&Module, &Consultation)>,
+    module: Option<(Digest, &Consultation)>,
 ) -> PolicyUsed {
     PolicyUsed {
         name: policy.name.to_string(),
         revision: tenant.revision(policy),
         ramp: policy.stand(&tenant.question(facts)),
-        module: module.map(|(module, consultation)| ModuleUsed {
+        module: module.map(|(digest, consultation)| ModuleUsed {
             name: consultation.module.to_string(),
-            digest: module.digest(),
+            digest,
             settings: consultation.settings_digest,
         }),
     }

@@ -104,7 +104,7 @@ impl Standing {
             Err(failure) if failure.is_passing() => return Err(NotRun::Out),
             _ => {}
         }
-        let asked = Some((&**module, consultation));
+        let asked = Some((module.digest(), consultation));
         let used = used(&self.tenant, policy, &self.facts, asked);
         let contact = policy.contact.clone();
         let contact = contact.or_else(|| self.tenant.contact.clone());

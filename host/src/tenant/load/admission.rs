@@ -1,4 +1,7 @@
 //! Admitting the modules of tenants: some at a time, and no more of their bytes in memory.
+//!
+//! At a start, what is not compiled and not among the first of these is left pending
+//! (`tenant::pending`), so that mail does not wait for thousands.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,8 +18,21 @@ use crate::store::StoreError;
 /// What came of a module: it is admitted, refused, or its bytes cannot be read.
 pub(super) type Admitted = Result<Result<Arc<Module>, AdmissionError>, StoreError>;
 
+/// Modules that a start compiles before it serves: two at a time, at some ten milliseconds
+/// each, that is a second. A host of some tenants hears of every refusal before it serves,
+/// as `check` says it.
+const AT_A_START: usize = 32;
+
 /// What came of the modules of several tenants.
-pub(super) type Ahead = HashMap<(TenantId, Digest), Admitted>;
+#[derive(Default)]
+pub(super) struct Ahead {
+    pub(super) admitted: HashMap<(TenantId, Digest), Admitted>,
+    /// Those that are left pending.
+    pub(super) pending: HashSet<(TenantId, Digest)>,
+}
+
+/// A module that a tenant needs.
+type Wanted = (TenantId, ModuleContent);
 
 /// A revision that a tenant needs: that of a name, and whether a policy pins it.
 pub(super) struct Needed {
@@ -73,14 +89,66 @@ pub(super) async fn admit_all<'t>(
         let needed = needed(tenant).into_iter();
         needed.map(|needed| (tenant.id.clone(), needed.revision.content))
     });
-    let wanted: Vec<_> = wanted
+    let wanted = wanted
         .filter(|(tenant, content)| known.insert((tenant.clone(), content.digest())))
         .collect();
+    let (mut ahead, wanted) = match means.pending {
+        Some(_) => what_is_compiled(config, means, wanted).await,
+        None => (Ahead::default(), wanted),
+    };
     let done = two_at_a_time(wanted, |(tenant, content)| async move {
         let admitted = admit(config, means, &tenant, &content).await;
         ((tenant, content.digest()), admitted)
     });
-    done.await.into_iter().collect()
+    ahead.admitted.extend(done.await);
+    ahead
+}
+
+/// What is compiled already, and what is not but is not left pending.
+async fn what_is_compiled(
+    config: &Config,
+    means: Means<'_>,
+    wanted: Vec<Wanted>,
+) -> (Ahead, Vec<Wanted>) {
+    let places = wanted.into_iter().enumerate().collect();
+    let asked = two_at_a_time(places, |(place, (tenant, content))| async move {
+        let fits = fits(config, &content);
+        let known = match fits {
+            true => means.engine.admit_known(&tenant, content.digest()).await,
+            false => None,
+        };
+        (place, (tenant, content), known)
+    });
+    let mut asked = asked.await;
+    // The first are those of the first tenants, whoever of the two has asked.
+    asked.sort_by_key(|(place, ..)| *place);
+    let (mut ahead, mut wanted, mut first) = (Ahead::default(), Vec::new(), HashSet::new());
+    for (_, (tenant, content), known) in asked {
+        let digest = content.digest();
+        // Tenants with the same bytes have them compiled once.
+        let is_first = first.contains(&digest) || first.len() < AT_A_START;
+        match known {
+            Some(module) => {
+                ahead.admitted.insert((tenant, digest), Ok(Ok(module)));
+            }
+            None if is_first => {
+                first.insert(digest);
+                wanted.push((tenant, content));
+            }
+            None => {
+                ahead.pending.insert((tenant, digest));
+            }
+        }
+    }
+    (ahead, wanted)
+}
+
+/// Whether it is not too large to be looked at.
+fn fits(config: &Config, content: &ModuleContent) -> bool {
+    match content {
+        ModuleContent::Given { bytes, .. } => bytes.len() <= config.engine.module_size,
+        ModuleContent::Stored(_) => true,
+    }
 }
 
 /// Two at a time: with a thousand to compile nobody waits for one after the other, and
