@@ -117,6 +117,26 @@ impl Snapshot {
         Self::new(tenants, self.default.clone())
     }
 
+    /// What comes of `loaded`, which was made of `before`, where this is in force by now:
+    /// a tenant that has come, gone or changed meanwhile is as it is now.
+    pub fn overtaking(&self, before: &Self, loaded: &Self) -> Self {
+        let own = self.tenants.iter();
+        let own = own.filter(|tenant| !Self::agree_on(&tenant.id, self, before));
+        let others = loaded.tenants.iter();
+        let others = others.filter(|tenant| Self::agree_on(&tenant.id, self, before));
+        let tenants = own.chain(others).map(Arc::clone).collect();
+        Self::new(tenants, self.default.clone())
+    }
+
+    /// Whether both have the very same tenant of this id, or none.
+    pub fn agree_on(id: &TenantId, one: &Self, other: &Self) -> bool {
+        match (one.tenant(id), other.tenant(id)) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        }
+    }
+
     /// The tenant whose mail this recipient's is; none for a foreign domain.
     pub fn owner(&self, recipient: &Mailbox) -> Option<&Arc<Tenant>> {
         self.by_domain.get(recipient.domain()?)

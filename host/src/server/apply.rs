@@ -1,7 +1,11 @@
 //! Making the store equal to a tree of files while the host runs.
 //!
 //! As with a reload: **all or nothing**, one at a time, and a transaction keeps the
-//! tenants it began with. Tenants that do not change are not loaded again.
+//! tenants it began with. Tenants that do not change are not loaded again. **Nobody else's
+//! change waits for the modules of a tree**: it is loaded beside what is in force, and only
+//! then everything else is held up, for as long as the disk takes to write. A tenant that
+//! somebody has changed meanwhile, and that the tree would change, is refused as stale;
+//! one that the tree leaves as it was keeps what has become of it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,9 +14,10 @@ use std::time::{Duration, Instant};
 use super::preparation::Preparation;
 use super::reload::{ReloadError, Reloader, State, in_background, means, news};
 use crate::config::{Authority, TenantConfig};
+use crate::facts::TenantId;
 use crate::host::Host;
 use crate::store::Edit;
-use crate::tenant::{self, Loaded};
+use crate::tenant::{self, Loaded, Snapshot};
 
 /// Who changes the store in the name of such a tree.
 const APPLY: &str = "apply";
@@ -44,16 +49,18 @@ impl Reloader {
 
     async fn make_equal(&self, directory: &Path, dry_run: bool) -> Result<Applied, ReloadError> {
         let began = Instant::now();
-        let mut state = self.state.lock().await;
+        let _one_at_a_time = self.loading.lock().await;
         let host = self.host.upgrade().ok_or(ReloadError::Stopping)?;
         let tenants = self.read_tree(directory).await?;
-        let documents: Vec<_> = tenants
-            .iter()
-            .map(|tenant| Arc::clone(&tenant.document))
-            .collect();
-        let edits = host.store.plan(&documents).await?;
+        let Planned { edits, before } = self.plan(&host, &tenants).await?;
         self.read_back(&edits).await?;
-        let loaded = self.load_tree(&host, &state, &tenants).await?;
+        let loaded = tenant::load(&self.config(), &tenants, means(&host, &before)).await;
+        let loaded = loaded.map_err(ReloadError::Faults)?;
+        let mut state = self.state.lock().await;
+        let news = news(&loaded.refused, &state.refused(&host));
+        if !news.is_empty() {
+            return Err(ReloadError::Faults(news));
+        }
         let changes = edits.iter().flat_map(Edit::lines).collect();
         if dry_run {
             return Ok(Applied {
@@ -62,10 +69,7 @@ impl Reloader {
             });
         }
         host.store.carry_out(&edits, &loaded.checked, APPLY).await?;
-        state.refused = loaded.refused;
-        state.preparation = Preparation::of(&loaded.snapshot);
-        host.snapshot.store(Arc::new(loaded.snapshot));
-        host.shadows.look_again();
+        put_in_force(&host, &before, loaded, &mut state);
         let took = began.elapsed();
         tracing::info!(
             tenants = edits.len(),
@@ -75,6 +79,20 @@ impl Reloader {
         Ok(Applied {
             changes,
             took: Some(took),
+        })
+    }
+
+    /// What makes the store equal to these, and the tenants in force that it is founded on:
+    /// both of one moment.
+    async fn plan(&self, host: &Host, tenants: &[TenantConfig]) -> Result<Planned, ReloadError> {
+        let documents: Vec<_> = tenants
+            .iter()
+            .map(|tenant| Arc::clone(&tenant.document))
+            .collect();
+        let _nobody_changes_anything = self.state.lock().await;
+        Ok(Planned {
+            edits: host.store.plan(&documents).await?,
+            before: host.snapshot.load_full(),
         })
     }
 
@@ -96,21 +114,25 @@ impl Reloader {
         let read = in_background(move || config.read_stored(&after).map(drop)).await?;
         read.map_err(ReloadError::Faults)
     }
+}
 
-    async fn load_tree(
-        &self,
-        host: &Host,
-        state: &State,
-        tenants: &[TenantConfig],
-    ) -> Result<Loaded, ReloadError> {
-        let before = host.snapshot.load_full();
-        let loaded = tenant::load(&self.config(), tenants, means(host, &before)).await;
-        let loaded = loaded.map_err(ReloadError::Faults)?;
-        let news = news(&loaded.refused, &state.refused(host));
-        if news.is_empty() {
-            Ok(loaded)
-        } else {
-            Err(ReloadError::Faults(news))
-        }
-    }
+/// What is to be done, and what it is founded on.
+struct Planned {
+    edits: Vec<Edit>,
+    before: Arc<Snapshot>,
+}
+
+/// Puts in force what was loaded, but for tenants that somebody has changed since `before`.
+fn put_in_force(host: &Host, before: &Snapshot, loaded: Loaded, state: &mut State) {
+    let now = host.snapshot.load_full();
+    let next = now.overtaking(before, &loaded.snapshot);
+    let is_kept = |id: &TenantId| !Snapshot::agree_on(id, &now, before);
+    state.refused.retain(|refusal| is_kept(&refusal.tenant));
+    let refused = loaded.refused.into_iter();
+    state
+        .refused
+        .extend(refused.filter(|refusal| !is_kept(&refusal.tenant)));
+    state.preparation = Preparation::of(&next);
+    host.snapshot.store(Arc::new(next));
+    host.shadows.look_again();
 }

@@ -4,14 +4,17 @@
 //! **All or nothing**: what has a fault changes nothing, and what has none is swapped
 //! in after everything was loaded. **Nobody is disturbed**: a transaction keeps the
 //! tenants it began with, a session the listener it began with, and a handshake its
-//! certificate. **One at a time**: a second reload begins when the first has ended.
+//! certificate. **One at a time**: a second reload begins when the first has ended. **Nobody
+//! waits for it**: tenants are loaded beside what is in force. Where somebody has changed one
+//! meanwhile, that one is loaded again, which is soon done; who is overtaken again and again
+//! holds the others up at last.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::amend::Turns;
 use super::certificates::{Sources, Watch};
@@ -31,6 +34,9 @@ use crate::tls::{Identity, TlsServer};
 /// each file, and half a second is soon for whoever waits for a new certificate.
 pub(super) const LOOK: Duration = Duration::from_millis(250);
 
+/// How often tenants are loaded beside changes before these have to wait.
+const OVERTAKEN: usize = 3;
+
 /// Loads anew.
 #[derive(Debug)]
 pub struct Reloader {
@@ -40,7 +46,11 @@ pub struct Reloader {
     listeners: Vec<Arc<ArcSwap<Listener>>>,
     /// In force. Whoever replaces it holds the state.
     config: ArcSwap<Config>,
+    /// Held as long as something is put in force, and not while it is loaded.
     pub(super) state: Mutex<State>,
+    /// Held by a reload or an apply from its beginning to its end. Whoever has the state
+    /// never waits for it.
+    pub(super) loading: Mutex<()>,
     pub(super) turns: Turns,
 }
 
@@ -109,6 +119,7 @@ impl Reloader {
             listeners,
             config: ArcSwap::from_pointee(without_tenants(config)),
             state: Mutex::new(state),
+            loading: Mutex::default(),
             turns: Turns::default(),
         }
     }
@@ -119,22 +130,17 @@ impl Reloader {
     /// # Errors
     /// Every fault, or that the host is stopping.
     pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
-        let mut state = self.state.lock().await;
+        let _one_at_a_time = self.loading.lock().await;
         supervisor::reloading();
-        let loaded = tokio::select! {
+        let reloaded = tokio::select! {
             biased;
             () = self.shutdown.draining() => Err(ReloadError::Stopping),
             // It is large, and nothing else of this waits.
-            loaded = Box::pin(self.load(&state)) => loaded,
+            reloaded = Box::pin(self.load_and_put_in_force()) => reloaded,
         };
-        let reloaded = match (loaded, self.host.upgrade()) {
-            (Ok(next), Some(host)) => Ok(self.put_in_force(next, &host, &mut state)),
-            (Ok(_), None) => Err(ReloadError::Stopping),
-            (Err(error), host) => {
-                refuse(host.as_deref(), &error);
-                Err(error)
-            }
-        };
+        if let Err(error) = &reloaded {
+            refuse(self.host.upgrade().as_deref(), error);
+        }
         if !self.shutdown.is_draining() {
             supervisor::ready();
         }
@@ -146,39 +152,64 @@ impl Reloader {
         self.config.load_full()
     }
 
-    async fn load(&self, state: &State) -> Result<Next, ReloadError> {
+    async fn load_and_put_in_force(&self) -> Result<Reloaded, ReloadError> {
         let host = self.host.upgrade().ok_or(ReloadError::Stopping)?;
         let running = self.config();
         let file = Arc::clone(&running.file);
         let read = in_background(move || Config::read(&file)).await?;
         let Settled { config, waiting } = settle(read.map_err(ReloadError::Faults)?, &running);
+        let (prepared, mut state) = self.prepare(&config, &host).await;
         let sources = Sources::of(&config);
         let (stamp, identities) = in_background(move || (sources.stamp(), sources.load())).await?;
         let identities = identities.map_err(|unusable| unusable.faults);
-        let tenants = load_tenants(&config, &host, &state.refused(&host)).await;
-        let (ready, identities) = both(tenants, identities)?;
+        let prepared = prepared.and_then(|ready| without_news(ready, &state.refused(&host)));
+        let (ready, identities) = both(prepared, identities)?;
         let Loaded {
             snapshot, refused, ..
         } = tenants::record(&host.store, ready, &host.metrics).await?;
-        let state = State {
-            certificates: Watch::new(stamp),
-            tls: state.tls.clone(),
-            refused,
-            preparation: Preparation::of(&snapshot),
-        };
-        Ok(Next {
+        state.certificates = Watch::new(stamp);
+        state.refused = refused;
+        let next = Next {
             snapshot,
             config,
-            state,
             identities,
             waiting,
-        })
+        };
+        Ok(self.put_in_force(next, &host, &mut state))
+    }
+
+    /// Loads the tenants. Nobody changes anything any more when this returns, and nobody has
+    /// since they were read.
+    async fn prepare(
+        &self,
+        config: &Config,
+        host: &Host,
+    ) -> (Result<Ready, TenantsError>, MutexGuard<'_, State>) {
+        let mut before = host.snapshot.load_full();
+        let mut checked = Vec::new();
+        for _ in 0..OVERTAKEN {
+            let seen = host.snapshot.load_full();
+            let prepared = tenants::prepare(config, &host.store, means(host, &before)).await;
+            let state = self.state.lock().await;
+            if Arc::ptr_eq(&seen, &host.snapshot.load_full()) {
+                return (prepared.map(|ready| ready.knowing(checked)), state);
+            }
+            drop(state);
+            // What was loaded is taken from there, and what was changed is loaded again.
+            if let Ok(Ready { loaded, .. }) = prepared {
+                checked.extend(loaded.checked.pairs);
+                before = Arc::new(loaded.snapshot);
+            }
+        }
+        let state = self.state.lock().await;
+        let prepared = tenants::prepare(config, &host.store, means(host, &before)).await;
+        (prepared.map(|ready| ready.knowing(checked)), state)
     }
 
     /// Waits for nothing, so that nothing can come in between.
     fn put_in_force(&self, next: Next, host: &Host, state: &mut State) -> Reloaded {
         let tenants = next.snapshot.tenants().len();
-        *state = next.state;
+        state.preparation = Preparation::of(&next.snapshot);
         crate::log::set_level(next.config.log.level);
         self.config.store(Arc::new(without_tenants(next.config)));
         self.use_identities(next.identities, host, state);
@@ -277,7 +308,6 @@ impl Reloader {
 struct Next {
     snapshot: Snapshot,
     config: Config,
-    state: State,
     identities: Vec<Identity>,
     waiting: Vec<&'static str>,
 }
@@ -300,18 +330,11 @@ pub(super) async fn in_background<T: Send + 'static>(
 }
 
 /// All tenants, unless a module is refused now and was not in `before`.
-async fn load_tenants(
-    config: &Config,
-    host: &Host,
-    before: &[Refusal],
-) -> Result<Ready, TenantsError> {
-    let snapshot = host.snapshot.load_full();
-    let ready = tenants::prepare(config, &host.store, means(host, &snapshot)).await?;
+fn without_news(ready: Ready, before: &[Refusal]) -> Result<Ready, TenantsError> {
     let news = news(&ready.loaded.refused, before);
-    if news.is_empty() {
-        Ok(ready)
-    } else {
-        Err(TenantsError::Faults(news))
+    match news.is_empty() {
+        true => Ok(ready),
+        false => Err(TenantsError::Faults(news)),
     }
 }
 

@@ -25,6 +25,14 @@ pub(super) struct Ready {
     edits: Result<Vec<Edit>, StoreError>,
 }
 
+impl Ready {
+    /// The same where these modules and settings were found to fit before.
+    pub(super) fn knowing(mut self, found: Vec<(Digest, Digest)>) -> Self {
+        self.loaded.checked.pairs.extend(found);
+        self
+    }
+}
+
 /// Why there are none.
 #[derive(Debug)]
 pub(super) enum TenantsError {
