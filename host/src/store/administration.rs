@@ -13,6 +13,7 @@ use super::{RevisionState, Store, StoreError, Subject};
 use crate::config::Object;
 use crate::digest::Digest;
 use crate::facts::TenantId;
+use crate::tenant::in_background;
 
 /// Which part of something long: from behind a key on, and how much of it.
 #[derive(Clone, Debug)]
@@ -346,8 +347,15 @@ async fn entries(
     // It is gone if it was replaced in between.
     let content = listing::content(c, &digest).await?;
     let content = content.unwrap_or_else(|| "{}".to_owned());
-    let entries: BTreeMap<String, String> = serde_json::from_str(&content)
-        .map_err(|_| Failure::damaged("a list's content", &digest))?;
+    let page = page.clone();
+    // A hundred thousand entries take their time.
+    let found = in_background(move || entries_of(&content, &page)).await;
+    let found = found.map_err(|_| Failure::damaged("a list's content", &digest))?;
+    Ok(Some(found))
+}
+
+fn entries_of(content: &str, page: &Page) -> serde_json::Result<Vec<ListEntry>> {
+    let entries: BTreeMap<String, String> = serde_json::from_str(content)?;
     let from = match page.after.as_str() {
         "" => Bound::Unbounded,
         after => Bound::Excluded(after),
@@ -358,7 +366,7 @@ async fn entries(
         key: key.clone(),
         value: value.clone(),
     };
-    Ok(Some(wanted.map(entry).collect()))
+    Ok(wanted.map(entry).collect())
 }
 
 fn all<R, T>(rows: Vec<R>, read: impl Fn(R) -> Result<T, Failure>) -> Result<Vec<T>, Failure> {
