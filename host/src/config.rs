@@ -58,7 +58,7 @@ pub use similar::similar;
 pub use tenant_document::{Object, TenantDocument, pins};
 pub use tenant_edit::{EditError, Half};
 pub use tree::{FileContent, TreeError, TreeFile};
-pub use warnings::warnings;
+pub use warnings::{shared_source, warnings};
 pub use webhook::WebhooksConfig;
 
 use crate::address::{Domain, Mailbox};

@@ -25,6 +25,7 @@ pub use route::{Denial, Origin, Route};
 pub use sources::{Recognition, Sources};
 
 use crate::address::{Domain, Mailbox};
+use crate::config::shared_source;
 use crate::decision::Resolved;
 use crate::deliver::Target;
 use crate::digest::Digest;
@@ -135,6 +136,23 @@ impl Snapshot {
             (None, None) => true,
             (Some(_), None) | (None, Some(_)) => false,
         }
+    }
+
+    /// What the sources of a tenant have in common with those of the others, for operators: a
+    /// line for each of them. None where it has the sources that it had `before`.
+    pub fn shared_sources(&self, tenant: &Tenant, before: &Self) -> Vec<String> {
+        let known = before.tenant(&tenant.id).map(|known| &known.sources);
+        if known == Some(&tenant.sources) {
+            return Vec::new();
+        }
+        let others = self.tenants.iter().filter(|other| other.id != tenant.id);
+        let shared = others.filter_map(|other| {
+            let shared = tenant.sources.shared_with(&other.sources)?;
+            let other = format_args!("{} as well", other.id);
+            let meaning = shared_source(&shared, &other);
+            Some(format!("tenant {}: sources: {meaning}", tenant.id))
+        });
+        shared.collect()
     }
 
     /// The tenant whose mail this recipient's is; none for a foreign domain.

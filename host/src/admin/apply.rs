@@ -50,5 +50,6 @@ pub(super) async fn apply(
     let reloader = Arc::clone(&api.reloader);
     let applied = api.load(async move { reloader.apply(&directory, dry_run).await });
     let applied = applied.await.map_err(|error| refused(&error))?;
-    Ok(Json(Changed::of(applied.changes, applied.took)))
+    let changed = Changed::of(applied.changes, applied.took);
+    Ok(Json(changed.warning(applied.warnings)))
 }

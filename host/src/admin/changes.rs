@@ -48,6 +48,8 @@ pub(super) struct Changed {
     /// A line for each difference; none where it was so already.
     #[schema(example = json!(["~ tenant acme: policy all: option \"opportunistic\" → \"enforced\""]))]
     changes: Vec<String>,
+    /// What is no fault and is hardly meant: a line each, for operators alone.
+    warnings: Vec<String>,
     /// Milliseconds from the request until it was in force; null where it was not to be.
     in_force_ms: Option<f64>,
 }
@@ -58,8 +60,13 @@ impl Changed {
         let milliseconds = |took: Duration| (took.as_secs_f64() * 1e6).round() / 1e3;
         Self {
             changes,
+            warnings: Vec::new(),
             in_force_ms: took.map(milliseconds),
         }
+    }
+
+    pub(super) fn warning(self, warnings: Vec<String>) -> Self {
+        Self { warnings, ..self }
     }
 }
 
@@ -296,7 +303,7 @@ fn answer(amended: Amended, how: How) -> Response {
     let tag = amended
         .revision
         .map(|revision| (header::ETAG, format!("\"{revision}\"")));
-    let changed = Changed::of(amended.changes, amended.took);
+    let changed = Changed::of(amended.changes, amended.took).warning(amended.warnings);
     let mut response = (status, Json(changed)).into_response();
     if let Some((name, value)) = tag
         && let Ok(value) = value.parse()

@@ -1,5 +1,7 @@
 //! What is no fault and is hardly meant: `portcullis check` shows it.
 
+use std::fmt::Display;
+
 use super::{Authority, Config, Fault, Listener, PolicyConfig, TenantConfig};
 use crate::decision::{Decision, Resolved};
 use crate::policy::{BasedOn, Choice, Mode};
@@ -45,11 +47,16 @@ fn targets(tenant: &TenantConfig) -> Option<Fault> {
 
 fn overlap(tenant: &TenantConfig, other: &TenantConfig) -> Option<Fault> {
     let shared = tenant.sources.value.shared_with(&other.sources.value)?;
-    Some(tenant.sources.at.fault(format_args!(
-        "{shared} is a source of {} as well, at {}: the sender tells whose mail it is, but a \
-         bounce from there, which has none, is nobody's and goes to no foreign domain",
-        other.id, other.sources.at
-    )))
+    let other = format_args!("{} as well, at {}", other.id, other.sources.at);
+    Some(tenant.sources.at.fault(shared_source(&shared, &other)))
+}
+
+/// What it means that this is a source of another tenant as well, as is said of the other.
+pub fn shared_source(shared: &str, other: &dyn Display) -> String {
+    format!(
+        "{shared} is a source of {other}: the sender tells whose mail it is, but a bounce from \
+         there, which has none, is nobody's and goes to no foreign domain"
+    )
 }
 
 /// Everybody is behind a proxy, and some only where it is named.

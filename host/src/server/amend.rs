@@ -57,6 +57,8 @@ pub struct Current {
 pub struct Amended {
     /// A line for each difference; none where it was so already.
     pub changes: Vec<String>,
+    /// What is no fault and is hardly meant, for operators: a line each.
+    pub warnings: Vec<String>,
     /// How long it took from the question until it was in force; none where it was not
     /// to be.
     pub took: Option<Duration>,
@@ -106,6 +108,7 @@ impl Reloader {
         let Some(edit) = edit.await?? else {
             return Ok(Amended {
                 changes: Vec::new(),
+                warnings: Vec::new(),
                 took: (!amendment.dry_run).then(|| amendment.asked.elapsed()),
                 revision,
                 is_new: revision.is_none(),
@@ -144,9 +147,16 @@ impl Reloader {
             return Err(StoreError::Stale(id.clone()).into());
         }
         let changes = edit.lines();
+        let warnings = loaded.as_ref().map_or_else(Vec::new, |loaded| {
+            let now = host.snapshot.load();
+            let tenants = loaded.snapshot.tenants().iter();
+            let warnings = tenants.map(|tenant| now.shared_sources(tenant, &now));
+            warnings.flatten().collect()
+        });
         if amendment.dry_run {
             return Ok(Amended {
                 changes,
+                warnings,
                 took: None,
                 revision: None,
                 is_new: false,
@@ -169,6 +179,7 @@ impl Reloader {
         let revision = host.store.revision(id, &amendment.part).await;
         Ok(Amended {
             changes,
+            warnings,
             took: Some(took),
             revision: revision.ok().flatten(),
             is_new: false,

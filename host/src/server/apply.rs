@@ -27,6 +27,8 @@ const APPLY: &str = "apply";
 pub struct Applied {
     /// A line for each change.
     pub changes: Vec<String>,
+    /// What is no fault and is hardly meant: a line each.
+    pub warnings: Vec<String>,
     /// How long it took until it was in force; none where it was not to be.
     pub took: Option<Duration>,
 }
@@ -62,9 +64,11 @@ impl Reloader {
             return Err(ReloadError::Faults(news));
         }
         let changes = edits.iter().flat_map(Edit::lines).collect();
+        let warnings = shared_sources(&loaded.snapshot, &before);
         if dry_run {
             return Ok(Applied {
                 changes,
+                warnings,
                 took: None,
             });
         }
@@ -78,6 +82,7 @@ impl Reloader {
         );
         Ok(Applied {
             changes,
+            warnings,
             took: Some(took),
         })
     }
@@ -114,6 +119,13 @@ impl Reloader {
         let read = in_background(move || config.read_stored(&after).map(drop)).await?;
         read.map_err(ReloadError::Faults)
     }
+}
+
+/// What tenants whose sources are new have in common with others.
+fn shared_sources(loaded: &Snapshot, before: &Snapshot) -> Vec<String> {
+    let tenants = loaded.tenants().iter();
+    let warnings = tenants.map(|tenant| loaded.shared_sources(tenant, before));
+    warnings.flatten().collect()
 }
 
 /// What is to be done, and what it is founded on.

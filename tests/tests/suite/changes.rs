@@ -146,6 +146,7 @@ fn a_dry_run_shows_what_would_change_and_changes_nothing() {
         dry.json(),
         json!({
             "changes": ["~ tenant acme: policy board: option \"enforced\" → \"default\", to \"board@acme.example\" → (none)"],
+            "warnings": [],
             "in_force_ms": null,
         })
     );
