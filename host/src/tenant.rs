@@ -77,6 +77,8 @@ pub struct Tenant {
     pub policies: Vec<Policy>,
     /// What its policies decided is counted here.
     pub series: TenantSeries,
+    /// Digest of its document: of all that it has, as the store notes it.
+    pub document: Digest,
     /// Of what it was loaded: its document, and what of the host goes into it.
     origin: Digest,
     /// How many modules it should have, those that policies pin included.

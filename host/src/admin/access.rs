@@ -46,6 +46,7 @@ pub(super) const RULES: &[Rule] = &[
         who: Who::Everybody,
     },
     rule(GET, "/v1/node", Role::Operator),
+    rule(GET, "/v1/running", Role::Operator),
     rule(Method::POST, "/v1/reload", Role::Operator),
     Rule {
         method: Method::POST,

@@ -5,9 +5,14 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Api;
-use super::input::{Json, Named};
+use super::input::{Asked, Json, Named};
+use super::page::{Page, Part};
 use super::problem::Problem;
+use super::shapes::NameText;
 use super::tenants;
+use crate::digest::Digest;
+use crate::name::Name;
+use crate::store::{Store, Version};
 use crate::tenant::{Standing, Tenant};
 
 /// This node.
@@ -23,9 +28,38 @@ pub(super) struct Node {
     modules_pending: usize,
 }
 
+/// A tenant that is in force, among others.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RunningTenant {
+    /// Its id.
+    #[schema(value_type = NameText)]
+    id: String,
+    /// The revision of the tenant that this is; null where the store has another, or cannot
+    /// be read.
+    revision: Option<i64>,
+    /// SHA-256 of its document: of all that it has.
+    digest: String,
+    /// How many policies it has.
+    policies: usize,
+    /// How many lists it has.
+    lists: usize,
+    /// How many modules, and revisions of them that policies pin, it has.
+    modules: usize,
+    /// How many of these are not compiled yet.
+    modules_pending: usize,
+}
+
 /// What is in force of a tenant. Digests are those that receipts name.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Running {
+    /// The revision of the tenant that this is; null where the store has another, or cannot
+    /// be read.
+    revision: Option<i64>,
+    /// SHA-256 of its document: of all that it has, domains, sources, targets, defaults and
+    /// exempt recipients among it.
+    digest: String,
+    /// SHA-256 of whom it trusts, the public roots included.
+    trust: String,
     /// By name.
     policies: Vec<RunningPart>,
     /// By name.
@@ -49,6 +83,9 @@ pub(super) struct RunningPart {
 pub(super) struct RunningModule {
     /// Its name; that of the module where policies pin another revision of it.
     name: String,
+    /// The number of its revision; null where the store has none of these bytes, or cannot
+    /// be read.
+    revision: Option<i64>,
     /// SHA-256.
     digest: String,
     /// How far it is.
@@ -87,32 +124,91 @@ pub(super) async fn running(
     Named(tenant): Named<String>,
 ) -> Result<Json<Running>, Problem> {
     let id = tenants::id(&tenant)?;
-    let snapshot = api.host.snapshot.load();
+    let snapshot = api.host.snapshot.load_full();
     let found = snapshot.tenant(&id);
     let found = found.ok_or_else(|| Problem::no_tenant(&tenant))?;
-    Ok(Json(Running::of(found)))
+    Ok(Json(Running::of(found, &api.host.store).await))
+}
+
+/// What is in force of all tenants on this node, by id.
+#[utoipa::path(get, path = "/v1/running", tag = "node", params(Part),
+    responses((status = 200, body = Page<RunningTenant>)))]
+pub(super) async fn all_running(
+    State(api): State<Api>,
+    Asked(part): Asked<Part>,
+) -> Result<Json<Page<RunningTenant>>, Problem> {
+    let page = part.named()?;
+    let snapshot = api.host.snapshot.load_full();
+    // What is in force can be told without the store.
+    let versions = api.host.store.versions().await.unwrap_or_default();
+    let tenants = snapshot.tenants();
+    let from = tenants.partition_point(|tenant| tenant.id.as_str() <= page.after.as_str());
+    let limit = usize::try_from(page.limit).unwrap_or(0);
+    let found = tenants.iter().skip(from).take(limit);
+    let found = found.map(|tenant| RunningTenant::of(tenant, versions.get(&tenant.id)));
+    let key = |tenant: &RunningTenant| tenant.id.clone();
+    Ok(Json(Page::of(found.collect(), page.limit, key)))
+}
+
+impl RunningTenant {
+    fn of(tenant: &Tenant, version: Option<&Version>) -> Self {
+        let pending = tenant.modules();
+        let pending = pending.filter(|(_, _, standing)| *standing == Standing::Pending);
+        Self {
+            id: tenant.id.to_string(),
+            revision: version
+                .filter(|version| version.digest == tenant.document)
+                .map(|version| version.revision),
+            digest: tenant.document.to_string(),
+            policies: tenant.policies.len(),
+            lists: tenant.lists.iter().count(),
+            modules: tenant.modules().count(),
+            modules_pending: pending.count(),
+        }
+    }
 }
 
 impl Running {
-    fn of(tenant: &Tenant) -> Self {
+    async fn of(tenant: &Tenant, store: &Store) -> Self {
+        let mut modules = Vec::new();
+        for (name, digest, standing) in tenant.modules() {
+            if let Some(state) = ModuleStanding::of(standing) {
+                modules.push(RunningModule {
+                    name: name.to_string(),
+                    revision: number(store, tenant, name, digest).await,
+                    digest: digest.to_string(),
+                    state,
+                });
+            }
+        }
         let policies = tenant.policies.iter();
         let policies = policies.map(|policy| part(&policy.name, tenant.revision(policy)));
         let lists = tenant.lists.iter();
         let lists = lists.map(|(name, list)| part(name, list.digest()));
-        let modules = tenant.modules();
-        let modules = modules.filter_map(|(name, digest, standing)| {
-            Some(RunningModule {
-                name: name.to_string(),
-                digest: digest.to_string(),
-                state: ModuleStanding::of(standing)?,
-            })
-        });
         Self {
+            revision: revision(store, tenant).await,
+            digest: tenant.document.to_string(),
+            trust: tenant.trust.digest().to_string(),
             policies: sorted(policies),
             lists: sorted(lists),
-            modules: sorted(modules),
+            modules: sorted(modules.into_iter()),
         }
     }
+}
+
+/// The revision of a tenant, where the store has what is in force.
+async fn revision(store: &Store, tenant: &Tenant) -> Option<i64> {
+    let kept = store.tenant(&tenant.id).await.ok()??;
+    (kept.digest == tenant.document.to_string()).then_some(kept.revision)
+}
+
+/// The number of a revision of a module, where the store has it.
+async fn number(store: &Store, tenant: &Tenant, name: &Name, digest: Digest) -> Option<i64> {
+    let kept = store.module_with_revisions(&tenant.id, name.as_str()).await;
+    let (_, revisions) = kept.ok()??;
+    let digest = digest.to_string();
+    let found = revisions.iter().find(|revision| revision.digest == digest);
+    found.map(|revision| revision.number)
 }
 
 impl ModuleStanding {
@@ -125,7 +221,7 @@ impl ModuleStanding {
     }
 }
 
-fn part(name: &(impl ToString + ?Sized), digest: crate::digest::Digest) -> RunningPart {
+fn part(name: &(impl ToString + ?Sized), digest: Digest) -> RunningPart {
     RunningPart {
         name: name.to_string(),
         digest: digest.to_string(),

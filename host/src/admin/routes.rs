@@ -24,6 +24,7 @@ pub(super) fn described() -> OpenApiRouter<Api> {
         .routes(routes!(description))
         .routes(routes!(node::node))
         .routes(routes!(node::running))
+        .routes(routes!(node::all_running))
         .routes(routes!(reload::reload))
         .routes(routes!(apply::apply))
         .routes(routes!(tenants::all))

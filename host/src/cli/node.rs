@@ -22,6 +22,7 @@ struct Node {
     hostname: String,
     version: String,
     tenants: usize,
+    modules_pending: usize,
 }
 
 /// Shows what a running host is.
@@ -33,6 +34,13 @@ pub(super) async fn run(arguments: &NodeArguments) -> anyhow::Result<()> {
     }
     let node: Node = answer.json()?;
     let tenants = counted(node.tenants, "tenant");
-    let line = format!("{}: portcullis {}, {tenants}", node.hostname, node.version);
+    let pending = match node.modules_pending {
+        0 => String::new(),
+        pending => format!(", {} not compiled yet", counted(pending, "module")),
+    };
+    let Node {
+        hostname, version, ..
+    } = node;
+    let line = format!("{hostname}: portcullis {version}, {tenants}{pending}");
     rows::lines([unicode::shown(&line)])
 }

@@ -36,10 +36,11 @@ enum Command {
         /// Its id.
         id: TenantId,
     },
-    /// Show what decides about its mail just now, by the digests that receipts name.
+    /// Show what decides about its mail just now, by the digests that receipts name; of all
+    /// tenants, which revision of each is in force.
     Running {
-        /// Its id.
-        id: TenantId,
+        /// Its id; without it all tenants, for operators.
+        id: Option<TenantId>,
     },
     /// Make one, or write it anew: `domains`, `operator` and `own`.
     Set {
@@ -81,6 +82,9 @@ struct Tenant {
 
 #[derive(Deserialize)]
 struct Running {
+    revision: Option<i64>,
+    digest: String,
+    trust: String,
     policies: Vec<Part>,
     lists: Vec<Part>,
     modules: Vec<Part>,
@@ -89,7 +93,19 @@ struct Running {
 #[derive(Deserialize)]
 struct Part {
     name: String,
+    /// Of what has revisions of its own, where it is known.
+    revision: Option<i64>,
     digest: String,
+    /// Of a module.
+    state: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RunningRow {
+    id: String,
+    revision: Option<i64>,
+    digest: String,
+    modules_pending: usize,
 }
 
 pub(super) async fn run(arguments: &TenantsArguments) -> anyhow::Result<()> {
@@ -98,7 +114,8 @@ pub(super) async fn run(arguments: &TenantsArguments) -> anyhow::Result<()> {
     match &arguments.command {
         Command::List { limit } => list(&client, *limit, json).await,
         Command::Show { id } => show(&client, id, json).await,
-        Command::Running { id } => running(&client, id, json).await,
+        Command::Running { id: Some(id) } => running(&client, id, json).await,
+        Command::Running { id: None } => all_running(&client, json).await,
         Command::Set {
             id,
             file,
@@ -163,17 +180,48 @@ async fn running(client: &Client, id: &TenantId, json: bool) -> anyhow::Result<(
         return rows::lines([answer.text()]);
     }
     let running: Running = answer.json()?;
+    let whole = |name: &str, revision, digest| Part {
+        name: name.to_owned(),
+        revision,
+        digest,
+        state: None,
+    };
     let parts = [
+        (
+            "tenant",
+            vec![whole(id.as_str(), running.revision, running.digest)],
+        ),
+        ("trust", vec![whole("", None, running.trust)]),
         ("policy", running.policies),
         ("list", running.lists),
         ("module", running.modules),
     ];
-    let rows: Vec<[String; 3]> = parts
+    let rows: Vec<[String; 5]> = parts
         .into_iter()
-        .flat_map(|(kind, parts)| {
-            let row = move |part: Part| [kind.to_owned(), part.name, part.digest];
-            parts.into_iter().map(row)
-        })
+        .flat_map(|(kind, parts)| parts.into_iter().map(|part| part.row(kind)))
         .collect();
-    rows::table(["what", "name", "digest"], &rows)
+    rows::table(["what", "name", "revision", "state", "digest"], &rows)
+}
+
+impl Part {
+    fn row(self, kind: &str) -> [String; 5] {
+        let revision = self.revision.map_or_else(String::new, |it| it.to_string());
+        let state = self.state.unwrap_or_default();
+        [kind.to_owned(), self.name, revision, state, self.digest]
+    }
+}
+
+async fn all_running(client: &Client, json: bool) -> anyhow::Result<()> {
+    let found = items(client, Ask::get(&["running"]), None).await?;
+    let row = |row: RunningRow| {
+        let revision = row.revision.map_or_else(String::new, |it| it.to_string());
+        let pending = row.modules_pending.to_string();
+        [row.id, revision, pending, row.digest]
+    };
+    rows::show(
+        &found,
+        json,
+        ["tenant", "revision", "pending", "digest"],
+        row,
+    )
 }

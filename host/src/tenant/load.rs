@@ -280,6 +280,7 @@ impl Loader<'_> {
                 .iter()
                 .map(|read| read.policy.clone())
                 .collect(),
+            document: config.document.digest(),
             origin,
             named_modules,
             series: self.means.decisions.tenant(

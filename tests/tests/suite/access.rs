@@ -13,6 +13,7 @@ use super::api::{managed, refusal};
 const ROUTES: &[(&str, Option<&str>)] = &[
     ("get /v1/openapi.json", None),
     ("get /v1/node", Some("operator")),
+    ("get /v1/running", Some("operator")),
     ("post /v1/reload", Some("operator")),
     ("post /v1/apply", Some("owner")),
     ("get /v1/tenants", Some("viewer")),

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use portcullis_tests::api::{ADDRESS, over_network, over_socket, post, token};
+use portcullis_tests::api::{ADDRESS, over_network, over_socket, post, resend, token};
 use portcullis_tests::client::Client;
 use portcullis_tests::program::{portcullis, stock_policy};
 use portcullis_tests::site::{Host, Site};
@@ -361,10 +361,48 @@ fn tenants_and_what_they_have_are_told() {
     let module = get("/v1/tenants/acme/modules/partner-list").json();
     assert_eq!(module["revisions"][0]["who"], "files");
     let running = get("/v1/tenants/acme/running").json();
+    assert_eq!(
+        (&running["revision"], &running["digest"]),
+        (&json!(1), &tenant["digest"])
+    );
+    assert_eq!(running["trust"].as_str().map(str::len), Some(64));
+    assert_eq!(running["modules"][0]["revision"], 1);
+    assert_eq!(running["modules"][0]["state"], "ready");
     assert_eq!(running["modules"][0]["digest"], module["digest"]);
     assert_eq!(running["lists"][0]["digest"], list["digest"]);
     let node = over_socket(&host, "/v1/node", &[]).expect(200).json();
-    assert_eq!(node["tenants"], 2);
+    assert_eq!(
+        (&node["tenants"], &node["modules_pending"]),
+        (&json!(2), &json!(0))
+    );
+    host.stop();
+}
+
+/// Which revision of everything is in force: that of the last change, and what of it the
+/// store does not have is no number.
+#[test]
+fn a_node_tells_which_revision_of_all_tenants_it_runs() {
+    let host = managed();
+    let (operator, _) = token(&host, "operator", "");
+    let own = json!({ "defaults": { "decision": "enforced" } }).to_string();
+    let path = "/v1/tenants/bank/own";
+    over_socket(&host, path, &resend("PUT", &own)).expect(200);
+    let kept = over_socket(&host, "/v1/tenants/bank", &[]).expect(200);
+    let kept = kept.json();
+    let running = over_socket(&host, "/v1/tenants/bank/running", &[]).expect(200);
+    let running = running.json();
+    assert_eq!(
+        (&running["revision"], &kept["revision"]),
+        (&json!(2), &json!(2))
+    );
+    let all = pages(&host, "/v1/running", &operator);
+    let expected = [
+        json!({ "id": "acme", "revision": 1, "digest": all[0]["digest"], "policies": 3,
+            "lists": 1, "modules": 1, "modules_pending": 0 }),
+        json!({ "id": "bank", "revision": 2, "digest": kept["digest"], "policies": 0,
+            "lists": 0, "modules": 0, "modules_pending": 0 }),
+    ];
+    assert_eq!(all, expected);
     host.stop();
 }
 
