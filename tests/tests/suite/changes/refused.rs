@@ -259,3 +259,72 @@ fn what_cannot_be_is_refused_by_its_key() {
     assert!(used.detail().contains("from: "), "{used:?}");
     host.stop();
 }
+
+/// It is no fault, but whoever writes it hears of it, and nobody else.
+#[test]
+fn servers_of_two_tenants_are_warned_of() {
+    let host = managed();
+    let (admin, _) = token(&host, "admin", "bank");
+    let sources = |domain: &str, network: &str| {
+        let operator = json!({ "sources": { "networks": [network] } });
+        json!({ "domains": [domain], "operator": operator }).to_string()
+    };
+    let own = "{\"contact\":\"call us\"}".to_owned();
+    let shared = "tenant bank: sources: 192.0.2.7/32 is a source of acme as well";
+    for (path, body, said) in [
+        ("acme", sources("acme.example", "192.0.2.0/24"), None),
+        ("bank", sources("bank.example", "198.51.100.7"), None),
+        (
+            "bank?dry_run=true",
+            sources("bank.example", "192.0.2.7"),
+            Some(shared),
+        ),
+        ("bank", sources("bank.example", "192.0.2.7"), Some(shared)),
+        // It was said.
+        ("bank", sources("bank.example", "192.0.2.7"), None),
+    ] {
+        let path = format!("/v1/tenants/{path}");
+        let answer = over_socket(&host, &path, &resend("PUT", &body)).expect(200);
+        let warnings = answer.json()["warnings"].clone();
+        let warnings: Vec<String> = serde_json::from_value(warnings).expect("lines");
+        let found = warnings.first().map(String::as_str).unwrap_or_default();
+        assert_eq!(
+            warnings.len(),
+            usize::from(said.is_some()),
+            "{path}: {warnings:?}"
+        );
+        assert!(
+            found.starts_with(said.unwrap_or_default()),
+            "{path}: {found}"
+        );
+    }
+    let answer = over_network(&host, "/v1/tenants/bank/own", &admin, &resend("PUT", &own));
+    assert_eq!(answer.expect(200).json()["warnings"], json!([]));
+    // On the command line it is beside the changes.
+    let club = host.site().path("club.json");
+    let _ = fs::write(&club, sources("club.example", "192.0.2.0/28"));
+    let club = club.display().to_string();
+    let made = host.site().run_with("tenant", &["set", "club", &club]);
+    let made = made.expect_code(0);
+    for other in ["acme", "bank"] {
+        let said = format!("is a source of {other} as well");
+        assert!(made.stderr.contains(&said), "{}", made.stderr);
+    }
+    assert!(
+        made.stderr.starts_with("warning: tenant club: "),
+        "{}",
+        made.stderr
+    );
+    assert!(made.stdout.starts_with("+ tenant club"), "{}", made.stdout);
+    // And so it is for a tree.
+    let tree = host.site().path("tree");
+    let text = "domains = [\"bank.example\"]\n[sources]\nnetworks = [\"192.0.2.9\"]\n";
+    let _ = fs::write(tree.join("tenants/bank.toml"), text);
+    let text = "domains = [\"acme.example\"]\n[sources]\nnetworks = [\"192.0.2.8/31\"]\n";
+    let _ = fs::write(tree.join("tenants/acme.toml"), text);
+    let tree = tree.display().to_string();
+    let applied = host.site().run_with("apply", &[&tree]).expect_code(0);
+    let said = "warning: tenant bank: sources: 192.0.2.9/32 is a source of acme as well";
+    assert!(applied.stderr.contains(said), "{}", applied.stderr);
+    host.stop();
+}
