@@ -15,6 +15,7 @@ pub mod dns;
 pub mod dovecot;
 pub mod fault;
 pub mod haproxy;
+pub mod held;
 pub mod hop;
 pub mod locked;
 pub mod operate;

@@ -1,5 +1,6 @@
 //! Changes through the admin API: in force, founded on what is there, whole or not at all.
 
+mod meanwhile;
 mod refused;
 
 use std::fs;

@@ -203,7 +203,7 @@ async fn refusals_come_back_in_words() {
 
 /// Nested loops in which many variables change, as many as the scan lets pass: three
 /// such functions are more than can be optimised in a second.
-fn bomb(functions: usize) -> Vec<u8> {
+pub(crate) fn slow_to_optimise(functions: usize) -> Vec<u8> {
     let mut changes = String::new();
     for local in 0..1_000 {
         changes += &format!("(local.set {local} (i64.add (local.get {local}) (i64.const 1)))");
@@ -317,7 +317,7 @@ async fn a_module_that_breaks_the_compiler_is_refused() {
 #[tokio::test]
 async fn what_optimising_cannot_do_in_time_is_compiled_without() {
     let bench = Bench::with(tight);
-    let module = bench.admit(&bomb(3)).await.expect("admitted");
+    let module = bench.admit(&slow_to_optimise(3)).await.expect("admitted");
     // Optimised it is 250 KB.
     let kept = fs::metadata(bench.cached()).expect("a file").len();
     assert!(kept > 2_000_000, "{kept} bytes");
