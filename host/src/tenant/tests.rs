@@ -60,6 +60,14 @@ impl Bench {
     }
 
     async fn load_after(&self, before: Option<&Snapshot>) -> Result<Loaded, String> {
+        self.load_with(before, None).await
+    }
+
+    async fn load_with(
+        &self,
+        before: Option<&Snapshot>,
+        pending: Option<&Arc<Queue>>,
+    ) -> Result<Loaded, String> {
         let config = self.config().expect("no fault before loading");
         let means = Means {
             engine: &self.engine,
@@ -67,7 +75,7 @@ impl Bench {
             targets: &self.targets,
             store: None,
             before,
-            pending: None,
+            pending,
         };
         load(&config, &config.tenants, means)
             .await
@@ -319,6 +327,105 @@ async fn a_module_that_is_refused_is_left_out_and_reported_at_its_path() {
     assert!(a.module(consultation).is_none() && b.policies.is_empty());
     let checked = faults(&bench.config().expect("sound"), &bench.engine, None).await;
     assert_eq!(bench.shown(&checked), refused, "`check` reports them too");
+}
+
+/// The first are compiled, which fails here; the same bytes count once.
+#[tokio::test]
+async fn a_start_leaves_what_is_beyond_the_first_modules_pending() {
+    let bench = Bench::new();
+    let tenant = |id: &str, bytes: &str, more: &str| {
+        bench.write(&format!("tenants/{id}.wasm"), bytes);
+        bench.write(
+            &format!("tenants/{id}.toml"),
+            &format!(
+                "domains = [\"{id}.example\"]\n[[module]]\nname = \"m\"\npath = \"{id}.wasm\"\n\
+                 [[policy]]\nname = \"p\"\noption = \"module\"\nmodule = \"m\"\n{more}"
+            ),
+        );
+    };
+    tenant("a", "same as the next", "");
+    for number in 0..32 {
+        let bytes = match number {
+            0 => "same as the next".to_owned(),
+            _ => format!("module {number}"),
+        };
+        tenant(&format!("b{number:02}"), &bytes, "");
+    }
+    tenant("y", "another", "settings = { key = 1 }");
+    tenant("z", "and another", "");
+    let queue = Arc::default();
+    let loaded = bench.load_with(None, Some(&queue)).await;
+    let Loaded {
+        snapshot, refused, ..
+    } = loaded.expect("a snapshot");
+    assert_eq!(snapshot.tenants().len(), 35);
+    assert_eq!(refused.len(), 33, "those that were to be compiled");
+    let pending: Vec<_> = snapshot.cells().map(|cell| cell.digest()).collect();
+    let expected = [&b"another"[..], b"and another"].map(Digest::of);
+    assert_eq!(pending, expected);
+    assert_eq!(snapshot.pending(), 2);
+    // What is left as it is by whoever loads next keeps its cell.
+    let next = bench.load_after(Some(&snapshot)).await.expect("a snapshot");
+    for id in ["y", "z"] {
+        let id = id.parse().expect("a tenant's id");
+        assert!(Snapshot::agree_on(&id, &snapshot, &next.snapshot));
+    }
+    // And what is not left so has its modules compiled first.
+    tenant("z", "and another", "narrative = \"new\"\n");
+    let next = bench.load_after(Some(&snapshot)).await.expect("a snapshot");
+    assert_eq!(next.snapshot.pending(), 1);
+    assert_eq!(next.refused.len(), 34);
+}
+
+/// Two have changed something at the same time, each on the same ground.
+#[tokio::test]
+async fn what_was_loaded_overtakes_nobody() {
+    let bench = Bench::new();
+    for id in ["a", "b", "c", "d"] {
+        bench.write(
+            &format!("tenants/{id}.toml"),
+            &format!("domains = [\"{id}.example\"]"),
+        );
+    }
+    let before = bench.load().await.expect("no fault");
+    let change = |id: &str| {
+        bench.write(
+            &format!("tenants/{id}.toml"),
+            &format!("domains = [\"{id}.example\"]\ncontact = \"new\""),
+        );
+    };
+    let after = async || {
+        let loaded = bench.load_after(Some(&before)).await;
+        loaded.expect("no fault").snapshot
+    };
+    let take = |id: &str| {
+        let path = bench.directory.path().join(format!("tenants/{id}.toml"));
+        std::fs::remove_file(path).expect("it is there");
+    };
+    let id = |id: &str| id.parse::<TenantId>().expect("a tenant's id");
+    change("a");
+    take("d");
+    bench.write("tenants/e.toml", "domains = [\"e.example\"]");
+    let loaded = after().await;
+    // Meanwhile: b was changed, c removed, f made.
+    bench.write("tenants/a.toml", "domains = [\"a.example\"]");
+    change("b");
+    bench.write("tenants/f.toml", "domains = [\"f.example\"]");
+    let changed = after().await;
+    let now = before.replacing(&id("b"), changed.tenant(&id("b")).cloned());
+    let now = now.replacing(&id("c"), None);
+    let now = now.replacing(&id("f"), changed.tenant(&id("f")).cloned());
+    let next = now.overtaking(&before, &loaded);
+    let ids: Vec<_> = next.tenants().iter().map(|t| t.id.as_str()).collect();
+    assert_eq!(ids, ["a", "b", "e", "f"]);
+    for (tenant, of) in [
+        ("a", &loaded),
+        ("b", &changed),
+        ("e", &loaded),
+        ("f", &changed),
+    ] {
+        assert!(Snapshot::agree_on(&id(tenant), &next, of), "{tenant}");
+    }
 }
 
 #[tokio::test]

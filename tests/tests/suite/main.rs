@@ -29,6 +29,7 @@ mod names;
 mod next_hops;
 mod outbound;
 mod peers;
+mod pending;
 mod policies;
 mod proxy;
 mod push;

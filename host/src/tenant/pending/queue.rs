@@ -1,6 +1,6 @@
 //! Which module is compiled next: what mail waits for before what nobody waits for, and
 //! **of each tenant one at a time**, so that a tenant's slow modules hold up one of those who
-//! fill cells, and not both.
+//! fill cells, and not both. The same bytes of two tenants are not compiled twice either.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::Notify;
 
 use super::Pending;
+use crate::digest::Digest;
 use crate::facts::TenantId;
 
 /// Cells that are not filled. Those of tenants that are gone meanwhile go by themselves.
@@ -23,8 +24,14 @@ struct Waiting {
     /// What mail waits for.
     first: VecDeque<Weak<Pending>>,
     others: VecDeque<Weak<Pending>>,
-    /// Whose modules are compiled just now.
-    at_work: HashSet<TenantId>,
+    /// What is compiled just now.
+    at_work: AtWork,
+}
+
+#[derive(Debug, Default)]
+struct AtWork {
+    tenants: HashSet<TenantId>,
+    modules: HashSet<Digest>,
 }
 
 /// A cell that is to be filled; the turn of its tenant is over when this is dropped.
@@ -64,7 +71,8 @@ impl Queue {
         let waiting = &mut *self.lock();
         let cell = take(&mut waiting.first, &waiting.at_work)
             .or_else(|| take(&mut waiting.others, &waiting.at_work))?;
-        waiting.at_work.insert(cell.tenant.clone());
+        waiting.at_work.tenants.insert(cell.tenant.clone());
+        waiting.at_work.modules.insert(cell.digest);
         Some(Turn { cell, queue: self })
     }
 
@@ -72,7 +80,7 @@ impl Queue {
     pub(super) fn is_idle(&self) -> bool {
         let waiting = self.lock();
         let mut cells = waiting.first.iter().chain(&waiting.others);
-        waiting.at_work.is_empty() && cells.all(|cell| cell.strong_count() == 0)
+        waiting.at_work.tenants.is_empty() && cells.all(|cell| cell.strong_count() == 0)
     }
 
     /// The order is whole whatever happened to the thread that held it.
@@ -81,12 +89,18 @@ impl Queue {
     }
 }
 
-/// The first whose tenant is not at work.
-fn take(cells: &mut VecDeque<Weak<Pending>>, at_work: &HashSet<TenantId>) -> Option<Arc<Pending>> {
+impl AtWork {
+    fn has(&self, cell: &Pending) -> bool {
+        self.tenants.contains(&cell.tenant) || self.modules.contains(&cell.digest)
+    }
+}
+
+/// The first whose tenant and module are not at work.
+fn take(cells: &mut VecDeque<Weak<Pending>>, at_work: &AtWork) -> Option<Arc<Pending>> {
     cells.retain(|cell| cell.strong_count() > 0);
     for place in 0..cells.len() {
         let cell = cells.get(place).and_then(Weak::upgrade);
-        if let Some(cell) = cell.filter(|cell| !at_work.contains(&cell.tenant)) {
+        if let Some(cell) = cell.filter(|cell| !at_work.has(cell)) {
             cells.remove(place);
             return Some(cell);
         }
@@ -103,7 +117,9 @@ impl Turn<'_> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.queue.lock().at_work.remove(&self.cell.tenant);
+        let at_work = &mut self.queue.lock().at_work;
+        at_work.tenants.remove(&self.cell.tenant);
+        at_work.modules.remove(&self.cell.digest);
         self.queue.changed.notify_waiters();
     }
 }
