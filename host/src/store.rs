@@ -28,6 +28,7 @@ mod revisions;
 mod shadow_columns;
 mod shadows;
 mod sqlite;
+mod then;
 mod token;
 mod tokens;
 mod webhooks;
@@ -69,6 +70,8 @@ pub struct Store {
     path: PathBuf,
     /// Empty until it could be opened.
     pool: Arc<OnceCell<sqlx::Pool<Db>>>,
+    /// Addresses that are not to come back.
+    late: Arc<erasure::Late>,
 }
 
 /// Which version of a tenant there is.
@@ -126,6 +129,7 @@ impl Store {
         Self {
             path: Self::path(data_dir),
             pool: Arc::default(),
+            late: Arc::default(),
         }
     }
 
@@ -152,6 +156,7 @@ impl Store {
             Ok(pool) => Ok(Self {
                 path,
                 pool: Arc::new(OnceCell::new_with(Some(pool))),
+                late: Arc::default(),
             }),
             Err(failure) => Err(failure.at(&path)),
         }

@@ -7,7 +7,7 @@ use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use utoipa::ToSchema;
 
 use super::Api;
@@ -22,6 +22,10 @@ use crate::store::{Erased, StoreError};
 
 /// How long an answer waits for the end; a connection has a minute.
 const PATIENCE: Duration = Duration::from_secs(45);
+
+/// How long receipts that wait to be written are waited for: two tries of a store that
+/// somebody else has.
+const FLUSH: Duration = Duration::from_secs(5);
 
 /// Whose.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -39,11 +43,15 @@ pub(super) struct ErasureDone {
     sha256: String,
     /// How many receipts had the address; null where it is not done yet.
     receipts: Option<u64>,
+    /// How many of these cannot be read, being damaged or another version's. They are erased
+    /// from all the same; null where it is not done yet.
+    unreadable: Option<u64>,
 }
 
 /// Erases an address from receipts: of all tenants for operators, else of the own one.
 /// A mark stands in its place. That takes a while where there are many receipts: 202 says
-/// that it goes on, and the audit has its end.
+/// that it goes on, and the audit has its end. What is written later of mail that is under
+/// way goes without the address, too.
 #[utoipa::path(post, path = "/v1/erasures", tag = "receipts",
     request_body = Erasure,
     responses((status = 200, body = ErasureDone), (status = 202, body = ErasureDone)))]
@@ -70,6 +78,15 @@ pub(super) async fn erase(
     let eraser = Eraser::new(&erasure.address);
     let sha256 = eraser.digest().to_string();
     let store = api.host.store.clone();
+    store.erase_from_what_comes(&eraser, caller.tenant.as_ref());
+    if !api.host.journal.flush(Instant::now() + FLUSH).await {
+        return Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "receipts that wait cannot be written just now, and are to be erased from: see the \
+             host's log, and ask again",
+        )
+        .again_after(FLUSH));
+    }
     // Whoever goes away meanwhile does not stop it.
     let work = tokio::spawn(async move {
         let _turn = turn;
@@ -83,13 +100,19 @@ pub(super) async fn erase(
         let begun = ErasureDone {
             sha256,
             receipts: None,
+            unreadable: None,
         };
         return Ok((StatusCode::ACCEPTED, Json(begun)).into_response());
     };
     let done =
         ended.map_err(|_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "it ended early"))?;
-    let receipts = Some(done?.receipts);
-    Ok(Json(ErasureDone { sha256, receipts }).into_response())
+    let done = done?;
+    let done = ErasureDone {
+        sha256,
+        receipts: Some(done.receipts),
+        unreadable: Some(done.unreadable),
+    };
+    Ok(Json(done).into_response())
 }
 
 fn say(done: &Result<Erased, StoreError>) {
@@ -97,6 +120,7 @@ fn say(done: &Result<Erased, StoreError>) {
         Ok(Erased {
             receipts,
             is_settled: true,
+            ..
         }) => tracing::info!(receipts, "an address was erased from receipts"),
         Ok(Erased { receipts, .. }) => {
             tracing::warn!(

@@ -24,6 +24,8 @@ pub(super) struct EraseArguments {
 struct Done {
     /// None where it is not done yet.
     receipts: Option<usize>,
+    #[serde(default)]
+    unreadable: Option<usize>,
 }
 
 /// Has a running host erase an address from receipts.
@@ -34,9 +36,18 @@ pub(super) async fn run(arguments: &EraseArguments) -> anyhow::Result<()> {
     if arguments.json {
         return rows::lines([answer.text()]);
     }
-    let line = match answer.json::<Done>()?.receipts {
-        Some(receipts) => format!("erased the address from {}", counted(receipts, "receipt")),
-        None => "there are many receipts, and the host is at it: the audit has its end".to_owned(),
+    let done: Done = answer.json()?;
+    let line = match (done.receipts, done.unreadable) {
+        (Some(receipts), None | Some(0)) => {
+            format!("erased the address from {}", counted(receipts, "receipt"))
+        }
+        (Some(receipts), Some(unreadable)) => format!(
+            "erased the address from {}, of which {unreadable} cannot be read as receipts",
+            counted(receipts, "receipt")
+        ),
+        (None, _) => {
+            "there are many receipts, and the host is at it: the audit has its end".to_owned()
+        }
     };
     rows::lines([line])
 }

@@ -50,6 +50,12 @@ impl Eraser {
         self.digest
     }
 
+    /// Whether it is this one: a domain, and a local part in lower case.
+    pub fn is(&self, domain: &str, local: &str) -> bool {
+        let form = format!("{local}@{domain}").to_ascii_lowercase();
+        self.forms.contains(&form)
+    }
+
     /// Whether a text may have the address in it; one that does not has not.
     pub fn may_be_in(&self, text: &str) -> bool {
         let text = text.to_ascii_lowercase();
@@ -87,8 +93,7 @@ impl Eraser {
     fn erased(&self, text: &str) -> Option<String> {
         if let Ok(address) = text.parse::<Mailbox>() {
             let (domain, local) = parts(Some(&address));
-            let form = format!("{local}@{domain}").to_ascii_lowercase();
-            return self.forms.contains(&form).then(|| MARK.to_owned());
+            return self.is(&domain, &local).then(|| MARK.to_owned());
         }
         let mut erased = String::with_capacity(text.len());
         let lower = text.to_ascii_lowercase();

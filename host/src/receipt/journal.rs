@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::Event;
@@ -48,10 +48,18 @@ pub struct Places {
 /// Hands events over to be written.
 #[derive(Clone, Debug)]
 pub struct Journal {
-    queue: mpsc::Sender<Event>,
+    queue: mpsc::Sender<Handed>,
     counts: Arc<Counts>,
     /// The queue has more room than before.
     room: Arc<Notify>,
+}
+
+/// What goes through the queue.
+#[derive(Debug)]
+enum Handed {
+    Event(Event),
+    /// Whoever waits until all that came before it is on disk.
+    Barrier(oneshot::Sender<()>),
 }
 
 /// What became of events.
@@ -129,7 +137,7 @@ impl Journal {
     /// What is lost is counted and logged.
     pub async fn record(&self, event: Event, until: Instant) {
         let id = event.id();
-        match timeout_at(until, self.queue.send(event)).await {
+        match timeout_at(until, self.queue.send(Handed::Event(event))).await {
             Ok(Ok(())) => return,
             Ok(Err(_)) => {
                 tracing::error!(receipt.id = %id, "the receipt writer is gone, a receipt is lost");
@@ -144,7 +152,16 @@ impl Journal {
     /// Hands an event over that is no part of a receipt, where there is room for it beside
     /// the receipts of recipients to come; whether there was.
     pub fn offer(&self, event: Event) -> bool {
-        self.queue.capacity() >= SPARE && self.queue.try_send(event).is_ok()
+        self.queue.capacity() >= SPARE && self.queue.try_send(Handed::Event(event)).is_ok()
+    }
+
+    /// Waits until all that was handed over before is on disk, until then at the longest;
+    /// whether it is.
+    pub async fn flush(&self, until: Instant) -> bool {
+        let (tell, told) = oneshot::channel();
+        let flushed =
+            async { self.queue.send(Handed::Barrier(tell)).await.is_ok() && told.await.is_ok() };
+        timeout_at(until, flushed).await.unwrap_or(false)
     }
 
     /// How it is doing.

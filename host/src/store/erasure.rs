@@ -2,7 +2,12 @@
 //!
 //! **What is erased is nowhere in the file**: SQLite writes over what it removes, and the
 //! log beside the file is emptied at the end. **Some receipts at a time, each time with the
-//! audit's record in the same transaction**: whoever is interrupted begins again.
+//! audit's record in the same transaction**: whoever is interrupted begins again. **What
+//! cannot be read is erased from as well** (`whole`), **and so is what is written later of
+//! mail that was under way** (`late`).
+
+mod late;
+mod whole;
 
 use std::time::{Duration, SystemTime};
 
@@ -10,11 +15,12 @@ use serde_json::{Value as Json, json};
 use sqlx::Connection as _;
 
 use super::error::Failure;
-use super::receipt_columns::{self, Row, Texts};
 use super::sqlite::{self, Connection, queries, receipt_rows, shadow_rows};
 use super::{Store, StoreError};
 use crate::facts::{TenantId, unix_seconds};
 use crate::receipt::eraser::Eraser;
+pub(super) use late::Late;
+pub(super) use whole::{Columned, Whole};
 
 /// Receipts that are read at a time.
 const PAGE: i64 = 500;
@@ -31,12 +37,29 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub struct Erased {
     /// How many receipts had the address.
     pub receipts: u64,
+    /// How many of them cannot be read as receipts: damaged, or another version's. They are
+    /// erased from all the same.
+    pub unreadable: u64,
     /// Whether the log beside the file is empty; otherwise the address may be in there
     /// until the host is restarted.
     pub is_settled: bool,
 }
 
+/// What one step came to.
+#[derive(Clone, Copy, Debug, Default)]
+struct Step {
+    receipts: u64,
+    unreadable: u64,
+}
+
 impl Store {
+    /// From now on, what is written of receipts that have begun goes without this address,
+    /// in those of one tenant, or of all. What was handed over before this is to be on disk
+    /// when [`Store::erase`] is called.
+    pub fn erase_from_what_comes(&self, eraser: &Eraser, tenant: Option<&TenantId>) {
+        self.late.remember(eraser, tenant);
+    }
+
     /// Erases an address from the receipts of one tenant, or of all. `who` is for the audit.
     ///
     /// # Errors
@@ -48,25 +71,26 @@ impl Store {
         who: &str,
     ) -> Result<Erased, StoreError> {
         let tenant = tenant.map(TenantId::as_str);
-        let (mut after, mut found, mut receipts) = (String::new(), Vec::new(), 0);
+        let (mut after, mut found, mut all) = (String::new(), Vec::new(), Step::default());
         loop {
-            let page = self.texts(tenant, &after).await?;
+            let page = self.wholes(tenant, &after).await?;
             let Some(last) = page.last() else { break };
-            after.clone_from(&last.0);
-            let has = page.iter().filter(|texts| may_have(eraser, texts));
-            found.extend(has.map(|texts| texts.0.clone()));
+            after.clone_from(&last.id);
+            let has = page.into_iter().filter(|whole| whole.may_have(eraser));
+            found.extend(has.map(|whole| whole.id));
             while found.len() >= CHUNK {
                 let some: Vec<String> = found.drain(..CHUNK).collect();
-                receipts += self.erase_from(eraser, &some, tenant, who, false).await?;
+                all += self.erase_from(eraser, &some, tenant, who, false).await?;
             }
         }
-        let is_first = receipts == 0;
-        receipts += self
+        let is_first = all.receipts == 0;
+        all += self
             .erase_from(eraser, &found, tenant, who, is_first)
             .await?;
         self.forget_samples(eraser, tenant).await?;
         Ok(Erased {
-            receipts,
+            receipts: all.receipts,
+            unreadable: all.unreadable,
             is_settled: self.settle().await,
         })
     }
@@ -100,9 +124,9 @@ impl Store {
         }
     }
 
-    async fn texts(&self, tenant: Option<&str>, after: &str) -> Result<Vec<Texts>, StoreError> {
+    async fn wholes(&self, tenant: Option<&str>, after: &str) -> Result<Vec<Whole>, StoreError> {
         let mut connection = self.reader().await?;
-        let page = receipt_rows::texts(&mut connection, tenant, after, PAGE).await;
+        let page = receipt_rows::wholes(&mut connection, tenant, after, PAGE).await;
         self.named(page)
     }
 
@@ -115,18 +139,18 @@ impl Store {
         tenant: Option<&str>,
         who: &str,
         say_so: bool,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<Step, StoreError> {
         let mut connection = self.reader().await?;
         let write = async {
             let mut transaction = connection.begin_with(sqlite::BEGIN).await?;
             let erased = erase_rows(&mut transaction, eraser, ids).await?;
-            if erased > 0 || say_so {
+            if erased.receipts > 0 || say_so {
                 audit(&mut transaction, eraser, erased, tenant, who).await?;
             }
             transaction.commit().await?;
             Ok(erased)
         };
-        let written: Result<u64, Failure> = write.await;
+        let written: Result<Step, Failure> = write.await;
         self.settled(connection, written)
     }
 
@@ -147,60 +171,47 @@ impl Store {
     }
 }
 
-fn may_have(eraser: &Eraser, (_, _, event, content, outcome): &Texts) -> bool {
-    let rest = content.iter().chain(outcome);
-    std::iter::once(event)
-        .chain(rest)
-        .any(|text| eraser.may_be_in(text))
+impl std::ops::AddAssign for Step {
+    fn add_assign(&mut self, more: Self) {
+        self.receipts += more.receipts;
+        self.unreadable += more.unreadable;
+    }
 }
 
 /// The caller has a transaction, so that what somebody adds meanwhile is not lost.
-async fn erase_rows(c: &mut Connection, eraser: &Eraser, ids: &[String]) -> Result<u64, Failure> {
-    let mut erased = 0;
+async fn erase_rows(c: &mut Connection, eraser: &Eraser, ids: &[String]) -> Result<Step, Failure> {
+    let mut erased = Step::default();
     if ids.is_empty() {
         return Ok(erased);
     }
-    for texts in receipt_rows::these(c, ids).await? {
-        if let Some(row) = erased_row(eraser, texts)? {
-            receipt_rows::replace(c, &row).await?;
-            shadow_rows::forget(c, &row.id).await?;
-            erased += 1;
+    for mut whole in receipt_rows::these(c, ids).await? {
+        if whole.erase(eraser) {
+            receipt_rows::replace(c, &whole).await?;
+            shadow_rows::forget(c, &whole.id).await?;
+            erased += Step {
+                receipts: 1,
+                unreadable: u64::from(!whole.is_readable()),
+            };
         }
     }
     Ok(erased)
 }
 
-/// The row with the mark in the address' place; none where it is not there.
-fn erased_row(eraser: &Eraser, texts: Texts) -> Result<Option<Row>, Failure> {
-    let (id, verdict, event, content, outcome) = texts;
-    let mut is_there = false;
-    let mut erase = |text: String| {
-        let mut event: Json = serde_json::from_str(&text)
-            .map_err(|_| Failure::damaged("a receipt that can be read", &id))?;
-        is_there |= eraser.erase(&mut event);
-        Ok::<_, Failure>(event.to_string())
-    };
-    let event = erase(event)?;
-    let content = content.map(&mut erase).transpose()?;
-    let outcome = outcome.map(&mut erase).transpose()?;
-    if !is_there {
-        return Ok(None);
-    }
-    let texts = (id, verdict, event, content, outcome);
-    receipt_columns::row(texts).map(Some)
-}
-
 async fn audit(
     c: &mut Connection,
     eraser: &Eraser,
-    receipts: u64,
+    erased: Step,
     tenant: Option<&str>,
     who: &str,
 ) -> Result<(), Failure> {
     let now = i64::try_from(unix_seconds(SystemTime::now())).unwrap_or(i64::MAX);
-    let digest = eraser.digest();
+    let (digest, receipts) = (eraser.digest(), erased.receipts);
     let what = format!("erasure from {receipts} receipts of the address with SHA-256 {digest}");
-    let became = json!({ "sha256": digest, "receipts": receipts }).to_string();
+    let mut became = json!({ "sha256": digest, "receipts": receipts });
+    if erased.unreadable > 0 {
+        became["unreadable"] = erased.unreadable.into();
+    }
     let names = [who, tenant.unwrap_or(""), &what];
+    let became = became.to_string();
     Ok(queries::insert_audit(c, now, names, [None, Some(&became)]).await?)
 }

@@ -18,7 +18,7 @@ use crate::receipt::{
     Came, Event, ModuleUsed, PolicyUsed, ShadowEvent, ShadowOf, VerdictEvent, sample,
 };
 use crate::store::error::Failure;
-use crate::store::receipt_columns::{self, Batch};
+use crate::store::receipt_columns::Batch;
 use crate::store::shadow_columns::Shadowed;
 use crate::store::{
     Arrival, Checked, Edit, Kept, Last, NewToken, RevisionState, Role, Token, Upload, Version,
@@ -306,15 +306,18 @@ async fn receipts(c: &mut Connection, module: Digest) {
         assert_eq!(scope.expect("counted"), expected);
     }
     searches(c, &two).await;
-    let page = receipt_rows::texts(c, Some("acme"), &ids[0], 10)
+    let page = receipt_rows::wholes(c, Some("acme"), &ids[0], 10)
         .await
         .expect("a page");
     assert_eq!(page.len(), 1);
     let these = receipt_rows::these(c, &ids).await.expect("these");
-    for texts in these {
-        let row = receipt_columns::row(texts).expect("a row");
+    for row in these {
         receipt_rows::replace(c, &row).await.expect("replaced");
+        let kept = receipt_rows::these(c, std::slice::from_ref(&row.id)).await;
+        assert_eq!(kept.expect("these"), [row]);
     }
+    let newest = receipt_rows::newest_before(c, &ids[1]).await.expect("read");
+    assert_eq!(newest.as_ref(), Some(&ids[0]));
     let board = Digest::of(b"board").to_string();
     // Its tenant is gone since the third second; the receipt needs the module still.
     for needed in [true, false] {

@@ -43,7 +43,10 @@ pub(super) async fn lists(c: &mut Connection, tenant: &str) -> Result<Vec<(Strin
     query_as::<Db, _>(sql).bind(tenant).fetch_all(c).await
 }
 
-pub(super) async fn list_content(c: &mut Connection, digest: &str) -> Result<Option<String>> {
+pub(in crate::store) async fn list_content(
+    c: &mut Connection,
+    digest: &str,
+) -> Result<Option<String>> {
     let sql = "SELECT content FROM list_contents WHERE digest = $1";
     query_scalar::<Db, _>(sql)
         .bind(digest)
@@ -51,7 +54,10 @@ pub(super) async fn list_content(c: &mut Connection, digest: &str) -> Result<Opt
         .await
 }
 
-pub(super) async fn module_content(c: &mut Connection, digest: &str) -> Result<Option<Vec<u8>>> {
+pub(in crate::store) async fn module_content(
+    c: &mut Connection,
+    digest: &str,
+) -> Result<Option<Vec<u8>>> {
     let sql = "SELECT content FROM module_contents WHERE digest = $1";
     query_scalar::<Db, _>(sql)
         .bind(digest)

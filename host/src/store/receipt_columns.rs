@@ -245,26 +245,6 @@ fn text(event: &impl Serialize) -> serde_json::Result<String> {
     serde_json::to_string(event)
 }
 
-/// The row of a receipt that was read, with these texts.
-pub(super) fn row(texts: Texts) -> Result<Row, Failure> {
-    let (event, content, outcome) = (texts.2.clone(), texts.3.clone(), texts.4.clone());
-    let id = texts.0.clone();
-    let row = match receipt(texts)? {
-        Receipt::Decided(first, second, _) => verdict_row(&first).map(|row| Row {
-            decided: Decided::of(second.as_ref().unwrap_or(&first)),
-            ..row
-        }),
-        Receipt::Relay(relay) => relay_row(&relay),
-    };
-    let row = row.map_err(|_| Failure::damaged("a receipt that can be written", &id))?;
-    Ok(Row {
-        event,
-        content,
-        outcome,
-        ..row
-    })
-}
-
 /// The events of a row: id, verdict, and three texts.
 pub(super) type Texts = (String, String, String, Option<String>, Option<String>);
 

@@ -5,6 +5,7 @@ use sqlx::{QueryBuilder, query_as, query_scalar};
 use super::{Connection, Db};
 use crate::receipt::filter::{AddressFilter, Filter};
 use crate::receipt::source::Part;
+use crate::store::erasure::{Columned, Whole};
 use crate::store::receipt_columns::{ACCEPTED, Batch, Later, Row, Texts};
 
 type Result<T> = std::result::Result<T, sqlx::Error>;
@@ -168,6 +169,16 @@ pub(in crate::store) async fn expire(
     Ok(removed)
 }
 
+/// The newest whose id is less than this.
+pub(in crate::store) async fn newest_before(
+    c: &mut Connection,
+    before: &str,
+) -> Result<Option<String>> {
+    let sql = "SELECT id FROM receipts WHERE id < $1 ORDER BY id DESC LIMIT 1";
+    let query = query_scalar::<Db, _>(sql).bind(before);
+    query.fetch_optional(c).await
+}
+
 /// Forgets what no receipt needs any more, and tenants that have none.
 pub(in crate::store) async fn forget(c: &mut Connection) -> Result<()> {
     for sql in [
@@ -191,38 +202,41 @@ pub(in crate::store) async fn policy(c: &mut Connection, digest: &str) -> Result
 
 /// Receipts by id from behind one on, of one tenant or all: those who look for something
 /// in all of them.
-pub(in crate::store) async fn texts(
+pub(in crate::store) async fn wholes(
     c: &mut Connection,
     tenant: Option<&str>,
     after: &str,
     limit: i64,
-) -> Result<Vec<Texts>> {
-    let mut query = QueryBuilder::<Db>::new(
-        "SELECT id, verdict, event, content, outcome FROM receipts WHERE id > ",
-    );
-    query.push_bind(after);
+) -> Result<Vec<Whole>> {
+    let mut query = QueryBuilder::<Db>::new(WHOLE);
+    query.push(" WHERE id > ").push_bind(after);
     if let Some(tenant) = tenant {
         query.push(" AND tenant = ").push_bind(tenant);
     }
     query.push(" ORDER BY id LIMIT ").push_bind(limit);
-    query.build_query_as().fetch_all(c).await
+    let rows: Vec<Columned> = query.build_query_as().fetch_all(c).await?;
+    Ok(rows.into_iter().map(Whole::from).collect())
 }
 
 /// These receipts.
-pub(in crate::store) async fn these(c: &mut Connection, ids: &[String]) -> Result<Vec<Texts>> {
-    let mut query = QueryBuilder::<Db>::new(
-        "SELECT id, verdict, event, content, outcome FROM receipts WHERE id IN (",
-    );
+pub(in crate::store) async fn these(c: &mut Connection, ids: &[String]) -> Result<Vec<Whole>> {
+    let mut query = QueryBuilder::<Db>::new(WHOLE);
+    query.push(" WHERE id IN (");
     let mut list = query.separated(", ");
     for id in ids {
         list.push_bind(id);
     }
     query.push(")");
-    query.build_query_as().fetch_all(c).await
+    let rows: Vec<Columned> = query.build_query_as().fetch_all(c).await?;
+    Ok(rows.into_iter().map(Whole::from).collect())
 }
 
+/// What a [`Whole`] is made of.
+const WHOLE: &str = "SELECT id, verdict, event, content, outcome, sender_domain, \
+                     sender_local, recipient_domain, recipient_local FROM receipts";
+
 /// Puts these in the place of the events of a receipt, and the addresses that are in them.
-pub(in crate::store) async fn replace(c: &mut Connection, row: &Row) -> Result<()> {
+pub(in crate::store) async fn replace(c: &mut Connection, row: &Whole) -> Result<()> {
     let sql = "UPDATE receipts SET sender_domain = $2, sender_local = $3, \
                recipient_domain = $4, recipient_local = $5, event = $6, content = $7, \
                outcome = $8 WHERE id = $1";

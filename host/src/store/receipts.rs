@@ -55,6 +55,7 @@ impl ReceiptWriter {
     /// When it cannot be written. Write it again then: what is there is not written twice.
     pub async fn write(&mut self, events: &[Event]) -> Result<Vec<ReceiptId>, StoreError> {
         let (mut batch, wrong) = Batch::of(events);
+        self.store.late.erase_from(&mut batch, events);
         let shadows = events.iter().filter_map(|event| match event {
             Event::Shadow(shadow) => Some(&**shadow),
             _ => None,
@@ -105,7 +106,8 @@ impl ReceiptWriter {
                 shadowed = shadow_rows::written(&mut transaction, &self.id).await?;
             }
             let there = usize::try_from(shadowed - self.shadowed).unwrap_or(0);
-            let rest = Shadowed::of(shadows.iter().skip(there).copied());
+            let mut rest = Shadowed::of(shadows.iter().skip(there).copied());
+            self.store.late.erase_from_shadowed(&mut rest);
             shadowed += rest.events;
             shadow_rows::keep(&mut transaction, &rest, &self.id, shadowed).await?;
         }

@@ -91,6 +91,20 @@ impl Store {
         self.settled(connection, written)
     }
 
+    /// When the newest receipt was made of those that were made before this second since
+    /// 1970; none where there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn newest_receipt_before(&self, second: u64) -> Result<Option<u64>, StoreError> {
+        let mut connection = self.reader().await?;
+        let before = ReceiptId::first_of(second).to_string();
+        let found = receipt_rows::newest_before(&mut connection, &before).await;
+        let found: Option<String> = self.named(found)?;
+        let id = found.and_then(|id| id.parse().ok());
+        Ok(id.map(|id: ReceiptId| id.made()))
+    }
+
     /// Removes what neither a tenant nor a receipt needs any more; `now` is in seconds
     /// since 1970.
     ///

@@ -130,7 +130,10 @@ async fn a_locked_store_keeps_recipients_waiting_and_loses_nothing() {
     journal.record(relay("outcome"), Instant::now()).await;
     sent.push("outcome".to_owned());
     assert_eq!(journal.state().lost, 0);
+    assert!(!journal.flush(Instant::now()).await, "it is not on disk");
     lock.rollback().await.expect("given back");
+    assert!(journal.flush(until(60)).await, "all of it is");
+    assert_eq!(replies(&directory).await.len(), sent.len());
     assert!(journal.has_room(until(60)).await, "it catches up");
     finish(journal, writer).await;
     sent.sort();

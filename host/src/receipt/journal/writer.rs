@@ -6,11 +6,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::days::{Days, today};
 use super::kept::Kept;
-use super::{Counts, Event, Journal, JournalError, Places};
+use super::{Counts, Event, Handed, Journal, JournalError, Places};
 use crate::directory;
 
 /// How often what has come is synced: within the second that is promised, with as much
@@ -33,6 +33,8 @@ pub struct Writer(JoinHandle<()>);
 struct Sinks {
     store: Option<Kept>,
     files: Option<Days>,
+    /// Those who wait until all that was taken is on disk.
+    barriers: Vec<oneshot::Sender<()>>,
     counts: Arc<Counts>,
     room: Arc<Notify>,
 }
@@ -41,7 +43,7 @@ impl Writer {
     /// Starts the thread.
     pub(super) fn start(
         places: Places,
-        receiver: mpsc::Receiver<Event>,
+        receiver: mpsc::Receiver<Handed>,
         journal: &Journal,
     ) -> Result<Self, JournalError> {
         let counts = Arc::clone(&journal.counts);
@@ -61,6 +63,7 @@ impl Writer {
         let sinks = Sinks {
             store,
             files,
+            barriers: Vec::new(),
             counts,
             room: Arc::clone(&journal.room),
         };
@@ -82,9 +85,9 @@ impl Writer {
     }
 }
 
-fn write_all(mut receiver: mpsc::Receiver<Event>, mut sinks: Sinks) {
-    while let Some(event) = receiver.blocking_recv() {
-        sinks.take(event);
+fn write_all(mut receiver: mpsc::Receiver<Handed>, mut sinks: Sinks) {
+    while let Some(handed) = receiver.blocking_recv() {
+        sinks.take(handed);
         let mut begun = Instant::now();
         // What was not taken is tried again, whether more comes or not.
         while !write_for_a_while(&mut receiver, &mut sinks, &mut begun) {
@@ -100,7 +103,7 @@ fn write_all(mut receiver: mpsc::Receiver<Event>, mut sinks: Sinks) {
 /// Writes what comes until it is time to sync, and syncs. Whether there is nothing left
 /// that could be written. What comes while it syncs waits since then: `begun`.
 fn write_for_a_while(
-    receiver: &mut mpsc::Receiver<Event>,
+    receiver: &mut mpsc::Receiver<Handed>,
     sinks: &mut Sinks,
     begun: &mut Instant,
 ) -> bool {
@@ -117,7 +120,7 @@ fn write_for_a_while(
 
 /// Nobody hands anything over any more: what is in the queue and in memory is written, or
 /// given up after some tries.
-fn write_the_last(receiver: &mut mpsc::Receiver<Event>, sinks: &mut Sinks) {
+fn write_the_last(receiver: &mut mpsc::Receiver<Handed>, sinks: &mut Sinks) {
     let mut tries = 0;
     while tries < LAST_TRIES {
         sinks.fill(receiver);
@@ -127,14 +130,21 @@ fn write_the_last(receiver: &mut mpsc::Receiver<Event>, sinks: &mut Sinks) {
             false => tries += 1,
         }
     }
-    while receiver.try_recv().is_ok() {
-        sinks.lose(1);
+    while let Ok(handed) = receiver.try_recv() {
+        sinks.lose(u64::from(matches!(handed, Handed::Event(_))));
     }
     sinks.give_up();
 }
 
 impl Sinks {
-    fn take(&mut self, event: Event) {
+    fn take(&mut self, handed: Handed) {
+        match handed {
+            Handed::Event(event) => self.keep(event),
+            Handed::Barrier(barrier) => self.barriers.push(barrier),
+        }
+    }
+
+    fn keep(&mut self, event: Event) {
         if let Some(files) = &mut self.files
             && !matches!(event, Event::Shadow(_))
         {
@@ -146,11 +156,11 @@ impl Sinks {
     }
 
     /// Takes of the queue what there is room for.
-    fn fill(&mut self, receiver: &mut mpsc::Receiver<Event>) {
+    fn fill(&mut self, receiver: &mut mpsc::Receiver<Handed>) {
         while self.has_room()
-            && let Ok(event) = receiver.try_recv()
+            && let Ok(handed) = receiver.try_recv()
         {
-            self.take(event);
+            self.take(handed);
             // Those who record as fast as they can wait for the disk, not for memory.
             if self.files.as_ref().is_some_and(Days::is_much) {
                 self.write();
@@ -179,6 +189,12 @@ impl Sinks {
     fn sync(&mut self) -> bool {
         let files = self.files.as_mut().is_none_or(Days::sync);
         let store = self.store.as_mut().is_none_or(Kept::sync);
+        if files && store {
+            for barrier in self.barriers.drain(..) {
+                // Whoever waits no more does not need to know.
+                let _ = barrier.send(());
+            }
+        }
         files && store
     }
 

@@ -511,3 +511,130 @@ async fn an_address_is_erased_from_the_file_and_what_is_beside_it() {
         ]
     );
 }
+
+async fn damage(store: &Store, id: ReceiptId, event: &str) {
+    let mut connection = store.connection().await.expect("a connection");
+    let sql = "UPDATE receipts SET event = $2 WHERE id = $1";
+    let query = sqlx::query(sql).bind(id.to_string()).bind(event.to_owned());
+    let done = query.execute(&mut *connection).await.expect("written");
+    assert_eq!(done.rows_affected(), 1);
+}
+
+const AMY: &str = "amy@partner.example";
+
+fn of_amy(tenant: &str) -> VerdictEvent {
+    with(verdict("b@acme.example"), |facts| {
+        facts.id = ReceiptId::new(SystemTime::now());
+        facts.tenant = tenant.parse().expect("an id");
+        facts.sender = Some(AMY.parse().expect("a mailbox"));
+    })
+}
+
+#[tokio::test]
+async fn a_receipt_that_cannot_be_read_is_erased_from_and_stops_nothing() {
+    let site = Site::new();
+    let store = store(&site).await;
+    let all: Vec<VerdictEvent> = (0..5).map(|_| of_amy("acme")).collect();
+    let events: Vec<Event> = all.iter().cloned().map(event).collect();
+    write(&store, &events).await;
+    damage(&store, all[1].id, "{\"cut\":\"amy@par").await;
+    damage(
+        &store,
+        all[2].id,
+        "{\"of\":[\"amy@partner.example\",\"bob@partner.example\"]}",
+    )
+    .await;
+    let eraser = Eraser::new(&AMY.parse().expect("a mailbox"));
+    let erased = store.erase(&eraser, None, "test").await.expect("erased");
+    assert_eq!((erased.receipts, erased.unreadable), (5, 2));
+    let mut connection = store.connection().await.expect("a connection");
+    let rows: Vec<(String, String, String)> =
+        sqlx::query_as("SELECT event, sender_local, sender_domain FROM receipts ORDER BY id")
+            .fetch_all(&mut *connection)
+            .await
+            .expect("rows");
+    drop(connection);
+    for (event, local, domain) in &rows {
+        assert_eq!(format!("{local}@{domain}"), MARK);
+        assert!(!event.contains("amy"), "{event}");
+    }
+    assert!(rows[2].0.contains("bob@partner.example"), "another's");
+    let page = store
+        .receipt_page(&Filter::default(), ALL)
+        .await
+        .expect("a page");
+    assert_eq!((page.receipts.len(), page.unreadable), (3, 2));
+    let audit = store
+        .audit(&AuditFilter::default())
+        .await
+        .expect("the audit");
+    let became = audit[0].became.as_ref().expect("what was done");
+    assert_eq!(
+        (&became["receipts"], &became["unreadable"]),
+        (&5.into(), &2.into())
+    );
+    let again = store.erase(&eraser, None, "test").await.expect("erased");
+    assert_eq!((again.receipts, again.unreadable), (0, 0));
+}
+
+/// Mail that is under way, and receipts that are: the address does not come back with them.
+#[tokio::test]
+async fn what_follows_an_erased_receipt_is_erased_from_as_well() {
+    let site = Site::new();
+    let store = store(&site).await;
+    let [began, waiting, bank] = [of_amy("acme"), of_amy("acme"), of_amy("bank")];
+    write(&store, &[event(began.clone()), event(bank.clone())]).await;
+    let eraser = Eraser::new(&AMY.parse().expect("a mailbox"));
+    let acme = "acme".parse().expect("an id");
+    store.erase_from_what_comes(&eraser, Some(&acme));
+    let erased = store
+        .erase(&eraser, Some(&acme), "test")
+        .await
+        .expect("erased");
+    assert_eq!(erased.receipts, 1);
+    let new = of_amy("acme");
+    let told = |of: &VerdictEvent| match outcome(of) {
+        Event::Outcome(outcome) => Event::Outcome(crate::receipt::OutcomeEvent {
+            reply: format!("550 5.1.1 <{AMY}> unknown"),
+            tenant: of.facts.tenant.clone(),
+            ..outcome
+        }),
+        other => other,
+    };
+    let mut events: Vec<Event> = [&waiting, &new].map(|of| event(of.clone())).into();
+    for of in [&began, &waiting, &new, &bank] {
+        events.push(Event::Content(Box::new(of.clone())));
+        events.push(told(of));
+    }
+    write(&store, &events).await;
+    let mut connection = store.connection().await.expect("a connection");
+    let rows: Vec<(String, String)> = sqlx::query_as(
+        "SELECT id, event || ' ' || content || ' ' || outcome || ' ' || sender_local FROM receipts",
+    )
+    .fetch_all(&mut *connection)
+    .await
+    .expect("rows");
+    for (of, stays) in [(&began, 0), (&waiting, 0), (&new, 3), (&bank, 3)] {
+        let id = of.id.to_string();
+        let (_, text) = rows.iter().find(|(found, _)| *found == id).expect("a row");
+        assert_eq!(text.matches(AMY).count(), stays, "{text}");
+        assert_eq!(text.ends_with(" amy"), stays > 0, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_newest_receipt_before_a_time_is_known() {
+    let site = Site::new();
+    let store = store(&site).await;
+    let made = [1000, 2000, 3000].map(|second| event(made(verdict("a@acme.example"), second)));
+    write(&store, &made).await;
+    for (before, newest) in [
+        (1000, None),
+        (1001, Some(1000)),
+        (3000, Some(2000)),
+        (9000, Some(3000)),
+    ] {
+        let found = store.newest_receipt_before(before).await.expect("read");
+        assert_eq!(found, newest, "{before}");
+    }
+}
