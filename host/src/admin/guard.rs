@@ -110,7 +110,7 @@ async fn caller(api: &Api, origin: Origin, headers: &HeaderMap) -> Result<Caller
     })?;
     let token = api.host.store.token_of(text).await?;
     // Of those two it is not said which: there is nothing to learn from trying.
-    let valid = token.filter(|token| token.expires.is_none_or(|end| now() < end));
+    let valid = token.filter(|token| !token.is_over(now()));
     let token = valid.ok_or_else(|| {
         Problem::unauthorized("this token is not known here, or it has expired: ask for another")
     })?;

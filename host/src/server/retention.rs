@@ -1,12 +1,18 @@
 //! Receipts whose time is over go while the host runs, a little at a time, and once a day
-//! what was compiled of modules that nobody has any more.
+//! what was compiled of modules that nobody has any more. **A clock that jumps removes
+//! nothing**: what time it is, as far as receipts are removed by it, is the `calendar`'s.
+
+mod calendar;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use calendar::{Calendar, News};
+
 use crate::engine::Engine;
 use crate::facts::unix_seconds;
 use crate::host::Shutdown;
+use crate::receipt::timestamp;
 use crate::store::{Store, StoreError};
 
 /// How often it is looked what is over: a quota is exceeded by what comes in a minute.
@@ -18,7 +24,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// Keeps receipts for as many days, where a tenant has no number of its own, until the
 /// host stops.
 pub(super) async fn keep(store: Store, keep_days: u32, engine: Arc<Engine>, shutdown: Shutdown) {
-    let mut next_prune = Instant::now();
+    let (began, mut calendar) = (Instant::now(), Calendar::default());
+    let mut next_prune = began;
     loop {
         if Instant::now() >= next_prune {
             // What is left of many is for the next look.
@@ -31,7 +38,7 @@ pub(super) async fn keep(store: Store, keep_days: u32, engine: Arc<Engine>, shut
         }
         tokio::select! {
             () = shutdown.draining() => return,
-            done = look(&store, keep_days) => match done {
+            done = look(&store, keep_days, &mut calendar, began) => match done {
                 Ok(0) => {}
                 Ok(receipts) => tracing::debug!(receipts, "receipts whose time is over were removed"),
                 Err(error) => tracing::warn!(%error, "receipts whose time is over could not be removed"),
@@ -44,8 +51,29 @@ pub(super) async fn keep(store: Store, keep_days: u32, engine: Arc<Engine>, shut
     }
 }
 
-async fn look(store: &Store, keep_days: u32) -> Result<i64, StoreError> {
-    let now = unix_seconds(SystemTime::now());
+async fn look(
+    store: &Store,
+    keep_days: u32,
+    calendar: &mut Calendar,
+    began: Instant,
+) -> Result<i64, StoreError> {
+    let wall = unix_seconds(SystemTime::now());
+    let newest = store.newest_receipt_before(calendar::settled(wall)).await?;
+    let (now, news) = calendar.look(wall, newest, began.elapsed().as_secs());
+    match news {
+        Some(News::Doubtful) => tracing::warn!(
+            clock = timestamp(wall),
+            taken = timestamp(now),
+            "the clock is far ahead of the receipts, so they are not removed by it until it is confirmed"
+        ),
+        Some(News::Confirmed) => {
+            tracing::info!(
+                clock = timestamp(wall),
+                "receipts are removed by the clock again"
+            );
+        }
+        None => {}
+    }
     let mut removed = 0;
     for allowance in store.allowances(keep_days, now).await? {
         loop {

@@ -92,12 +92,25 @@ impl Edit {
     pub fn id(&self) -> &TenantId {
         &self.id
     }
+
+    /// What tells these edits from all others: on which revision each is founded, and what
+    /// becomes of it.
+    pub fn plan(edits: &[Self]) -> Digest {
+        let line = |edit: &Self| {
+            let before = edit.before.as_ref().map(|before| before.revision);
+            let after = edit.after.as_ref().map(|after| after.digest().to_string());
+            format!("{} {before:?} {after:?}\n", edit.id)
+        };
+        let lines: String = edits.iter().map(line).collect();
+        Digest::of(lines.as_bytes())
+    }
 }
 
 /// Everything that differs. What a new tenant has is new, and what one had that is
 /// removed is gone.
 fn difference(before: Option<&TenantDocument>, after: Option<&TenantDocument>) -> Vec<Change> {
-    let (old, new) = (parts(before), parts(after));
+    let (mut old, mut new) = (parts(before), parts(after));
+    same_order(&mut old, &mut new);
     let subjects: BTreeSet<&Subject> = old.iter().chain(&new).map(|(what, _)| what).collect();
     let mut changes: Vec<Change> = subjects
         .into_iter()
@@ -112,6 +125,9 @@ fn difference(before: Option<&TenantDocument>, after: Option<&TenantDocument>) -
 }
 
 type Parts = Vec<(Subject, Json)>;
+
+/// What orders are called among the keys of a tenant.
+const ORDERS: [&str; 2] = ["order of policies", "order of modules"];
 
 /// A document as values that are compared one by one. The places of modules and
 /// policies are part of it: which of two policies applies may depend on them.
@@ -128,17 +144,10 @@ fn parts(document: Option<&TenantDocument>) -> Parts {
         shorten(name, &mut value);
         key(name, value);
     }
-    let orders = [
-        (
-            "order of policies",
-            document.policies.iter().map(name_of).collect::<Vec<_>>(),
-        ),
-        (
-            "order of modules",
-            document.modules.iter().map(|m| m.name.as_str()).collect(),
-        ),
-    ];
-    for (name, order) in orders.into_iter().filter(|(_, order)| order.len() > 1) {
+    let policies = document.policies.iter().map(name_of).collect::<Vec<_>>();
+    let modules = document.modules.iter().map(|m| m.name.as_str()).collect();
+    let orders = ORDERS.into_iter().zip([policies, modules]);
+    for (name, order) in orders.filter(|(_, order)| order.len() > 1) {
         key(name, json!(order));
     }
     for (name, list) in document.lists.iter() {
@@ -154,6 +163,27 @@ fn parts(document: Option<&TenantDocument>) -> Parts {
         parts.push((name, Json::Object(policy.clone())));
     }
     parts
+}
+
+/// An order differs where what both have is in another order. That something is new, or is
+/// gone, is said of that itself.
+fn same_order(old: &mut Parts, new: &mut Parts) {
+    for key in ORDERS {
+        let subject = Subject::Key(key.to_owned());
+        let order = |parts: &Parts| {
+            let names = value(parts, &subject).and_then(Json::as_array);
+            names.cloned().unwrap_or_default()
+        };
+        let (was, became) = (order(old), order(new));
+        let both = |one: &[Json], other: &[Json]| -> Vec<Json> {
+            let both = one.iter().filter(|name| other.contains(name));
+            both.cloned().collect()
+        };
+        if both(&was, &became) == both(&became, &was) {
+            old.retain(|(what, _)| *what != subject);
+            new.retain(|(what, _)| *what != subject);
+        }
+    }
 }
 
 /// As it is, or only which it is.

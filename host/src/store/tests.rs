@@ -178,15 +178,74 @@ fn shown(digest: &str) -> String {
 #[tokio::test]
 async fn the_order_of_policies_is_part_of_a_tenant() {
     let policy = |name| format!("[[policy]]\nname = \"{name}\"\noption = \"default\"\n");
-    let (one, two) = (policy("one"), policy("two"));
+    let [one, two, three] = ["one", "two", "three"].map(policy);
     let site = Site::new();
     let store = store(&site).await;
-    for (text, changes) in [(one.clone() + &two, "+ tenant a"), (two + &one, "order")] {
+    let order = "~ tenant a: order of policies: [\"one\",\"two\"] → [\"two\",\"one\"]";
+    let both = "~ tenant a: order of policies: [\"two\",\"one\"] → [\"three\",\"one\",\"two\"]";
+    // What is new or gone beside others leaves these in their order.
+    for (text, changes) in [
+        (vec![&one, &two], vec!["+ tenant a"]),
+        (vec![&two, &one], vec![order]),
+        (vec![&three, &two, &one], vec!["+ tenant a: policy three"]),
+        (vec![&two, &one], vec!["- tenant a: policy three"]),
+        (
+            vec![&three, &one, &two],
+            vec![both, "+ tenant a: policy three"],
+        ),
+        (
+            vec![&one],
+            vec!["- tenant a: policy three", "- tenant a: policy two"],
+        ),
+        (
+            vec![&two],
+            vec!["- tenant a: policy one", "+ tenant a: policy two"],
+        ),
+    ] {
+        let text: String = text.into_iter().map(String::as_str).collect();
         site.write("a.toml", format!("domains = [\"a.example\"]\n{text}"));
         let found = apply(&store, &site).await;
-        assert!(found.len() == 1 && found[0].contains(changes), "{found:?}");
+        assert_eq!(found, changes, "{text}");
         assert_eq!(digests(&store).await, [site.documents()[0].digest()]);
     }
+}
+
+/// They count changes, and do not go by the clock.
+#[tokio::test]
+async fn revisions_and_the_audit_stay_in_order_whatever_the_clock_does() {
+    let site = Site::new();
+    let store = store(&site).await;
+    let times = [2000, 1000, 9_000_000_000, 500];
+    for now in times {
+        let text = "domains = [\"a.example\"]\n[lists.l]\nentries";
+        site.write("a.toml", format!("{text} = [\"p{now}.example\"]\n"));
+        let edits = store.plan(&site.documents()).await.expect("a plan");
+        let mut connection = store.connection().await.expect("a connection");
+        let begun = connection.begin_with(sqlite::BEGIN).await;
+        let mut transaction = begun.expect("a transaction");
+        let written = tenants::write(&mut transaction, &edits, "test", now).await;
+        written.expect("written");
+        transaction.commit().await.expect("committed");
+    }
+    let id = "a".parse().expect("an id");
+    let list = store
+        .list(&id, "l")
+        .await
+        .expect("read")
+        .expect("it is there");
+    let versions = store.versions().await.expect("versions");
+    assert_eq!((list.revision, versions[&id].revision), (4, 4));
+    let kept = store.documents([&id], |_| None).await.expect("documents");
+    let entries = kept[0].document.lists.get("l").expect("a list");
+    assert!(entries.get("p500.example").is_some(), "the last one");
+    let audit = store
+        .audit(&AuditFilter::default())
+        .await
+        .expect("the audit");
+    let lists = audit.iter().filter(|record| record.what == "list l");
+    let (numbers, made): (Vec<i64>, Vec<i64>) =
+        lists.map(|record| (record.number, record.made)).unzip();
+    assert!(numbers.is_sorted() && made == times, "{numbers:?} {made:?}");
 }
 
 #[tokio::test]

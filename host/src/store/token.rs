@@ -113,6 +113,14 @@ pub struct Token {
     pub expires: Option<i64>,
 }
 
+impl Token {
+    /// Whether it is worth nothing any more at this second since 1970. The clock alone says
+    /// so: where it is set back, a token is worth something again until it is over by it.
+    pub fn is_over(&self, now: i64) -> bool {
+        self.expires.is_some_and(|end| end <= now)
+    }
+}
+
 /// The text of a token, for whoever is to use it.
 pub struct Secret(String);
 
@@ -161,6 +169,31 @@ mod tests {
         }
         let fault = "root".parse::<Role>().expect_err("none");
         assert!(fault.to_string().starts_with("\"root\" is not a role"));
+    }
+
+    #[test]
+    fn a_token_is_over_by_the_clock() {
+        let token = |expires| Token {
+            id: "1".to_owned(),
+            name: "amy".to_owned(),
+            role: Role::Viewer,
+            tenant: None,
+            made: 1000,
+            who: "test".to_owned(),
+            expires,
+        };
+        // Forward, back, back before it was made, and right again.
+        for (now, is_over) in [
+            (1999, false),
+            (2000, true),
+            (9000, true),
+            (1500, false),
+            (1, false),
+            (2000, true),
+        ] {
+            assert_eq!(token(Some(2000)).is_over(now), is_over, "{now}");
+            assert!(!token(None).is_over(now));
+        }
     }
 
     #[test]

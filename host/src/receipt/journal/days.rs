@@ -135,19 +135,28 @@ impl Days {
         self.waiting
     }
 
+    /// **A clock that jumps forward removes nothing for a day**: days are counted from the
+    /// one after the newest before this, of which there is a file.
     fn remove_old(&self, day: &str) {
-        let oldest = days_before(day, self.keep_days);
         let Ok(entries) = fs::read_dir(&self.directory) else {
             return;
         };
-        for entry in entries.flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let old = name
-                .strip_suffix(".jsonl")
-                .and_then(date)
-                .is_some_and(|day| oldest.is_some_and(|oldest| day < oldest));
-            if old && let Err(error) = fs::remove_file(entry.path()) {
-                tracing::warn!(path = %entry.path().display(), %error, "old receipts could not be removed");
+        let files = entries.flatten().filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            Some((date(name.strip_suffix(".jsonl")?)?, entry.path()))
+        });
+        let files: Vec<(time::Date, PathBuf)> = files.collect();
+        let Some(today) = date(day) else { return };
+        let before = files.iter().map(|(day, _)| *day).filter(|day| *day < today);
+        let confirmed = before.max().and_then(time::Date::next_day);
+        let today = confirmed.map_or(today, |confirmed| confirmed.min(today));
+        let oldest = days_before(today, self.keep_days);
+        for (_, path) in files
+            .iter()
+            .filter(|(day, _)| oldest.is_some_and(|oldest| *day < oldest))
+        {
+            if let Err(error) = fs::remove_file(path) {
+                tracing::warn!(path = %path.display(), %error, "old receipts could not be removed");
             }
         }
     }
@@ -188,8 +197,8 @@ fn end_torn_line(file: &mut File) -> io::Result<()> {
 }
 
 /// The day so many days before this one.
-fn days_before(day: &str, days: u32) -> Option<time::Date> {
-    date(day)?.checked_sub(time::Duration::days(days.into()))
+fn days_before(day: time::Date, days: u32) -> Option<time::Date> {
+    day.checked_sub(time::Duration::days(days.into()))
 }
 
 /// A day as files are named for it (RFC 3339).

@@ -5,9 +5,10 @@ use crate::receipt::{Outcome, OutcomeEvent};
 
 #[test]
 fn days_are_counted_over_months() {
-    assert_eq!(days_before("2026-03-01", 1), date("2026-02-28"));
-    assert_eq!(days_before("2026-01-01", 90), date("2025-10-03"));
-    assert_eq!(days_before("nonsense", 1), None);
+    let before = |day: &str, days| date(day).and_then(|day| days_before(day, days));
+    assert_eq!(before("2026-03-01", 1), date("2026-02-28"));
+    assert_eq!(before("2026-01-01", 90), date("2025-10-03"));
+    assert_eq!(before("nonsense", 1), None);
 }
 
 #[test]
@@ -120,4 +121,28 @@ fn old_files_are_removed() {
     assert!(directory.path().join("2026-01-09.jsonl").exists());
     assert!(directory.path().join("1-backup.jsonl").exists());
     assert!(directory.path().join("notes.txt").exists());
+}
+
+#[test]
+fn a_clock_that_jumps_removes_no_day_for_a_day() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let there = |day: &str| directory.path().join(format!("{day}.jsonl"));
+    for day in ["2026-01-08", "2026-01-09", "2026-01-10"] {
+        fs::write(there(day), "").expect("written");
+    }
+    let mut days = Days::new(directory.path().to_owned(), 2, Arc::default());
+    days.open("2027-01-10").expect("opened");
+    // One day too early, at most.
+    assert!(!there("2026-01-08").exists() && there("2026-01-09").exists());
+    // Back, and right.
+    days.open("2026-01-10").expect("opened");
+    assert!(there("2026-01-09").exists() && there("2026-01-10").exists());
+    days.open("2027-01-10").expect("opened");
+    assert!(
+        there("2026-01-10").exists(),
+        "a day of the same name confirms nothing"
+    );
+    // Whoever lets it go on for a day means it.
+    days.open("2027-01-11").expect("opened");
+    assert!(!there("2026-01-10").exists() && there("2027-01-10").exists());
 }
