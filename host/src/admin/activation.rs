@@ -17,7 +17,7 @@ use super::changes::{Change, Changed, How, Preconditions};
 use super::input::{Asked, Given, Json, Named};
 use super::modules::no_module;
 use super::problem::Problem;
-use super::{dry_runs, tenants, uploads};
+use super::{dry_runs, policies, tenants, uploads};
 use crate::config::Authority;
 use crate::digest::Digest;
 use crate::engine::Module;
@@ -88,7 +88,7 @@ pub(super) async fn roll_back(
         document.activate(&name, previous.ok_or(none)?);
         Ok(Some(document))
     });
-    let names = policies(&api, &kept.tenant);
+    let names = policies::names(&api, &kept.tenant);
     changed.await.map_err(|problem| problem.naming(&names))
 }
 
@@ -172,7 +172,7 @@ async fn make_active(
         document.activate(&name, digest);
         Ok(Some(document))
     });
-    let names = policies(api, &kept.tenant);
+    let names = policies::names(api, &kept.tenant);
     changed.await.map_err(|problem| problem.naming(&names))
 }
 
@@ -182,16 +182,6 @@ async fn load(api: &Api, kept: &Kept, number: i64) -> Result<(Digest, Arc<Module
     let (_, digest) = uploads::ready(api, &kept.tenant, &kept.module.name, number).await?;
     let loaded = dry_runs::admitted(api, &kept.tenant, digest).await?;
     Ok((digest, loaded))
-}
-
-/// The names of a tenant's policies, in the order of their places.
-fn policies(api: &Api, tenant: &TenantId) -> Vec<String> {
-    let snapshot = api.host.snapshot.load();
-    let names = snapshot.tenant(tenant).map(|tenant| {
-        let policies = tenant.policies.iter();
-        policies.map(|policy| policy.name.to_string()).collect()
-    });
-    names.unwrap_or_default()
 }
 
 /// One that was never active is in no document: removing it changes nothing that is in

@@ -17,7 +17,7 @@ use super::input::{
 };
 use super::page::{Page, Part};
 use super::problem::Problem;
-use super::tenants;
+use super::{policies, tenants};
 use crate::lists::List;
 use crate::store::{KeptList, ListEntry, Subject};
 use crate::tenant::in_background;
@@ -190,8 +190,9 @@ pub(super) async fn put(
     preconditions: Preconditions,
     WholeList(sent, room): WholeList,
 ) -> Result<Response, Problem> {
+    let id = tenants::id(&tenant)?;
     let change = Change {
-        tenant: tenants::id(&tenant)?,
+        tenant: id.clone(),
         part: Subject::List(list.clone()),
         who,
         how,
@@ -203,7 +204,8 @@ pub(super) async fn put(
         document.put_list(&list, sent);
         Ok(Some(document))
     });
-    changed.await
+    let changed = changed.await;
+    changed.map_err(|problem| problem.naming(&policies::names(&api, &id)))
 }
 
 /// Adds, changes and removes entries of a list. It needs no `If-Match`, since it says all
@@ -224,8 +226,9 @@ pub(super) async fn patch(
     GivenLarge(ListPatch { entries }, room): GivenLarge<ListPatch>,
 ) -> Result<Response, Problem> {
     let none = no_list(&tenant, &list);
+    let id = tenants::id(&tenant)?;
     let change = Change {
-        tenant: tenants::id(&tenant)?,
+        tenant: id.clone(),
         part: Subject::List(list.clone()),
         who,
         how,
@@ -239,7 +242,8 @@ pub(super) async fn patch(
         document.put_list(&list, patched);
         Ok(Some(document))
     });
-    changed.await
+    let changed = changed.await;
+    changed.map_err(|problem| problem.naming(&policies::names(&api, &id)))
 }
 
 /// Removes a list.
@@ -256,8 +260,9 @@ pub(super) async fn remove(
     preconditions: Preconditions,
 ) -> Result<Response, Problem> {
     let none = no_list(&tenant, &list);
+    let id = tenants::id(&tenant)?;
     let change = Change {
-        tenant: tenants::id(&tenant)?,
+        tenant: id.clone(),
         part: Subject::List(list.clone()),
         who,
         how,
@@ -269,7 +274,8 @@ pub(super) async fn remove(
             None => Err(none),
         }
     });
-    changed.await
+    let changed = changed.await;
+    changed.map_err(|problem| problem.naming(&policies::names(&api, &id)))
 }
 
 fn no_list(tenant: &str, list: &str) -> Problem {

@@ -12,6 +12,7 @@ use super::problem::Problem;
 use super::shapes::PolicyKeys;
 use super::tenants;
 use crate::config::Object;
+use crate::facts::TenantId;
 use crate::store::{KeptPolicy, Subject};
 
 /// A tenant's policies in the order of their creation.
@@ -108,6 +109,14 @@ pub(super) async fn remove(
         }
     });
     changed.await
+}
+
+/// The names of a tenant's policies, in the order of their places.
+pub(super) fn names(api: &Api, tenant: &TenantId) -> Vec<String> {
+    let snapshot = api.host.snapshot.load();
+    let policies = snapshot.tenant(tenant).map(|tenant| &tenant.policies);
+    let names = policies.into_iter().flatten();
+    names.map(|policy| policy.name.to_string()).collect()
 }
 
 fn no_policy(tenant: &str, policy: &str) -> Problem {

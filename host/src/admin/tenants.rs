@@ -10,6 +10,7 @@ use super::access::Caller;
 use super::changes::{Change, Changed, How, Preconditions};
 use super::input::{Asked, GivenLarge, Json, Named, Revised};
 use super::page::{Page, Part};
+use super::policies;
 use super::problem::Problem;
 use super::shapes::{DomainName, NameText, OperatorKeys, OwnKeys};
 use crate::address::Domain;
@@ -112,8 +113,9 @@ pub(super) async fn put(
     GivenLarge(sent, room): GivenLarge<SentTenant>,
 ) -> Result<Response, Problem> {
     let id: Result<TenantId, _> = tenant.parse();
+    let id = id.map_err(|error| Problem::bad(error.to_string()))?;
     let change = Change {
-        tenant: id.map_err(|error| Problem::bad(error.to_string()))?,
+        tenant: id.clone(),
         part: Subject::Tenant,
         who,
         how,
@@ -135,7 +137,8 @@ pub(super) async fn put(
         }
         Ok(Some(document))
     });
-    changed.await
+    let changed = changed.await;
+    changed.map_err(|problem| problem.naming(&policies::names(&api, &id)))
 }
 
 /// Writes what is a tenant's own: contact, defaults, trust, exempt recipients.
@@ -152,8 +155,9 @@ pub(super) async fn put_own(
     preconditions: Preconditions,
     GivenLarge(own, room): GivenLarge<Object>,
 ) -> Result<Response, Problem> {
+    let id = id(&tenant)?;
     let change = Change {
-        tenant: id(&tenant)?,
+        tenant: id.clone(),
         part: Subject::Key("own".to_owned()),
         who,
         how,
@@ -164,7 +168,8 @@ pub(super) async fn put_own(
         document.write(Half::Own, own)?;
         Ok(Some(document))
     });
-    changed.await
+    let changed = changed.await;
+    changed.map_err(|problem| problem.naming(&policies::names(&api, &id)))
 }
 
 /// Removes a tenant with everything that it has, its tokens too. Mail to its domains is

@@ -11,7 +11,7 @@ use crate::address::Domain;
 use crate::admin::access::Caller;
 use crate::admin::problem::Problem;
 use crate::admin::shapes::NameText;
-use crate::admin::{Api, dry_runs, lists, reload, uploads};
+use crate::admin::{Api, dry_runs, lists, policies, reload, uploads};
 use crate::config::{Half, Object, TenantDocument};
 use crate::facts::TenantId;
 use crate::name::Name;
@@ -147,10 +147,7 @@ impl CandidateRevision {
             Ok::<_, Problem>(document)
         });
         let loaded = loaded.await;
-        let snapshot = api.host.snapshot.load();
-        let policies = snapshot.tenant(tenant).map(|tenant| &tenant.policies);
-        let names = policies.into_iter().flatten();
-        let names: Vec<String> = names.map(|policy| policy.name.to_string()).collect();
+        let names = policies::names(api, tenant);
         loaded.map_err(|problem| problem.naming(&names))
     }
 }

@@ -256,7 +256,83 @@ fn what_cannot_be_is_refused_by_its_key() {
     let policy = json!({ "option": "enforced", "from": "list:partners" });
     put(&host, "/v1/tenants/acme/policies/listed", &policy).expect(201);
     let used = over_socket(&host, "/v1/tenants/acme/lists/partners", &REMOVE).expect(422);
-    assert!(used.detail().contains("from: "), "{used:?}");
+    let said = "policy \"listed\": from: ";
+    assert!(used.detail().starts_with(said), "{used:?}");
+    host.stop();
+}
+
+/// Whichever way it is that what is over it comes.
+#[test]
+fn what_is_over_a_quota_is_refused_by_its_name() {
+    let host = managed();
+    let quotas = |policies: u32| {
+        json!({
+            "domains": ["small.example"],
+            "operator": { "quotas": { "policies": policies, "list_entries": 2 } },
+        })
+        .to_string()
+    };
+    over_socket(&host, "/v1/tenants/small", &send("PUT", &quotas(1))).expect(201);
+    let (admin, _) = token(&host, "admin", "small");
+    let ask = |path: &str, arguments: &[&str]| {
+        over_network(
+            &host,
+            &format!("/v1/tenants/small/{path}"),
+            &admin,
+            arguments,
+        )
+    };
+    let policy = "{\"option\":\"enforced\"}";
+    ask("policies/one", &send("PUT", policy)).expect(201);
+    ask(
+        "lists/a",
+        &send("PUT", "{\"entries\":[\"a.example\",\"b.example\"]}"),
+    )
+    .expect(201);
+    let entries =
+        "lists: 3 entries of lists are over the tenant's quota of 2 (quotas.list_entries)";
+    for (path, arguments, said) in [
+        (
+            "policies/two",
+            send("PUT", policy),
+            "policy: 2 policies are over the tenant's quota of 1 (quotas.policies)",
+        ),
+        (
+            "lists/b",
+            send("PUT", "{\"entries\":[\"c.example\"]}"),
+            entries,
+        ),
+        (
+            "lists/a",
+            resend("PUT", "{\"entries\":[\"a\",\"b\",\"c\"]}"),
+            entries,
+        ),
+        (
+            "lists/a",
+            send("PATCH", "{\"entries\":{\"c.example\":\"\"}}"),
+            entries,
+        ),
+        (
+            "own",
+            resend("PUT", "{\"quotas\":{\"policies\":9}}"),
+            "quotas: this is not written here, but by operators",
+        ),
+    ] {
+        let refused = ask(path, &arguments).expect(422);
+        assert!(refused.detail().starts_with(said), "{path}: {refused:?}");
+    }
+    // What is over nothing is taken, and nothing of the rest was.
+    ask("policies/one", &resend("PUT", "{\"option\":\"default\"}")).expect(200);
+    let patch = "{\"entries\":{\"a.example\":null,\"c.example\":\"\"}}";
+    ask("lists/a", &send("PATCH", patch)).expect(200);
+    assert_eq!(ask("lists/a", &[]).expect(200).json()["entries"], 2);
+    ask("lists/b", &[]).expect(404);
+    ask("policies/two", &[]).expect(404);
+    // An operator gives more, and does not take away what is there.
+    over_socket(&host, "/v1/tenants/small", &resend("PUT", &quotas(2))).expect(200);
+    ask("policies/two", &send("PUT", policy)).expect(201);
+    let less = over_socket(&host, "/v1/tenants/small", &resend("PUT", &quotas(1))).expect(422);
+    assert!(less.detail().contains("2 policies are over"), "{less:?}");
     host.stop();
 }
 
