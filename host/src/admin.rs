@@ -35,6 +35,7 @@ mod receipts;
 mod reload;
 mod replays;
 mod reports;
+mod reruns;
 mod routes;
 mod server;
 mod shadows;

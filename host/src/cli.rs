@@ -32,6 +32,7 @@ mod receipts;
 mod reload;
 mod replay;
 mod report;
+mod rerun;
 mod revisions;
 mod rows;
 mod run;
@@ -119,6 +120,8 @@ enum Command {
     Explain(explain::ExplainArguments),
     /// Ask a change about the mail of the past: whom would it refuse?
     Replay(replay::ReplayArguments),
+    /// Run the decisions of a receipt again, by what they were made of.
+    Rerun(rerun::RerunArguments),
     /// Show and change tenants.
     Tenant(tenant::TenantsArguments),
     /// Show and change policies of a tenant.
@@ -177,6 +180,7 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => quietly(explain::run(&arguments)),
         Command::Erase(arguments) => quietly(erase::run(&arguments)),
         Command::Replay(arguments) => quietly(replay::run(&arguments)),
+        Command::Rerun(arguments) => quietly(rerun::run(&arguments)),
         Command::Openapi => finish(openapi::openapi()),
         Command::Completions(arguments) => finish(completions::completions(&arguments)),
         Command::Man(arguments) => finish(completions::man(&arguments)),

@@ -13,7 +13,8 @@
 //! tenant behind it, is not asked.
 //!
 //! Read in this order: `candidate`, `again` (one receipt), `run` (all of them), `tally` and
-//! `findings` (what came of it), `jobs` (who may have one under way).
+//! `findings` (what came of it), `jobs` (who may have one under way). Beside them stands
+//! `then`: one decision again by what it was made of, where nothing is a candidate.
 
 mod again;
 mod candidate;
@@ -21,9 +22,11 @@ mod findings;
 mod jobs;
 mod run;
 mod tally;
+mod then;
 
 pub use again::Unknown;
 pub use candidate::Candidate;
 pub use findings::{Asked, Broken, Findings, Others, Pair, RefusedSender, Undetermined};
 pub use jobs::{Ending, Job, JobError, Place, Replays};
 pub use run::{Errand, Progress, ReplayError, run};
+pub use then::{Past, Rerun, Said, Then};

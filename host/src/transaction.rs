@@ -20,7 +20,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-pub(crate) use ask::{Answered, Runner, ask, consult};
+pub(crate) use ask::{Answered, CONSTANT, Runner, ask, consult};
 use company::{Company, Member, Stance};
 use content::{Again, Weight};
 pub(crate) use evidence::resolve;

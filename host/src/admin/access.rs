@@ -138,6 +138,7 @@ pub(super) const RULES: &[Rule] = &[
     rule(GET, "/v1/receipts", Role::Viewer),
     rule(GET, "/v1/receipts/{receipt}", Role::Viewer),
     rule(GET, "/v1/receipts/{receipt}/explanation", Role::Viewer),
+    rule(Method::POST, "/v1/receipts/{receipt}/rerun", Role::Author),
     rule(Method::POST, "/v1/erasures", Role::Admin),
     rule(GET, "/v1/audit", Role::Admin),
     rule(GET, "/v1/tokens", Role::Admin),

@@ -14,8 +14,8 @@ use super::input::BODY;
 use super::problem::Problem;
 use super::{
     Api, activation, apply, audit, dry_runs, erasures, explanations, lists, modules, node,
-    patience, policies, receipts, reload, replays, reports, shadows, tenants, tokens, uploads,
-    warnings, webhooks,
+    patience, policies, receipts, reload, replays, reports, reruns, shadows, tenants, tokens,
+    uploads, warnings, webhooks,
 };
 
 /// Every route with its description.
@@ -48,6 +48,7 @@ pub(super) fn described() -> OpenApiRouter<Api> {
         .routes(routes!(explanations::of_receipt))
         .routes(routes!(receipts::all))
         .routes(routes!(receipts::one))
+        .routes(routes!(reruns::rerun))
         .routes(routes!(reports::of_tenant))
         .routes(routes!(warnings::of_tenant))
         .routes(routes!(webhooks::make))

@@ -12,6 +12,9 @@ use crate::policy::{Choice, Consultation, Mode, OnFailure, Policy, Selected};
 use crate::receipt::{FailureRecord, ModuleUsed, PolicyUsed};
 use crate::tenant::{Held, Tenant, Wait};
 
+/// Why a policy decides that asks no module.
+pub(crate) const CONSTANT: &str = "the policy is a constant";
+
 /// Who runs modules.
 #[derive(Clone, Copy)]
 pub(crate) enum Runner<'a> {
@@ -77,12 +80,7 @@ pub(crate) async fn consult(
     match &policy.option {
         Choice::Constant(decision) => {
             let used = used(tenant, policy, facts, None);
-            Answered::constant(
-                Some(used),
-                decision.clone(),
-                contact,
-                "the policy is a constant",
-            )
+            Answered::constant(Some(used), decision.clone(), contact, CONSTANT)
         }
         Choice::Module(consultation) => {
             let held = tenant.module(consultation);

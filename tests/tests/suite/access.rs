@@ -80,6 +80,7 @@ const ROUTES: &[(&str, Option<&str>)] = &[
     ("get /v1/receipts", Some("viewer")),
     ("get /v1/receipts/{receipt}", Some("viewer")),
     ("get /v1/receipts/{receipt}/explanation", Some("viewer")),
+    ("post /v1/receipts/{receipt}/rerun", Some("author")),
     ("post /v1/erasures", Some("admin")),
     ("get /v1/audit", Some("admin")),
     ("get /v1/tokens", Some("admin")),

@@ -40,6 +40,7 @@ mod reload;
 mod replay;
 mod replies;
 mod report;
+mod rerun;
 mod sdk_page;
 mod service;
 mod shadows;

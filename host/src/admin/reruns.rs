@@ -1,0 +1,170 @@
+//! Running the decisions of a receipt again, as they were made.
+
+use std::sync::Arc;
+
+use axum::extract::{Extension, State};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::access::Caller;
+use super::input::{Json, Named};
+use super::problem::Problem;
+use super::shapes::{Decided, Id};
+use super::{Api, dry_runs, receipts};
+use crate::decision::Decision;
+use crate::engine::Module;
+use crate::policy::Mode;
+use crate::receipt::read::Receipt;
+use crate::receipt::{FailureRecord, VerdictEvent};
+use crate::replay::{Past, Rerun, Said};
+
+/// What came of running the decisions of a receipt again.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RerunReport {
+    /// The receipt.
+    #[schema(value_type = Id)]
+    receipt: String,
+    /// Every decision came out as it is in the receipt; null where that is not known of one,
+    /// and no other differs. With no decision there is nothing to differ.
+    same: Option<bool>,
+    /// Each decision by a policy, in the order in which they were made; none where no policy
+    /// applied.
+    decisions: Vec<RerunDecision>,
+}
+
+/// A decision, then and again.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RerunDecision {
+    /// `recipient` for the one at `RCPT TO`, `content` for the one at the end of data.
+    stage: &'static str,
+    /// `monitor` where it was only recorded.
+    #[schema(value_type = String)]
+    mode: Mode,
+    /// The policy's name.
+    policy: String,
+    /// SHA-256 of the policy as it was.
+    revision: String,
+    /// The module's name; null for a constant.
+    module: Option<String>,
+    /// SHA-256 of the module's bytes.
+    digest: Option<String>,
+    /// As the receipt has it.
+    then: RerunAnswer,
+    /// As it came out this time; null where that is not known.
+    again: Option<RerunAnswer>,
+    /// Decision, reason, failure and fuel are the same; null where that is not known.
+    same: Option<bool>,
+    /// What is not kept any more of what it was made of.
+    missing: Vec<String>,
+}
+
+/// What a policy said.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RerunAnswer {
+    /// What it decided, with the requirements; null where it gave no answer.
+    #[schema(value_type = Option<Decided>)]
+    decision: Option<Decision>,
+    /// Why, in its words; null where it gave no answer.
+    reason: Option<String>,
+    /// Why it gave no answer; null where it gave one.
+    failure: Option<RerunFailure>,
+    /// Units of fuel that its module used; null for a constant.
+    fuel: Option<u64>,
+}
+
+/// Why a policy gave no answer.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RerunFailure {
+    /// As in receipts, such as `trap` or `out-of-fuel`.
+    code: String,
+    /// In words.
+    detail: String,
+}
+
+/// Runs the decisions of a receipt again as they were made: by the policy, the module, the
+/// settings and the lists that it names, whatever the tenant has by now, on its facts.
+/// Nothing is recorded.
+#[utoipa::path(post, path = "/v1/receipts/{receipt}/rerun", tag = "receipts",
+    params(("receipt" = String, Path, description = "The id at the end of an SMTP reply.")),
+    responses((status = 200, body = RerunReport),
+        (status = 410, description = "An address in it was erased.", body = Problem,
+            content_type = "application/problem+json")))]
+pub(super) async fn rerun(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Named(receipt): Named<String>,
+) -> Result<Json<RerunReport>, Problem> {
+    let found = receipts::find(&api, &caller, &receipt).await?;
+    if found.is_erased() {
+        let consequence = "its decision cannot be run again";
+        return Err(Problem::erased(&receipt, consequence));
+    }
+    let (first, second) = match found {
+        Receipt::Decided(first, second, _) => (first, second),
+        Receipt::Relay(relay) => {
+            return Err(Problem::not_found(format!(
+                "no policy was asked for receipt {receipt}: no tenant has the domain of {}",
+                relay.recipient
+            )));
+        }
+    };
+    let _turn = api.dry_runs.take(&first.facts.tenant, "dry run")?;
+    let mut decisions = Vec::new();
+    for event in std::iter::once(&first).chain(&second) {
+        for past in Past::of(event) {
+            decisions.push(again(&api, event, past).await?);
+        }
+    }
+    let all = decisions.iter().map(|decision| decision.same);
+    Ok(Json(RerunReport {
+        receipt: first.id.to_string(),
+        same: all.fold(Some(true), |all, one| match (all, one) {
+            (Some(false), _) | (_, Some(false)) => Some(false),
+            (None, _) | (_, None) => None,
+            _ => Some(true),
+        }),
+        decisions,
+    }))
+}
+
+async fn again(api: &Api, event: &VerdictEvent, past: Past<'_>) -> Result<RerunDecision, Problem> {
+    let then = past.load(&api.host.store).await?;
+    let module = match &past.policy.module {
+        Some(used) if api.host.store.has_module(used.digest).await? => {
+            let tenant = &event.facts.tenant;
+            Some(dry_runs::admitted(api, tenant, used.digest).await?)
+        }
+        _ => None,
+    };
+    let module: Option<&Arc<Module>> = module.as_ref();
+    let module = module.map(|module| &**module);
+    let Rerun { said, missing } = past.run(then, &api.host.engine, module).await;
+    let used = past.policy.module.as_ref();
+    Ok(RerunDecision {
+        stage: past.stage().as_str(),
+        mode: past.mode,
+        policy: past.policy.name.clone(),
+        revision: past.policy.revision.to_string(),
+        module: used.map(|used| used.name.clone()),
+        digest: used.map(|used| used.digest.to_string()),
+        same: said.as_ref().map(|said| *said == past.said),
+        then: past.said.into(),
+        again: said.map(Into::into),
+        missing,
+    })
+}
+
+impl From<Said> for RerunAnswer {
+    fn from(said: Said) -> Self {
+        let failure = said.failure.map(|failure| {
+            let FailureRecord { code, detail } = failure;
+            RerunFailure { code, detail }
+        });
+        Self {
+            decision: said.decision,
+            reason: said.reason,
+            failure,
+            fuel: said.fuel,
+        }
+    }
+}
