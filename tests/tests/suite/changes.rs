@@ -1,12 +1,11 @@
 //! Changes through the admin API: in force, founded on what is there, whole or not at all.
 
+mod kills;
 mod meanwhile;
 mod refused;
 
 use std::fs;
-use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
 
 use portcullis_tests::api::{
     ADDRESS, Answer, JSON, REMOVE, over_network, over_socket, post, resend, send, token,
@@ -299,73 +298,6 @@ fn a_body_that_is_cut_off_changes_nothing() {
         (Some("\"1\""), &json!(3))
     );
     host.stop();
-}
-
-/// Two hundred changes and more, and a kill at any moment of them: what was acknowledged
-/// is there after it.
-#[test]
-fn a_kill_among_changes_loses_none_that_was_acknowledged() {
-    const ROUNDS: u64 = 6;
-    const IN_ALL: u64 = 200;
-    let mut host = managed();
-    let (mut number, mut round) = (0, 0);
-    while round < ROUNDS || number < IN_ALL {
-        let socket = host.site().path("data/admin.sock").display().to_string();
-        let (tell, told) = mpsc::channel();
-        let changing = thread::spawn(move || change_until_it_ends(&socket, number, &tell));
-        told.recv().expect("the first change is acknowledged");
-        // No two rounds end at the same point of a change.
-        thread::sleep(Duration::from_millis(300 + 37 * round));
-        let site = host.kill().site;
-        let (acknowledged, begun) = changing.join().expect("it ends with the host");
-        host = site.start();
-        let kept = over_socket(&host, "/v1/tenants/acme/policies/board", &[])
-            .expect(200)
-            .json();
-        let text = kept["document"]["narrative"].as_str().expect("a number");
-        let found: u64 = text.parse().expect("a number");
-        assert!(
-            (acknowledged..=begun).contains(&found),
-            "{found} is not within {acknowledged} to {begun}"
-        );
-        number = found;
-        round += 1;
-    }
-    host.stop();
-}
-
-fn change_until_it_ends(
-    socket: &str,
-    mut number: u64,
-    acknowledgements: &mpsc::Sender<()>,
-) -> (u64, u64) {
-    let mut acknowledged = number;
-    loop {
-        number += 1;
-        let body = json!({ "option": "enforced", "to": "board@acme.example", "narrative": number.to_string() });
-        let body = body.to_string();
-        let arguments = [
-            &[
-                "--unix-socket",
-                socket,
-                "-sS",
-                "-o",
-                "/dev/null",
-                "-w",
-                "%{http_code}",
-            ][..],
-            &resend("PUT", &body),
-        ]
-        .concat();
-        let url = ["http://localhost/v1/tenants/acme/policies/board"];
-        let ran = portcullis_tests::tool::run("curl", &[&arguments[..], &url].concat());
-        if ran.code != 0 || ran.stdout != "200" {
-            return (acknowledged, number);
-        }
-        acknowledged = number;
-        // Nobody waits for any but the first.
-        let _ = acknowledgements.send(());
-    }
 }
 
 #[test]
