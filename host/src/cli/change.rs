@@ -1,12 +1,16 @@
 //! Changes of what a host keeps: on which revision they are founded, and what became of
 //! them.
 
+use hyper::StatusCode;
+
 use super::api::{Answer, Ask, Client, Condition, Failure};
+use super::document::Seen;
 
 /// How it is changed.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct ChangeArguments {
-    /// Change it only if it has this revision; without it, the one that it has just now.
+    /// Change it only if it has this revision; without it, the one that `show` has told in
+    /// what is set, and else the one that it has just now.
     #[arg(long, value_name = "REVISION")]
     if_match: Option<i64>,
     /// Show what would change, and change nothing.
@@ -27,6 +31,27 @@ impl ChangeArguments {
             founded => founded?,
         };
         client.send(self.tried(ask.when(condition))).await
+    }
+
+    /// Puts a document there, founded on the revision that it says it was shown with.
+    pub(super) async fn set(
+        &self,
+        client: &Client,
+        ask: Ask,
+        of: &[impl AsRef<str>],
+        seen: Option<&Seen>,
+    ) -> anyhow::Result<Answer> {
+        let Some(seen) = seen.filter(|_| self.if_match.is_none()) else {
+            return Ok(self.put(client, ask, of).await?);
+        };
+        let ask = ask.when(Condition::Revision(seen.revision));
+        let answer = client.send(self.tried(ask)).await;
+        answer.map_err(|failure| match failure.status() {
+            Some(StatusCode::PRECONDITION_FAILED) => {
+                anyhow::Error::new(failure).context(seen.hint())
+            }
+            _ => failure.into(),
+        })
     }
 
     /// Writes what is there anew, as it was seen.

@@ -39,9 +39,59 @@ fn named(path: &Path) -> String {
 
 /// The document in this file.
 pub(super) fn object(path: &Path) -> anyhow::Result<Map<String, Value>> {
+    Ok(draft(path, "")?.keys)
+}
+
+/// A document that somebody may have been shown, and has edited.
+pub(super) struct Draft {
+    pub(super) keys: Map<String, Value>,
+    /// What it was then, if it says so.
+    pub(super) seen: Option<Seen>,
+}
+
+/// What something was when it was shown.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) revision: i64,
+    /// Where that stands.
+    place: String,
+}
+
+impl Seen {
+    /// In the first line of this text from a file, where it is what `show` says of this, such
+    /// as `policy partners of tenant acme`, and of nothing else.
+    pub(super) fn in_comment(path: &Path, text: &str, of: &str) -> Option<Self> {
+        let line = text.lines().next()?.trim_end();
+        let line = line.strip_prefix("# ")?.strip_prefix(of)?;
+        let revision = line.strip_prefix(", revision ")?;
+        Some(Self::new(path, revision.parse().ok()?))
+    }
+
+    pub(super) fn new(path: &Path, revision: i64) -> Self {
+        Self {
+            revision,
+            place: named(path),
+        }
+    }
+
+    /// What to do where it is something else by now.
+    pub(super) fn hint(&self) -> String {
+        let Self { revision, place } = self;
+        format!(
+            "{place} has revision {revision}: show what is there now, or name its revision with \
+             --if-match to write this in its place"
+        )
+    }
+}
+
+/// The document in this file, and the revision that it says it was shown with as this.
+pub(super) fn draft(path: &Path, of: &str) -> anyhow::Result<Draft> {
     let text = String::from_utf8(bytes(path)?);
     let text = text.with_context(|| format!("{} is not UTF-8", named(path)))?;
-    parse(&text).with_context(|| named(path))
+    Ok(Draft {
+        keys: parse(&text).with_context(|| named(path))?,
+        seen: Seen::in_comment(path, &text, of),
+    })
 }
 
 /// Whether it is JSON: no TOML begins with a brace.
@@ -139,6 +189,31 @@ mod tests {
             let shown = toml("as it is", found).expect("TOML");
             let again = parse(&shown).expect("what is shown can be read");
             assert_eq!(Value::Object(again), expected, "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_revision_is_that_of_what_was_shown() {
+        let found = |text: &str| {
+            let seen = Seen::in_comment(Path::new("p"), text, "policy p of tenant acme");
+            seen.map(|seen| seen.revision)
+        };
+        let shown = toml("policy p of tenant acme, revision 7", Map::new()).expect("TOML");
+        assert_eq!(found(&shown), Some(7));
+        assert_eq!(
+            found("# policy p of tenant acme, revision 7\r\nx = 1"),
+            Some(7)
+        );
+        for other in [
+            "",
+            "option = \"default\"",
+            "# policy pp of tenant acme, revision 7",
+            "# policy p of tenant acme2, revision 7",
+            "# policy p of tenant acme, revision 7 or 8",
+            "# policy p of tenant acme",
+            "\n# policy p of tenant acme, revision 7",
+        ] {
+            assert_eq!(found(other), None, "{other:?}");
         }
     }
 

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::api::{Ask, Client, items};
 use super::change::ChangeArguments;
+use super::document::Seen;
 use super::whose::TenantArguments;
 use super::{changed, document, rows};
 use crate::name::Name;
@@ -110,8 +111,14 @@ pub(super) async fn run(arguments: &ListArguments) -> anyhow::Result<()> {
             return show(&[answer.json()?], json);
         }
         Command::Entries { name, limit } => {
+            // Before the entries, so that what changes meanwhile is missed by nobody.
+            let List { revision, .. } = client.send(Ask::get(&path(name))).await?.json()?;
             let ask = Ask::get(&["tenants", &tenant, "lists", name.as_str(), "entries"]);
-            return entries(&items(&client, ask, *limit).await?, json);
+            let items = items(&client, ask, *limit).await?;
+            // A part of a list is not what is to be set.
+            let head = (limit.is_none() && !json)
+                .then(|| format!("# {}, revision {}", of(name, &tenant), revision));
+            return entries(head, &items, json);
         }
         Command::Set { name, file, change } => {
             let bytes = document::bytes(file)?;
@@ -119,10 +126,11 @@ pub(super) async fn run(arguments: &ListArguments) -> anyhow::Result<()> {
                 true => "application/json",
                 false => "text/plain",
             };
+            let text = str::from_utf8(&bytes).unwrap_or_default();
+            let seen = Seen::in_comment(file, text, &of(name, &tenant));
             let path = path(name);
-            change
-                .put(&client, Ask::put(&path).body(kind, bytes), &path)
-                .await?
+            let ask = Ask::put(&path).body(kind, bytes);
+            change.set(&client, ask, &path, seen.as_ref()).await?
         }
         Command::Add {
             name,
@@ -152,8 +160,13 @@ fn show(items: &[Value], json: bool) -> anyhow::Result<()> {
     })
 }
 
-/// As files of lists have them.
-fn entries(items: &[Value], json: bool) -> anyhow::Result<()> {
+/// How it is called where it is shown.
+fn of(name: &Name, tenant: &str) -> String {
+    format!("list {name} of tenant {tenant}")
+}
+
+/// As files of lists have them, behind a comment that says what it is.
+fn entries(head: Option<String>, items: &[Value], json: bool) -> anyhow::Result<()> {
     if json {
         return rows::lines(items.iter().map(Value::to_string));
     }
@@ -165,7 +178,7 @@ fn entries(items: &[Value], json: bool) -> anyhow::Result<()> {
         })
     };
     let lines = items.iter().map(line).collect::<anyhow::Result<Vec<_>>>()?;
-    rows::lines(lines)
+    rows::lines(head.into_iter().chain(lines))
 }
 
 /// It says all that it changes, so that it need not be founded on a revision.

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::api::{Ask, Client, items};
 use super::change::ChangeArguments;
+use super::document::{Draft, Seen};
 use super::whose::TenantArguments;
 use super::{changed, document, rows};
 use crate::name::Name;
@@ -82,13 +83,14 @@ pub(super) async fn run(arguments: &PolicyArguments) -> anyhow::Result<()> {
             }
             let policy: Policy = answer.json()?;
             let Policy { name, revision, .. } = &policy;
-            let comment = format!("policy {name} of tenant {tenant}, revision {revision}");
+            let comment = format!("{}, revision {revision}", of(name, &tenant));
             document::show(&comment, policy.document)
         }
         Command::Set { name, file, change } => {
             let path = path(name);
-            let ask = Ask::put(&path).json(&keys(name, file)?)?;
-            let answer = change.put(&client, ask, &path).await?;
+            let Draft { keys, seen } = draft(name, &tenant, file)?;
+            let ask = Ask::put(&path).json(&keys)?;
+            let answer = change.set(&client, ask, &path, seen.as_ref()).await?;
             changed::show(&answer, json)
         }
         Command::Enforce(arguments) => {
@@ -102,15 +104,30 @@ pub(super) async fn run(arguments: &PolicyArguments) -> anyhow::Result<()> {
     }
 }
 
-/// What is in this file, which may name the policy, as it has to for a replay.
-fn keys(name: &Name, file: &Path) -> anyhow::Result<Map<String, Value>> {
-    let mut keys = document::object(file)?;
-    match keys.remove("name") {
+/// How it is called where it is shown.
+fn of(name: &str, tenant: &str) -> String {
+    format!("policy {name} of tenant {tenant}")
+}
+
+/// What is in this file, which may name the policy, as it has to for a replay; or what `show
+/// --json` tells.
+fn draft(name: &Name, tenant: &str, file: &Path) -> anyhow::Result<Draft> {
+    let mut draft = document::draft(file, &of(name.as_str(), tenant))?;
+    let mut named = draft.keys.remove("name");
+    if let Some(Value::Object(shown)) = draft.keys.remove("document") {
+        let revision = draft.keys.get("revision").and_then(Value::as_i64);
+        draft = Draft {
+            keys: shown,
+            seen: revision.map(|revision| Seen::new(file, revision)),
+        };
+        named = draft.keys.remove("name").or(named);
+    }
+    match named {
         Some(named) if named != name.as_str() => bail!(
             "{} has the name {named}, and this is about {name}: set that one, or leave the name out",
             file.display()
         ),
-        _ => Ok(keys),
+        _ => Ok(draft),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `portcullis tenant`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use serde::Deserialize;
@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::api::{ApiArguments, Ask, Client, items};
 use super::change::ChangeArguments;
+use super::document::{Draft, Seen};
 use super::{changed, document, rows};
 use crate::facts::TenantId;
 
@@ -125,10 +126,10 @@ pub(super) async fn run(arguments: &TenantsArguments) -> anyhow::Result<()> {
             let tenant = ["tenants", id.as_str()];
             let half = ["tenants", id.as_str(), "own"];
             let path = if *own { &half[..] } else { &tenant[..] };
-            let document = document::object(file)?;
-            let document = if *own { own_part(document) } else { document };
-            let ask = Ask::put(path).json(&document)?;
-            let answer = change.put(&client, ask, &tenant).await?;
+            let Draft { keys, seen } = draft(id, file)?;
+            let keys = if *own { own_part(keys) } else { keys };
+            let ask = Ask::put(path).json(&keys)?;
+            let answer = change.set(&client, ask, &tenant, seen.as_ref()).await?;
             changed::show(&answer, json)
         }
         Command::Remove { id, change } => {
@@ -136,6 +137,19 @@ pub(super) async fn run(arguments: &TenantsArguments) -> anyhow::Result<()> {
             changed::show(&answer, json)
         }
     }
+}
+
+/// What is in this file; or what `show --json` tells, where that is of this tenant.
+fn draft(id: &TenantId, file: &Path) -> anyhow::Result<Draft> {
+    let mut draft = document::draft(file, &format!("tenant {id}"))?;
+    let is_shown = draft.keys.get("id").and_then(Value::as_str) == Some(id.as_str());
+    if is_shown && let Some(revision) = draft.keys.get("revision").and_then(Value::as_i64) {
+        draft.seen = Some(Seen::new(file, revision));
+        for told in ["id", "revision", "digest"] {
+            draft.keys.remove(told);
+        }
+    }
+    Ok(draft)
 }
 
 /// What `show` has of it, or the whole, where it stands alone.

@@ -91,7 +91,18 @@ fn tenants_policies_and_lists_are_changed() {
     assert_eq!(said, counted);
     changed(ask(&["list", "drop", "partners", "b.example"]));
     let entries = ask(&["list", "entries", "partners"]).expect_code(0).stdout;
-    assert_eq!(entries, "a.example => one\nc.example\n");
+    let (head, rest) = entries.split_once('\n').expect("a first line");
+    assert!(
+        head.starts_with("# list partners of tenant acme, revision "),
+        "{head}"
+    );
+    assert_eq!(rest, "a.example => one\nc.example\n");
+    let first = ask(&["list", "entries", "partners", "--limit", "1"]);
+    assert_eq!(
+        first.expect_code(0).stdout,
+        "a.example => one\n",
+        "no whole list"
+    );
 
     let policy = file(
         "p.toml",
@@ -347,5 +358,88 @@ fn tokens_are_made_and_revoked() {
     let more = ["token", "create", "all", "--role", "operator"];
     let refused = with_token(&host, &admin, &more).expect_code(1).stderr;
     assert!(refused.contains("makes none of an operator"), "{refused}");
+    host.stop();
+}
+
+type Words = &'static [&'static str];
+
+/// Two who both look, edit and set: the second is told, whatever it is that they set.
+#[test]
+fn what_was_shown_is_set_only_where_it_is_still_so() {
+    let host = managed();
+    let ask = |arguments: &[&str]| as_owner(&host, &[arguments, &["--tenant", "acme"]].concat());
+    let tenant = |arguments: &[&str]| as_owner(&host, arguments);
+    let file = |name: &str, text: &str| {
+        host.write(name, text);
+        host.site().path(name).display().to_string()
+    };
+    let acme = file("acme.toml", "domains = [\"acme.example\"]\n");
+    tenant(&["tenant", "set", "acme", &acme]).expect_code(0);
+    let policy = file("p.toml", "option = \"enforced\"\n");
+    let list = file("l.list", "a.example\n");
+    ask(&["policy", "set", "all", &policy]).expect_code(0);
+    ask(&["list", "set", "partners", &list]).expect_code(0);
+    let (plain, json): (Words, Words) = (&[], &["--json"]);
+    let policy_set: Words = &["policy", "set", "all"];
+    let tenant_set: Words = &["tenant", "set", "acme"];
+    let rows: [(Words, Words, Words, [&str; 2]); 5] = [
+        (
+            &["policy", "show", "all"],
+            plain,
+            policy_set,
+            ["enforced", "default"],
+        ),
+        (
+            &["policy", "show", "all"],
+            json,
+            policy_set,
+            ["default", "enforced"],
+        ),
+        (
+            &["list", "entries", "partners"],
+            plain,
+            &["list", "set", "partners"],
+            ["a.ex", "b.ex"],
+        ),
+        (
+            &["tenant", "show", "acme"],
+            plain,
+            tenant_set,
+            ["acme.e", "new.e"],
+        ),
+        (
+            &["tenant", "show", "acme"],
+            json,
+            tenant_set,
+            ["new.e", "newer.e"],
+        ),
+    ];
+    for (show, how, set, [from, to]) in rows {
+        let run = |arguments: &[&str]| match arguments[0] {
+            "tenant" => tenant(arguments),
+            _ => ask(arguments),
+        };
+        let shown = run(&[show, how].concat()).expect_code(0).stdout;
+        let edited = file("edited", &shown.replace(from, to));
+        let other = file(
+            "other",
+            &format!("{}\n", shown.replace(from, "x.e").trim_end()),
+        );
+        changed(run(&[set, &[edited.as_str()]].concat()));
+        let refused = run(&[set, &[other.as_str()]].concat())
+            .expect_code(5)
+            .stderr;
+        assert!(
+            refused.contains("other has revision ") && refused.contains("--if-match"),
+            "{set:?}: {refused}"
+        );
+        let now = run(&[show, how].concat()).expect_code(0).stdout;
+        assert!(now.contains(to) && !now.contains("x.e"), "{set:?}: {now}");
+    }
+    // Under another name it says nothing of a revision.
+    let shown = ask(&["policy", "show", "all"]).expect_code(0).stdout;
+    let shown = file("shown.toml", &shown);
+    ask(&["policy", "set", "all", &shown, "--if-match", "1"]).expect_code(5);
+    changed(ask(&["policy", "set", "copy", &shown]));
     host.stop();
 }
