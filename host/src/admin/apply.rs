@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::extract::State;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Api;
@@ -12,6 +12,8 @@ use super::changes::Changed;
 use super::input::{Given, Json};
 use super::problem::Problem;
 use super::reload::{refused, same_file};
+use super::shapes::Sha256;
+use crate::digest::Digest;
 
 /// The tree that the tenants are to be those of.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -23,22 +25,38 @@ pub(super) struct Tree {
     /// Only say what would change.
     #[serde(default)]
     dry_run: bool,
+    /// The `plan` of a dry run: what is done is that and nothing else.
+    #[schema(value_type = Option<Sha256>)]
+    plan: Option<Digest>,
     /// The configuration's file, as for a reload.
     #[schema(value_type = Option<String>)]
     file: Option<PathBuf>,
 }
 
+/// What a tree changes.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AppliedTree {
+    #[serde(flatten)]
+    changed: Changed,
+    /// What tells these changes from all others.
+    #[schema(value_type = Sha256)]
+    plan: Digest,
+}
+
 /// Makes the tenants those of a tree of files and no others. It is for whoever owns the
 /// host, over the socket and without a token, since the host reads the files.
 #[utoipa::path(post, path = "/v1/apply", tag = "node", request_body = Tree,
-    responses((status = 200, body = Changed)))]
+    responses((status = 200, body = AppliedTree),
+        (status = 412, description = "It would be another plan.", body = Problem,
+            content_type = "application/problem+json")))]
 pub(super) async fn apply(
     State(api): State<Api>,
     Given(tree): Given<Tree>,
-) -> Result<Json<Changed>, Problem> {
+) -> Result<Json<AppliedTree>, Problem> {
     let Tree {
         directory,
         dry_run,
+        plan,
         file,
     } = tree;
     if !directory.is_absolute() {
@@ -48,8 +66,11 @@ pub(super) async fn apply(
     }
     same_file(&api.reloader, file.as_deref())?;
     let reloader = Arc::clone(&api.reloader);
-    let applied = api.load(async move { reloader.apply(&directory, dry_run).await });
+    let applied = api.load(async move { reloader.apply(&directory, dry_run, plan).await });
     let applied = applied.await.map_err(|error| refused(&error))?;
     let changed = Changed::of(applied.changes, applied.took);
-    Ok(Json(changed.warning(applied.warnings)))
+    Ok(Json(AppliedTree {
+        changed: changed.warning(applied.warnings),
+        plan: applied.plan,
+    }))
 }

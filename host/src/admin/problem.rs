@@ -214,6 +214,7 @@ impl From<ReloadError> for Problem {
             ReloadError::Faults(faults) => Self::faults(&faults),
             ReloadError::Store(error) => error.into(),
             ReloadError::Files(_) => Self::new(StatusCode::CONFLICT, error.to_string()),
+            ReloadError::Planned => Self::new(StatusCode::PRECONDITION_FAILED, error.to_string()),
             ReloadError::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
                 .again_after(Duration::from_secs(10)),
             ReloadError::Stopping => Self::new(

@@ -84,6 +84,7 @@ pub(super) fn refused(error: &ReloadError) -> Problem {
         | ReloadError::Store(StoreError::Stale(_) | StoreError::Domain { .. }) => {
             StatusCode::CONFLICT
         }
+        ReloadError::Planned => StatusCode::PRECONDITION_FAILED,
         ReloadError::Store(_) => {
             tracing::error!(%error, "the admin API could not use the store");
             StatusCode::SERVICE_UNAVAILABLE

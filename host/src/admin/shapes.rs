@@ -19,7 +19,7 @@ mod warning;
 pub(super) use policy::{Decided, PolicyKeys};
 pub(super) use report::ReportNumbers;
 pub(super) use tenant::{OperatorKeys, OwnKeys};
-pub(super) use texts::{Address, Client, DomainName, Id, NameText, Side, Time, TokenRole};
+pub(super) use texts::{Address, Client, DomainName, Id, NameText, Sha256, Side, Time, TokenRole};
 pub(super) use warning::WarningKeys;
 
 #[cfg(test)]

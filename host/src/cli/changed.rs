@@ -22,15 +22,26 @@ pub(super) fn show(answer: &Answer, json: bool) -> anyhow::Result<()> {
     if json {
         return rows::lines([answer.text()]);
     }
+    differences(answer)?;
+    conclusion(answer)
+}
+
+/// A line for each difference; how many there are.
+pub(super) fn differences(answer: &Answer) -> anyhow::Result<usize> {
+    let Changed { changes, .. } = answer.json()?;
+    rows::lines(changes.iter().map(|change| unicode::shown(change)))?;
+    Ok(changes.len())
+}
+
+/// How many there were, and how soon they were in force.
+pub(super) fn conclusion(answer: &Answer) -> anyhow::Result<()> {
     let changed: Changed = answer.json()?;
     for warning in &changed.warnings {
         eprintln!("warning: {}", unicode::shown(warning));
     }
     let changes = counted(changed.changes.len(), "change");
-    let conclusion = match changed.in_force_ms {
+    rows::lines([match changed.in_force_ms {
         None => format!("{changes}; nothing was changed, as asked"),
         Some(took) => format!("{changes}, in force after {took:.3} ms"),
-    };
-    let changes = changed.changes.iter().map(|change| unicode::shown(change));
-    rows::lines(changes.chain([conclusion]))
+    }])
 }

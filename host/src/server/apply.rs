@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use super::preparation::Preparation;
 use super::reload::{ReloadError, Reloader, State, in_background, means, news};
 use crate::config::{Authority, TenantConfig};
+use crate::digest::Digest;
 use crate::facts::TenantId;
 use crate::host::Host;
 use crate::store::Edit;
@@ -29,32 +30,49 @@ pub struct Applied {
     pub changes: Vec<String>,
     /// What is no fault and is hardly meant: a line each.
     pub warnings: Vec<String>,
+    /// What tells these changes from all others.
+    pub plan: Digest,
     /// How long it took until it was in force; none where it was not to be.
     pub took: Option<Duration>,
 }
 
 impl Reloader {
     /// Makes the tenants those of this tree and no others, in the store and in force; or
-    /// only says what would change.
+    /// only says what would change. Where somebody has seen a plan, that and nothing else is
+    /// done.
     ///
     /// # Errors
-    /// Every fault of the tree, what is wrong with the store, or that files have the
-    /// last word. Then nothing has changed.
-    pub async fn apply(&self, directory: &Path, dry_run: bool) -> Result<Applied, ReloadError> {
+    /// Every fault of the tree, what is wrong with the store, that it would be another plan,
+    /// or that files have the last word. Then nothing has changed.
+    pub async fn apply(
+        &self,
+        directory: &Path,
+        dry_run: bool,
+        seen: Option<Digest>,
+    ) -> Result<Applied, ReloadError> {
         tokio::select! {
             biased;
             () = self.shutdown.draining() => Err(ReloadError::Stopping),
             // It is large, and nothing else of this waits.
-            applied = Box::pin(self.make_equal(directory, dry_run)) => applied,
+            applied = Box::pin(self.make_equal(directory, dry_run, seen)) => applied,
         }
     }
 
-    async fn make_equal(&self, directory: &Path, dry_run: bool) -> Result<Applied, ReloadError> {
+    async fn make_equal(
+        &self,
+        directory: &Path,
+        dry_run: bool,
+        seen: Option<Digest>,
+    ) -> Result<Applied, ReloadError> {
         let began = Instant::now();
         let _one_at_a_time = self.loading.lock().await;
         let host = self.host.upgrade().ok_or(ReloadError::Stopping)?;
         let tenants = self.read_tree(directory).await?;
         let Planned { edits, before } = self.plan(&host, &tenants).await?;
+        let plan = Edit::plan(&edits);
+        if seen.is_some_and(|seen| seen != plan) {
+            return Err(ReloadError::Planned);
+        }
         self.read_back(&edits).await?;
         let loaded = tenant::load(&self.config(), &tenants, means(&host, &before)).await;
         let loaded = loaded.map_err(ReloadError::Faults)?;
@@ -69,6 +87,7 @@ impl Reloader {
             return Ok(Applied {
                 changes,
                 warnings,
+                plan,
                 took: None,
             });
         }
@@ -83,6 +102,7 @@ impl Reloader {
         Ok(Applied {
             changes,
             warnings,
+            plan,
             took: Some(took),
         })
     }

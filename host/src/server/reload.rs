@@ -97,6 +97,11 @@ pub enum ReloadError {
         "the files in {0:?} have the last word on tenants: edit those and reload, or take the key \"tenants\" and the directory away"
     )]
     Files(PathBuf),
+    /// What a tree would change is something else than somebody has seen.
+    #[error(
+        "what would change is not what was shown, since the files or the store have changed: look at it again"
+    )]
+    Planned,
     /// Modules could not be asked about their settings just now.
     #[error("the engine is busy, or a module takes too long to look at its settings: try again")]
     Busy,
@@ -379,7 +384,10 @@ fn refuse(host: Option<&Host>, error: &ReloadError) {
     let faults = match error {
         ReloadError::Faults(faults) => faults.iter().map(ToString::to_string).collect(),
         ReloadError::Store(error) => vec![error.to_string()],
-        ReloadError::Files(_) | ReloadError::Busy | ReloadError::Stopping => return,
+        ReloadError::Files(_)
+        | ReloadError::Planned
+        | ReloadError::Busy
+        | ReloadError::Stopping => return,
     };
     if let Some(host) = host {
         host.metrics.reloaded("configuration", false);

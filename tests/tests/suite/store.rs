@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use portcullis_tests::api::{over_socket, post, send};
 use portcullis_tests::client::Client;
 use portcullis_tests::locked::Locked;
 use portcullis_tests::program::{portcullis, stock_policy};
@@ -446,6 +447,88 @@ fn a_store_that_is_locked_is_named_at_the_start() {
     site.start().stop();
 }
 
+/// What is shown is done, or nothing: a plan of which something has changed is refused.
+#[test]
+fn a_plan_is_done_as_it_was_shown_or_not_at_all() {
+    let site = Site::without_files();
+    let one = tree(&site, &[("acme", ACME)]);
+    let host = site.start();
+    apply(host.site(), &one, &["--yes"]).expect_code(0);
+    let two = tree(
+        host.site(),
+        &[("acme", &ACME.replace("opportunistic", "enforced"))],
+    );
+    let ask = |more: serde_json::Value| {
+        let mut body = serde_json::json!({ "directory": two });
+        body.as_object_mut()
+            .expect("one")
+            .extend(more.as_object().cloned().expect("one"));
+        over_socket(&host, "/v1/apply", &post(&body.to_string()))
+    };
+    let dry = serde_json::json!({ "dry_run": true });
+    let shown = ask(dry.clone()).expect(200).json();
+    assert_eq!(ask(dry.clone()).expect(200).json()["plan"], shown["plan"]);
+    let plan = serde_json::json!({ "plan": shown["plan"] });
+    // Somebody else changes something, and the tree would take that back.
+    let list = "{\"entries\":[\"a.example\"]}";
+    over_socket(&host, "/v1/tenants/acme/lists/new", &send("PUT", list)).expect(201);
+    let stale = ask(plan.clone()).expect(412);
+    assert!(stale.detail().contains("not what was shown"), "{stale:?}");
+    over_socket(&host, "/v1/tenants/acme/lists/new", &[]).expect(200);
+    // The files are others than they were.
+    let shown = ask(dry.clone()).expect(200).json();
+    tree(
+        host.site(),
+        &[("acme", &ACME.replace("opportunistic", "default"))],
+    );
+    ask(serde_json::json!({ "plan": shown["plan"] })).expect(412);
+    let shown = ask(dry).expect(200).json();
+    let done = ask(serde_json::json!({ "plan": shown["plan"] }))
+        .expect(200)
+        .json();
+    assert_eq!(
+        (&done["changes"], &done["plan"]),
+        (&shown["changes"], &shown["plan"])
+    );
+    host.stop();
+}
+
+/// On a terminal it is asked, when the difference has been shown.
+#[test]
+fn whoever_sits_at_a_terminal_is_asked_before_a_tree_is_applied() {
+    let site = Site::without_files();
+    let one = tree(&site, &[("acme", ACME)]);
+    let host = site.start();
+    let config = host.site().path("portcullis.toml").display().to_string();
+    let command = format!(
+        "{} apply --config {config} {}",
+        portcullis().display(),
+        one.display()
+    );
+    let answer = |said: &str| {
+        let words = ["-qec", &command, "/dev/null"];
+        tool::run_with_input("script", &words, said.as_bytes())
+    };
+    let no = answer("\n").expect_code(1).stdout.replace('\r', "");
+    let asked = no.find("make 1 change? [y/N]").expect("it is asked");
+    assert!(
+        no.find("+ tenant acme").is_some_and(|shown| shown < asked),
+        "{no}"
+    );
+    assert!(no.contains("nothing was changed, as you have said"), "{no}");
+    assert!(rcpt(&host, "ben@acme.example").starts_with("550"));
+    let yes = answer("y\n").expect_code(0).stdout;
+    assert!(yes.contains("1 change, in force after "), "{yes}");
+    assert!(rcpt(&host, "ben@acme.example").starts_with("250"));
+    // Where there is nothing to change there is nothing to ask.
+    let same = answer("").expect_code(0).stdout;
+    assert!(
+        same.contains("0 changes, in force") && !same.contains("[y/N]"),
+        "{same}"
+    );
+    host.stop();
+}
+
 /// Mounted for reading only, as root may write whatever its mode is.
 #[test]
 fn a_store_that_cannot_be_written_is_named_at_the_start() {
@@ -504,18 +587,7 @@ fn files_are_in_force_where_the_store_has_no_room() {
     let site = site.start().stop().site;
     let enforced = ACME.replace("opportunistic", "enforced");
     fs::write(site.path("tenants/acme.toml"), enforced).expect("the site can be written");
-    let data = site.path("data");
-    let script = "cp -a \"$0\" \"$0.was\" && \
-                  mount -t tmpfs -o size=4m,mode=700 tmpfs \"$0\" && \
-                  cp -a \"$0.was/.\" \"$0\" && \
-                  ! cat /dev/zero >\"$0/full\" 2>/dev/null && exec \"$@\"";
-    let data = data.display().to_string();
-    let mut tracer = vec!["unshare", "--mount", "--fork", "--kill-child"];
-    if !rustix::process::geteuid().is_root() {
-        tracer.extend(["--user", "--map-root-user"]);
-    }
-    tracer.extend(["sh", "-c", script, &data]);
-    let host = site.start_under(&tracer);
+    let host = start_on_a_full_disk(site);
     let behind = |host: &Host| super::metrics::scrape(host)["store_behind"];
     assert!(rcpt(&host, "ben@acme.example").starts_with("530"));
     assert!(behind(&host) > 0.0);
@@ -538,6 +610,45 @@ fn files_are_in_force_where_the_store_has_no_room() {
     let line = "the store could not be made equal to the files, which are in force";
     assert_eq!(log.matches(line).count(), 2, "{log}");
     assert!(log.contains("portcullis.db: the disk is full"), "{log}");
+}
+
+/// What is in the store is in force: nothing of it has to be written for that.
+#[test]
+fn a_store_without_room_at_the_start_is_in_force() {
+    let site = Site::new().tenant("acme", &ACME.replace("opportunistic", "enforced"));
+    let site = site.start().stop().site;
+    fs::remove_dir_all(site.path("tenants")).expect("the site can be written");
+    let host = start_on_a_full_disk(site);
+    assert!(rcpt(&host, "ben@acme.example").starts_with("530"));
+    let small = tree(host.site(), &[("acme", ACME)]);
+    let refused = apply_inside(&host, &small).expect_code(1).stderr;
+    assert!(refused.contains("the disk is full"), "{refused}");
+    assert!(rcpt(&host, "ben@acme.example").starts_with("530"));
+    fs::remove_file(host.inside("data/full")).expect("it is there");
+    apply_inside(&host, &small).expect_code(0);
+    assert!(rcpt(&host, "ben@acme.example").starts_with("250"));
+    // What waited for room is there as well: two refusals, and the last.
+    let log = host.stop().log;
+    assert!(
+        log.contains("receipts could not be written to the store"),
+        "{log}"
+    );
+    assert!(!log.contains("lost"), "{log}");
+}
+
+/// With its data on a disk on which no octet is free. `data/full` is what fills it.
+fn start_on_a_full_disk(site: Site) -> Host {
+    let data = site.path("data").display().to_string();
+    let script = "cp -a \"$0\" \"$0.was\" && \
+                  mount -t tmpfs -o size=4m,mode=700 tmpfs \"$0\" && \
+                  cp -a \"$0.was/.\" \"$0\" && \
+                  ! cat /dev/zero >\"$0/full\" 2>/dev/null && exec \"$@\"";
+    let mut tracer = vec!["unshare", "--mount", "--fork", "--kill-child"];
+    if !rustix::process::geteuid().is_root() {
+        tracer.extend(["--user", "--map-root-user"]);
+    }
+    tracer.extend(["sh", "-c", script, &data]);
+    site.start_under(&tracer)
 }
 
 fn apply_inside(host: &Host, tree: &Path) -> Ran {
