@@ -1,7 +1,7 @@
 //! A copy of the store while the host runs, and bringing one back while none does.
 //!
 //! **A copy is whole or not there**: it gets its name when it is on disk. **What is
-//! brought back was looked at first**, and what it replaces is kept.
+//! brought back was looked at first**, what it replaces is kept, and its audit says so.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -80,6 +80,9 @@ async fn fetch(from: &Path, copy: &Path) -> Result<(), Failure> {
     fs::copy(from, copy)?;
     fs::set_permissions(copy, Permissions::from_mode(MODE))?;
     file::check(copy).await?;
+    // What the audit has of the time after the copy is not in it: that it goes on from there
+    // is said.
+    file::note(copy, &format!("restore from {}", from.display())).await?;
     Ok(File::open(copy)?.sync_all()?)
 }
 

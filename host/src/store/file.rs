@@ -16,6 +16,7 @@ use sqlx::{Connection as _, Pool, SqliteConnection};
 use super::error::Failure;
 use super::migrations::{KNOWN, migrator};
 use super::sqlite::{self, BEGIN, Connection, Db};
+use super::tokens::now;
 use crate::directory;
 
 /// Its name in the data directory.
@@ -23,6 +24,9 @@ pub(super) const NAME: &str = "portcullis.db";
 
 /// For the host's user alone: what tenants keep there is nobody else's.
 pub(super) const MODE: u32 = 0o600;
+
+/// Who brings a copy back.
+const RESTORE: &str = "restore";
 
 /// Longest wait for another program's lock.
 const BUSY: Duration = Duration::from_secs(5);
@@ -96,6 +100,15 @@ pub(super) async fn settle(path: &Path) -> Result<bool, Failure> {
     let settled = sqlite::checkpoint(&mut connection).await?;
     connection.close().await?;
     Ok(settled)
+}
+
+/// Adds to the audit of a file that nobody else has open; all of it is in the one file then.
+pub(super) async fn note(path: &Path, what: &str) -> Result<(), Failure> {
+    let mut connection = SqliteConnection::connect_with(&options(path)).await?;
+    let values = [None, None];
+    sqlite::queries::insert_audit(&mut connection, now(), [RESTORE, "", what], values).await?;
+    sqlite::checkpoint(&mut connection).await?;
+    Ok(connection.close().await?)
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {

@@ -23,6 +23,18 @@ async fn a_backup_is_restored_and_what_it_replaces_is_kept() {
     let kept = Store::restore(&copy, site.path()).await.expect("restored");
     let kept = kept.expect("something was there before");
     assert_eq!(digests(&self::store(&site).await).await, then);
+    let restored = self::store(&site).await;
+    let audit = restored
+        .audit(&AuditFilter::default())
+        .await
+        .expect("the audit");
+    restored.close().await;
+    let last = audit.last().expect("it goes on");
+    let what = format!("restore from {}", copy.display());
+    assert_eq!(
+        (last.who.as_str(), last.what.as_str()),
+        ("restore", what.as_str())
+    );
     // And back again.
     Store::restore(&kept, site.path()).await.expect("restored");
     assert_eq!(digests(&self::store(&site).await).await, now);
