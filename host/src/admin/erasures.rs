@@ -77,24 +77,22 @@ pub(super) async fn erase(
     })?;
     let eraser = Eraser::new(&erasure.address);
     let sha256 = eraser.digest().to_string();
-    let store = api.host.store.clone();
-    store.erase_from_what_comes(&eraser, caller.tenant.as_ref());
-    if !api.host.journal.flush(Instant::now() + FLUSH).await {
-        return Err(Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "receipts that wait cannot be written just now, and are to be erased from: see the \
-             host's log, and ask again",
-        )
-        .again_after(FLUSH));
-    }
+    let (store, journal) = (api.host.store.clone(), api.host.journal.clone());
     // Whoever goes away meanwhile does not stop it.
     let work = tokio::spawn(async move {
         let _turn = turn;
-        let done = store
-            .erase(&eraser, caller.tenant.as_ref(), &caller.name)
-            .await;
+        let tenant = caller.tenant.as_ref();
+        store.erase_from_what_comes(&eraser, tenant);
+        let is_flushed = journal.flush(Instant::now() + FLUSH).await;
+        // The end of the host waits for whoever may hand over receipts.
+        drop(journal);
+        if !is_flushed {
+            store.erase_nothing_from_what_comes(&eraser);
+            return Err(waiting());
+        }
+        let done = store.erase(&eraser, tenant, &caller.name).await;
         say(&done);
-        done
+        done.map_err(Problem::from)
     });
     let Ok(ended) = timeout(PATIENCE, work).await else {
         let begun = ErasureDone {
@@ -113,6 +111,15 @@ pub(super) async fn erase(
         unreadable: Some(done.unreadable),
     };
     Ok(Json(done).into_response())
+}
+
+fn waiting() -> Problem {
+    let problem = Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "receipts that wait cannot be written just now, and are to be erased from: see the \
+         host's log, and ask again",
+    );
+    problem.again_after(FLUSH)
 }
 
 fn say(done: &Result<Erased, StoreError>) {

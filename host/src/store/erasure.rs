@@ -60,6 +60,11 @@ impl Store {
         self.late.remember(eraser, tenant);
     }
 
+    /// That it is not to be erased after all.
+    pub fn erase_nothing_from_what_comes(&self, eraser: &Eraser) {
+        self.late.forget(eraser);
+    }
+
     /// Erases an address from the receipts of one tenant, or of all. `who` is for the audit.
     ///
     /// # Errors

@@ -275,6 +275,27 @@ fn an_address_is_erased_and_seen_nowhere_any_more() {
     host.stop();
 }
 
+/// Nothing is said to be erased while a receipt waits that has the address.
+#[test]
+fn an_erasure_waits_for_receipts_that_wait_and_is_refused_where_they_cannot_be_written() {
+    let host = site().start();
+    let other = Locked::take(&host.site().path("data/portcullis.db"));
+    let mut client = from(&host, "erika@partner.example");
+    client.expect("RCPT TO:<ann@acme.example>", "250");
+    client.quit();
+    let body = post(r#"{"address":"erika@partner.example"}"#);
+    let refused = over_socket(&host, "/v1/erasures", &body).expect(503);
+    assert!(
+        refused.detail().contains("receipts that wait"),
+        "{refused:?}"
+    );
+    assert_eq!(refused.field("retry-after"), Some("5"));
+    drop(other);
+    let done = over_socket(&host, "/v1/erasures", &body).expect(200).json();
+    assert_eq!(done["receipts"], 1, "{done}");
+    host.stop();
+}
+
 /// Day files have what is erased nowhere else, so they have to go first.
 #[test]
 fn nothing_is_erased_where_day_files_are_written() {

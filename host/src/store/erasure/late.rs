@@ -50,6 +50,16 @@ impl Late {
         remembered.drain(..over);
     }
 
+    /// The last erasure of this address is none.
+    pub(in crate::store) fn forget(&self, eraser: &Eraser) {
+        let mut remembered = self.lock();
+        let mut places = (0..remembered.len()).rev();
+        let last = places.find(|place| remembered[*place].eraser.digest() == eraser.digest());
+        if let Some(last) = last {
+            remembered.remove(last);
+        }
+    }
+
     /// Erases from what is about to be written of these events.
     pub(in crate::store) fn erase_from(&self, batch: &mut Batch, events: &[Event]) {
         for erasure in self.all() {
