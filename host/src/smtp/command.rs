@@ -99,6 +99,18 @@ impl Command {
         matches!(self, Self::Greet(_) | Self::Data | Self::StartTls)
     }
 
+    /// Whether the reply may wait for those to the commands that came with it (RFC 2920,
+    /// section 3.2). That to the content itself may not: who loses the connection before
+    /// it sends the message again.
+    pub fn is_grouped(&self) -> bool {
+        match self {
+            Self::Mail { .. } | Self::Rcpt { .. } | Self::Rset => true,
+            // Chunks may be sent without waiting (RFC 3030, section 2).
+            Self::Bdat { last, .. } => !last,
+            _ => false,
+        }
+    }
+
     /// Parses a line without its CRLF.
     ///
     /// # Errors

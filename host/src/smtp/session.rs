@@ -47,6 +47,8 @@ pub struct Session {
     errors: usize,
     /// Commands since the last recipient.
     idle: usize,
+    /// The reply to the last command may wait for those of its group.
+    is_grouped: bool,
     /// Of transactions that ended without delivery; none where none did.
     abandoned: Option<Vec<Permit>>,
 }
@@ -167,6 +169,7 @@ impl Session {
                 secured,
                 errors: 0,
                 idle: 0,
+                is_grouped: false,
                 abandoned: None,
             },
             greeting,
@@ -179,7 +182,9 @@ impl Session {
         if self.idle > IDLE_COMMANDS {
             return self.close(reply::too_many_errors());
         }
-        match Command::parse(line) {
+        let parsed = Command::parse(line);
+        self.is_grouped = parsed.as_ref().is_ok_and(Command::is_grouped);
+        match parsed {
             Ok(command) if more && command.ends_group() => self.close(reply::pipelined()),
             Ok(command) => self.dispatch(command),
             Err(error @ CommandError::Bdat) => self.close(reply::bad_command(&error)),
@@ -243,6 +248,18 @@ impl Session {
         self.abandon();
         self.state = State::Closed;
         Step::Close(reply)
+    }
+
+    /// Whether the reply to the last command may wait for those to the commands that came
+    /// with it.
+    pub fn may_hold_reply(&self) -> bool {
+        self.is_grouped
+    }
+
+    /// Whether part of a message has come, and the rest is to come behind commands: a host
+    /// that stops waits for it, as for content.
+    pub fn is_between_chunks(&self) -> bool {
+        matches!(self.state, State::Chunks(..))
     }
 
     /// Permits of transactions that ended without delivery, since the last call; none

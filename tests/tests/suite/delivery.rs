@@ -47,6 +47,64 @@ fn synced_renamed_synced_and_only_then_answered() {
     );
 }
 
+/// Each reply, or group of replies to what was sent together, is one write, which does not
+/// wait to fill a segment.
+#[test]
+fn each_reply_or_group_of_replies_leaves_in_one_write() {
+    let site = site();
+    let calls = site.path("calls");
+    let calls_text = calls.display().to_string();
+    let host = site.start_under(&[
+        "strace",
+        "-f",
+        "-y",
+        "-s",
+        "64",
+        "-o",
+        &calls_text,
+        "-e",
+        "trace=setsockopt,write,writev,sendto,sendmsg",
+    ]);
+    let mut client = Client::connect(host.address("smtp"));
+    client.ehlo();
+    let mail = format!("MAIL FROM:<{SENDER}>\r\n");
+    let recipients = BOTH.map(|recipient| format!("RCPT TO:<{recipient}>\r\n"));
+    client.send(format!("{mail}{}DATA\r\n", recipients.concat()));
+    for code in ["250", "250", "250", "354"] {
+        let reply = client.reply();
+        assert!(reply.starts_with(code), "{reply}");
+    }
+    // The next message's sender may come behind the content (RFC 2920, section 3.1).
+    client.send(format!("{MESSAGE}.\r\n{mail}RSET\r\n"));
+    for code in ["250 2.0.0 Ok: delivered", "250 2.1.0", "250 2.0.0"] {
+        let reply = client.reply();
+        assert!(reply.starts_with(code), "{reply}");
+    }
+    client.quit();
+    // It holds the site, and with it the log.
+    let _ended = host.stop();
+    let calls = fs::read_to_string(&calls).expect("strace wrote its log");
+    let said: Vec<&str> = calls.lines().filter_map(said).collect();
+    let expected = [
+        "220 ",
+        "250-",
+        "250 2.1.0",
+        "250 2.0.0",
+        "250 2.1.0",
+        "221 ",
+    ];
+    assert_eq!(said.len(), expected.len(), "{said:?}");
+    for (said, expected) in said.iter().zip(expected) {
+        assert!(said.starts_with(expected), "{said:?}");
+    }
+    let to_client = calls.lines().find(|line| line.contains("\"220 "));
+    let socket = to_client.and_then(descriptor).expect("a greeting");
+    let at_once = calls
+        .lines()
+        .any(|line| line.contains("TCP_NODELAY, [1]") && descriptor(line) == Some(socket));
+    assert!(at_once, "{calls}");
+}
+
 /// Whatever part of a maildir is broken, and whenever it breaks: the client keeps the
 /// message, the other tenant has it, and when the maildir is mended both have it once.
 #[test]
@@ -142,30 +200,69 @@ fn a_message_under_way_is_finished_when_the_host_is_asked_to_end() {
     );
 }
 
+/// Between two chunks there are commands, and the message is under way all the same.
 #[test]
-fn a_message_that_does_not_end_is_cut_off_and_recorded() {
+fn a_message_in_chunks_is_finished_when_the_host_is_asked_to_end() {
     let host = site().start();
     let mut idle = Client::connect(host.address("smtp"));
-    let mut stalled = Client::connect(host.address("smtp"));
-    stalled.ehlo();
-    stalled.expect(&format!("MAIL FROM:<{SENDER}>"), "250");
-    stalled.expect("RCPT TO:<ann@acme.example>", "250");
-    stalled.expect("DATA", "354");
-    stalled.send("Subject: half\r\n");
+    let mut sending = Client::connect(host.address("smtp"));
+    sending.ehlo();
+    sending.expect(&format!("MAIL FROM:<{SENDER}>"), "250");
+    sending.expect("RCPT TO:<ann@acme.example>", "250");
+    let (first, last) = MESSAGE.split_at(MESSAGE.len() / 2);
+    sending.send(format!("BDAT {}\r\n{first}", first.len()));
+    let reply = sending.reply();
+    assert!(reply.starts_with("250 2.0.0 "), "{reply}");
     host.terminate();
+    let told = idle.reply();
     assert!(
-        idle.reply().starts_with("421 4.3.2 "),
-        "the signal has arrived"
+        told.starts_with("421 4.3.2 "),
+        "the signal has arrived: {told}"
     );
-    host.terminate();
-    let told = stalled.reply();
+    sending.send(format!("BDAT {} LAST\r\n{last}", last.len()));
+    let reply = sending.reply();
+    assert!(reply.starts_with("250 2.0.0 Ok: delivered"), "{reply}");
+    let told = sending.reply();
     assert!(told.starts_with("421 4.3.2 "), "{told}");
+    assert!(sending.is_closed());
     let ended = host.wait();
     assert_eq!(ended.status.code(), Some(0), "{}", ended.log);
-    assert_eq!(copies(&ended.site), (0, 0));
-    let outcome = &ended.site.receipt("ann@acme.example")["outcome"];
-    assert_eq!(outcome["outcome"], "abandoned", "{outcome}");
-    assert_eq!(outcome["reply"], told.as_str(), "{outcome}");
+    let mail = ended.site.mail("acme");
+    assert_eq!(mail.len(), 1);
+    assert!(mail[0].ends_with(MESSAGE.as_bytes()));
+}
+
+#[test]
+fn a_message_that_does_not_end_is_cut_off_and_recorded() {
+    for (begin, content) in [
+        ("DATA\r\n", "Subject: half\r\n"),
+        ("BDAT 15\r\nSubject: half\r\n", ""),
+    ] {
+        let host = site().start();
+        let mut idle = Client::connect(host.address("smtp"));
+        let mut stalled = Client::connect(host.address("smtp"));
+        stalled.ehlo();
+        stalled.expect(&format!("MAIL FROM:<{SENDER}>"), "250");
+        stalled.expect("RCPT TO:<ann@acme.example>", "250");
+        stalled.send(begin);
+        let begun = stalled.reply();
+        assert!(begun.starts_with(['2', '3']), "{begun}");
+        stalled.send(content);
+        host.terminate();
+        assert!(
+            idle.reply().starts_with("421 4.3.2 "),
+            "the signal has arrived"
+        );
+        host.terminate();
+        let told = stalled.reply();
+        assert!(told.starts_with("421 4.3.2 "), "{told}");
+        let ended = host.wait();
+        assert_eq!(ended.status.code(), Some(0), "{}", ended.log);
+        assert_eq!(copies(&ended.site), (0, 0));
+        let outcome = &ended.site.receipt("ann@acme.example")["outcome"];
+        assert_eq!(outcome["outcome"], "abandoned", "{outcome}");
+        assert_eq!(outcome["reply"], told.as_str(), "{outcome}");
+    }
 }
 
 #[test]
@@ -244,6 +341,20 @@ fn copies(site: &Site) -> (usize, usize) {
 fn replace_by_file(directory: &Path) {
     fs::remove_dir(directory).expect("it is empty");
     fs::write(directory, "in the way").expect("the test's directory can be written");
+}
+
+/// What a line of strace's log has that is said to a client.
+fn said(line: &str) -> Option<&str> {
+    let (call, text) = line.split_once('"')?;
+    let answers = call.contains("socket:") || call.contains("TCP:");
+    let is_reply = text.starts_with(|c: char| c.is_ascii_digit());
+    (answers && is_reply).then_some(text)
+}
+
+/// Which socket or file a call is about.
+fn descriptor(line: &str) -> Option<&str> {
+    let (_, arguments) = line.split_once('(')?;
+    arguments.split_once(',').map(|(first, _)| first)
 }
 
 /// What a line of strace's log says about delivery. Resumed calls and syncs of what is

@@ -2,11 +2,13 @@
 //! for, and writes.
 //!
 //! Replies to pipelined commands leave in one flush, when there is nothing left to
-//! read. A line has to be complete within the time for a command, however its octets
+//! read; those to other commands and to content leave at once (RFC 2920, section 3.2), and
+//! none waits long for another. A line has to be complete within the time for a command, however its octets
 //! trickle in, and content has to keep a minimum rate.
 
 mod content;
 mod input;
+mod output;
 
 use std::io;
 use std::sync::Arc;
@@ -14,13 +16,14 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
 
 use content::Chunk;
 use input::read;
+use output::{held_back, write_out};
 
-use super::{Service, made_room};
+use super::Service;
 use crate::address::Mailbox;
 use crate::content::Content;
 use crate::decision::Permit;
@@ -152,7 +155,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             if let Some(end) = self.perform(step).await? {
                 return Ok(end);
             }
-            if self.output.len() >= REPLIES {
+            if self.output.len() >= REPLIES || !self.session.may_hold_reply() {
                 // Between two commands nothing is under way, so a client that does not
                 // read is one that waits.
                 self.service.place.wait(self.session.standing());
@@ -178,9 +181,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             // Long groups of commands were here; those who wait need no room for them.
             self.input = BytesMut::new();
         }
+        let between_chunks = self.session.is_between_chunks();
+        let shutdown = &self.service.shutdown;
+        let stopping = async {
+            match between_chunks {
+                true => shutdown.cut_off().await,
+                false => shutdown.draining().await,
+            }
+        };
         tokio::select! {
             biased;
-            () = self.service.shutdown.draining() => Ok(Some(reply::shutting_down())),
+            () = stopping => Ok(Some(reply::shutting_down())),
             () = self.service.place.asked_to_leave() => Ok(Some(reply::limited(Limit::MakeRoom))),
             read = timeout_at(deadline, read(&mut self.stream, &mut self.input)) => match read {
                 Ok(Ok(0)) => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -228,8 +239,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                 // Each in a box of its own: what it needs is many times what a session needs
                 // that waits, and is moved there for every message.
                 Step::Refuse(permits, reply) => Box::pin(self.refuse(permits, reply)).await,
-                Step::Decide(mail, recipient) => Box::pin(self.decide(mail, recipient)).await,
-                Step::Offer(mail, permit) => Box::pin(self.offer(mail, permit)).await,
+                Step::Decide(mail, recipient) => Box::pin(self.decide(mail, recipient)).await?,
+                Step::Offer(mail, permit) => Box::pin(self.offer(mail, permit)).await?,
                 Step::Receive(reply) => Box::pin(self.take_content(reply)).await?,
                 Step::Chunk { size, last, before } => {
                     Box::pin(self.take_chunk(size, last, before)).await?
@@ -261,24 +272,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         Step::Reply(reply)
     }
 
-    async fn decide(&mut self, mail: Arc<Mail>, recipient: Mailbox) -> Step {
+    async fn decide(&mut self, mail: Arc<Mail>, recipient: Mailbox) -> io::Result<Step> {
         self.service.place.work();
         self.learn_name().await;
-        let (host, offer) = (&self.service.host, self.service.listener.tls_offer());
+        let service = &self.service;
+        let (host, offer) = (&service.host, service.listener.tls_offer());
         let (client, span) = (&self.client, self.transaction.span());
-        let answer = self
+        let deciding = self
             .transaction
             .decide(host, client, &mail, recipient, offer)
-            .instrument(span)
-            .await;
-        self.session.decided(answer)
+            .instrument(span);
+        let (stream, output) = (&mut self.stream, &mut self.output);
+        let (answer, written) = held_back(stream, output, service, deciding).await;
+        let step = self.session.decided(answer);
+        written.map(|()| step)
     }
 
-    async fn offer(&mut self, mail: Arc<Mail>, permit: Permit) -> Step {
-        let span = self.transaction.span();
-        let offered = self.transaction.offer(&self.service.host, &mail, &permit);
-        let reply = offered.instrument(span).await;
-        self.session.offered(reply)
+    async fn offer(&mut self, mail: Arc<Mail>, permit: Permit) -> io::Result<Step> {
+        let (service, span) = (&self.service, self.transaction.span());
+        let offering = self
+            .transaction
+            .offer(&service.host, &mail, &permit)
+            .instrument(span);
+        let (stream, output) = (&mut self.stream, &mut self.output);
+        let (reply, written) = held_back(stream, output, service, offering).await;
+        let step = self.session.offered(reply);
+        written.map(|()| step)
     }
 
     async fn take_content(&mut self, reply: Reply) -> io::Result<Step> {
@@ -329,31 +348,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         reply.write(&mut self.output);
     }
 
-    /// Writes what there is to say, as long as the client takes it, and the host has
-    /// no need of the place. A host that stops has less patience: what a client that
-    /// reads is told needs none.
+    /// Writes what there is to say.
     async fn flush(&mut self) -> io::Result<()> {
         if self.output.is_empty() {
             return Ok(());
         }
-        let write = async {
-            self.stream.write_all(&self.output).await?;
-            self.stream.flush().await
-        };
-        let patience = self.service.listener.limits.command_timeout;
-        let stopping = async {
-            self.service.shutdown.draining().await;
-            sleep(LINGER).await;
-        };
-        tokio::select! {
-            biased;
-            written = timeout(patience, write) => {
-                written.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
-            }
-            () = self.service.place.asked_to_leave() => return Err(made_room()),
-            () = stopping => return Err(io::ErrorKind::TimedOut.into()),
-        }
-        self.output = Vec::new();
+        write_out(&mut self.stream, &mut self.output, &self.service).await?;
         self.transaction.replied(&self.service.host);
         Ok(())
     }

@@ -1,0 +1,61 @@
+//! Writing: replies leave together, and none waits long for another.
+
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::time::{sleep, timeout};
+
+use super::super::{Service, made_room};
+use super::LINGER;
+
+/// How long replies may wait for that to a recipient who came with them: a policy takes
+/// milliseconds, a next hop may take minutes, and clients wait five for each reply.
+const HOLD_BACK: Duration = Duration::from_secs(5);
+
+/// Writes what there is to say, as long as the client takes it, and the host has no need
+/// of the place. A host that stops has less patience: what a client that reads is told
+/// needs none.
+pub(super) async fn write_out(
+    stream: &mut (impl AsyncWrite + Unpin),
+    output: &mut Vec<u8>,
+    service: &Service,
+) -> io::Result<()> {
+    let write = async {
+        stream.write_all(output).await?;
+        stream.flush().await
+    };
+    let stopping = async {
+        service.shutdown.draining().await;
+        sleep(LINGER).await;
+    };
+    tokio::select! {
+        biased;
+        written = timeout(service.listener.limits.command_timeout, write) => {
+            written.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        }
+        () = service.place.asked_to_leave() => return Err(made_room()),
+        () = stopping => return Err(io::ErrorKind::TimedOut.into()),
+    }
+    *output = Vec::new();
+    Ok(())
+}
+
+/// What comes of asking about a recipient. The replies that wait for it do so for a
+/// moment; whether the client takes them then changes nothing of the answer.
+pub(super) async fn held_back<T>(
+    stream: &mut (impl AsyncWrite + Unpin),
+    output: &mut Vec<u8>,
+    service: &Service,
+    asking: impl Future<Output = T>,
+) -> (T, io::Result<()>) {
+    let mut asking = pin!(asking);
+    if output.is_empty() {
+        return (asking.await, Ok(()));
+    }
+    if let Ok(answer) = timeout(HOLD_BACK, &mut asking).await {
+        return (answer, Ok(()));
+    }
+    tokio::join!(asking, write_out(stream, output, service))
+}
