@@ -13,6 +13,8 @@ use std::sync::{Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+mod files;
+
 use portcullis_tests::client::Client;
 use portcullis_tests::fault::Fault;
 use portcullis_tests::hop::Hop;
@@ -71,6 +73,8 @@ fn each_call_of_a_long_delivery_fails() {
     for (failing, path, reply) in [
         ("openat:error=ENOSPC", Some(&*spool), "452 4.3.1 No room"),
         ("openat:error=EIO", Some(&*spool), "451 4.3.0 Message not"),
+        ("pwrite64:error=EIO:when=1", None, "451 4.3.0 Message not"),
+        ("pwrite64:error=ENOSPC:when=1", None, "452 4.3.1 No room"),
         ("pread64:error=EIO:when=1", None, "451 4."),
         ("pread64:error=EIO:when=2", None, "451 4."),
         ("pread64:error=EIO:when=5+", None, "451 4."),
@@ -585,10 +589,15 @@ fn deliver(host: &Host, recipients: &[&str], message: &str) -> String {
     reply
 }
 
+/// Seconds since 1970.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.expect("after 1970").as_secs()
+}
+
 /// Days since 1970.
 fn today() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.expect("after 1970").as_secs() / 86400
+    now() / 86400
 }
 
 fn day_of_receipts(site: &Site) -> PathBuf {
