@@ -52,13 +52,28 @@ fn every_other_reply_of_the_page_is_one_of_the_hosts() {
             .replace("1000", "{max_small}")
             .replace("1024", "{small}")
             .replace("at most 16", "at most {max_addresses}");
-        for part in [code, enhanced, &text] {
+        for part in [code, enhanced].into_iter().chain(text.split('…')) {
             assert!(
                 sources.contains(part),
                 "{part:?} of {reply:?} is in no source"
             );
         }
     }
+}
+
+#[test]
+fn every_refusal_of_the_hosts_is_on_the_page() {
+    let page = page().to_lowercase();
+    let refusals = refusals();
+    assert!(refusals.len() > 50, "{refusals:#?}");
+    let is_there = |text: &&String| {
+        let text = text.to_lowercase();
+        // What stands between braces is found out at run time.
+        let mut parts = text.split(['{', '}']).step_by(2);
+        parts.all(|part| page.contains(part.trim()))
+    };
+    let missing: Vec<&String> = refusals.iter().filter(|text| !is_there(text)).collect();
+    assert!(missing.is_empty(), "docs/replies.md lacks {missing:#?}");
 }
 
 /// What the page says.
@@ -226,19 +241,81 @@ fn cells(line: &str) -> Vec<String> {
         .collect()
 }
 
+/// The words of all refusals: what stands behind an enhanced code, what is said of
+/// commands that are none, and of those that come at the wrong time.
+fn refusals() -> Vec<String> {
+    let sources = sources();
+    let code: Vec<&str> = sources
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.starts_with("//"))
+        .collect();
+    let code = code.join(" ");
+    // Code, then a text, then code, and so on.
+    let parts: Vec<&str> = code.split('"').collect();
+    let mut refusals = Vec::new();
+    for at in (1..parts.len()).step_by(2) {
+        let before = parts[at - 1];
+        let behind_code = at > 2 && is_refusal(parts[at - 3], parts[at - 2]) && is_next(before);
+        let called = before
+            .rsplit_once("out_of_order(")
+            .is_some_and(|(_, arguments)| !arguments.contains([')', ';']));
+        let named = before.ends_with("CHUNKS_HAVE_BEGUN: &str = ");
+        if (behind_code || called || named) && !is_enhanced(parts[at]) {
+            refusals.push(parts[at].to_owned());
+        }
+    }
+    let commands = source("smtp/command.rs");
+    let errors = commands.split("#[error(\"").skip(1);
+    refusals.extend(errors.filter_map(|rest| rest.split('"').next().map(ToOwned::to_owned)));
+    refusals
+}
+
+fn is_enhanced(text: &str) -> bool {
+    let mut parts = text.split('.');
+    parts
+        .by_ref()
+        .take(3)
+        .all(|part| part.parse::<u16>().is_ok())
+        && text.matches('.').count() == 2
+}
+
+/// VRFY alone has a code of success and does not do what it is asked to.
+fn is_refusal(before: &str, text: &str) -> bool {
+    is_enhanced(text) && (!text.starts_with('2') || before.trim_end().ends_with("252,"))
+}
+
+/// Whether nothing stands between an enhanced code and its text that counts.
+fn is_next(between: &str) -> bool {
+    let words = [".into()", "format!(", "with_receipt(", ",", " "];
+    let rest = words
+        .iter()
+        .fold(between.to_owned(), |rest, word| rest.replace(word, ""));
+    rest.is_empty()
+}
+
+fn source(file: &str) -> String {
+    let path = workspace().join("host/src").join(file);
+    let text = fs::read_to_string(path).expect("the source is there");
+    let (code, _) = text
+        .split_once("\n#[cfg(test)]\nmod tests {")
+        .unwrap_or((&text, ""));
+    code.to_owned()
+}
+
 /// The files that words of replies stand in.
 fn sources() -> String {
-    let host = workspace().join("host/src");
     let sources = [
         "smtp/reply.rs",
         "smtp/session.rs",
         "smtp/session/content.rs",
         "smtp/session/envelope.rs",
+        "smtp/command.rs",
         "smtp/drive.rs",
         "listen.rs",
         "deliver.rs",
     ]
-    .map(|file| fs::read_to_string(host.join(file)).expect("the source is there"))
+    .map(source)
     .concat();
     // A text that goes on in the next line is one text.
     let lines: Vec<&str> = sources.split("\\\n").map(str::trim_start).collect();
