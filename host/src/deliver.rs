@@ -128,7 +128,7 @@ pub enum DeliveryError {
 /// Says which next hop it was, once.
 fn of_next_hop(hop: &str, error: &RelayError) -> String {
     match error {
-        RelayError::Unavailable { .. } => error.to_string(),
+        RelayError::Unavailable { .. } | RelayError::Unanswered { .. } => error.to_string(),
         RelayError::Refused(reply) => format!("{hop}: {reply}"),
         RelayError::Lacks(_) => format!("{hop}: {error}"),
     }
@@ -158,7 +158,7 @@ impl DeliveryError {
             Self::Relay { source, .. } => match source {
                 RelayError::Refused(reply) => reply.code >= 500,
                 RelayError::Lacks(_) => true,
-                RelayError::Unavailable { .. } => false,
+                RelayError::Unavailable { .. } | RelayError::Unanswered { .. } => false,
             },
             Self::Storage { .. }
             | Self::Timeout { .. }

@@ -18,7 +18,7 @@ pub(crate) mod shadow;
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 pub(crate) use ask::{Answered, CONSTANT, Runner, ask, consult};
 use company::{Company, Member, Stance};
@@ -48,6 +48,17 @@ pub struct Client {
     pub chain: Arc<[CertificateDer<'static>]>,
 }
 
+/// How long targets may take for a recipient, with all that is asked before. Clients wait
+/// five minutes for the reply (RFC 5321, section 4.5.3.2.3): what is left is for the
+/// client's name and for receipts.
+const FOR_RECIPIENT: Duration = Duration::from_secs(240);
+
+/// How long they may take for a message, with the policies that are asked about it. Clients
+/// wait ten minutes for the reply to the end of data (section 4.5.3.2.6), and send the
+/// message again if it comes later: what is left is for the ledger (the hash of a long
+/// message ten seconds, its disk thirty) and for receipts (ten).
+const FOR_MESSAGE: Duration = Duration::from_secs(540);
+
 /// What a transaction knows beside its envelope.
 #[derive(Debug)]
 pub struct Transaction {
@@ -70,6 +81,8 @@ pub struct Transaction {
     /// Who refused the message, if a tenant did for its content.
     refuser: Option<Refuser>,
     company: Company,
+    /// By when targets have to have answered for the reply that the client waits for.
+    due: tokio::time::Instant,
     /// How many there were in this session, this one included.
     number: u32,
     span: tracing::Span,
@@ -102,6 +115,7 @@ impl Transaction {
             standing: Vec::new(),
             refuser: None,
             company: Company::default(),
+            due: tokio::time::Instant::now(),
             number: 0,
             span: tracing::Span::none(),
             handover: None,
@@ -181,7 +195,7 @@ impl Transaction {
         let handover = self.handover.get_or_insert_with(|| {
             Box::new(Handover::new(Arc::clone(&host.ledger), sender, parameters))
         });
-        handover.offer(permit.clone(), target).await
+        handover.offer(permit.clone(), target, self.due).await
     }
 
     /// What counts of a recipient for others in the transaction.
@@ -242,7 +256,7 @@ impl Transaction {
         };
         let since = Instant::now();
         let delivered = handover
-            .deliver(message, &permits, trust, &host.hostname)
+            .deliver(message, &permits, trust, &host.hostname, self.due)
             .await;
         let reply = reply::delivered(&delivered.ending, receipt);
         let until = evidence::patience();

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::late::Copies;
 use super::ledger::{Addressed, Ledger, State};
@@ -52,7 +53,7 @@ impl Handover {
         }
     }
 
-    /// Asks the target whether it takes this recipient.
+    /// Asks the target whether it takes this recipient; answered by `due`.
     ///
     /// # Errors
     /// Why it does not, or not in this transaction.
@@ -60,6 +61,7 @@ impl Handover {
         &mut self,
         permit: Permit,
         target: &Arc<Target>,
+        due: Instant,
     ) -> Result<(), DeliveryError> {
         if self.has(permit.recipient()) {
             return Ok(());
@@ -74,7 +76,7 @@ impl Handover {
         }
         let at = self.part(&permit, target)?;
         self.parts[at]
-            .offer(&self.mail, permit, standing.may_have)
+            .offer(&self.mail, permit, standing.may_have, due)
             .await?;
         self.sharing.join(&standing);
         Ok(())
@@ -125,13 +127,15 @@ impl Handover {
     }
 
     /// Delivers to all who were accepted. `permits` are these, in the client's order;
-    /// `trust` says what each tenant makes of the client's certificate.
+    /// `trust` says what each tenant makes of the client's certificate. Targets have
+    /// answered by `due`; what has to be remembered takes up to 50 seconds more.
     pub async fn deliver(
         self,
         message: Message,
         permits: &[Permit],
         trust: HashMap<TenantId, Judgement>,
         hostname: &str,
+        due: Instant,
     ) -> Delivered {
         let scan = header::scan(message.content.front(), hostname);
         if scan.received > header::MAX_RECEIVED {
@@ -147,6 +151,7 @@ impl Handover {
             mail: self.mail,
             ledger: self.ledger,
             copies: Arc::new(copies),
+            due,
         });
         let known = known(&with, permits).await;
         let fates = dispatch(self.parts, &known, trust, &with).await;

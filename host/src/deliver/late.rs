@@ -1,4 +1,4 @@
-//! Deliveries whose disk does not answer in time.
+//! Deliveries whose disk or next hop does not answer in time.
 //!
 //! The client has been told to come back, and the message may yet appear. Until that
 //! is known its copies are *under way*: who asks for them meanwhile is put off, so that
@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::DeliveryError;
 use super::ledger::{Addressed, ContentHash, Ledger};
+use super::relay::Late as Unanswered;
 use crate::address::Mailbox;
 use crate::content::Content;
 
@@ -26,7 +27,7 @@ pub(super) struct Copies {
     hash: OnceCell<Option<ContentHash>>,
 }
 
-/// One target's copies of a message.
+/// Copies of a message in one place, of which nobody knows yet whether they are there.
 pub(super) struct Late {
     pub(super) ledger: Arc<Ledger>,
     pub(super) copies: Arc<Copies>,
@@ -75,12 +76,9 @@ impl Late {
     /// Waits in the background for work that is not done yet. Each such wait belongs to
     /// a thread of a maildir, which has few.
     pub(super) async fn watch(self, work: JoinHandle<Result<PathBuf, DeliveryError>>) {
-        let Some(copies) = self.copies.of(self.recipients.iter()).await else {
+        let Some(copies) = self.under_way().await else {
             return;
         };
-        for copy in &copies {
-            self.ledger.under_way(copy);
-        }
         let ledger = self.ledger;
         tokio::spawn(async move {
             let arrived = work.await;
@@ -90,5 +88,35 @@ impl Late {
             }
             ledger.arrived(&copies, path.is_some()).await;
         });
+    }
+
+    /// Listens in the background to a next hop that has the message. Each such wait belongs
+    /// to one of its connections.
+    pub(super) async fn listen(self, hop: Unanswered) {
+        let Some(copies) = self.under_way().await else {
+            return;
+        };
+        let ledger = self.ledger;
+        tokio::spawn(async move {
+            let outcomes = hop.outcomes().await;
+            for (copy, outcome) in copies.iter().zip(&outcomes) {
+                match outcome {
+                    Ok(reply) => {
+                        tracing::warn!(%reply, "a next hop took a message after the client had been told to come back");
+                    }
+                    Err(error) => tracing::debug!(%error, "a next hop did not take a message"),
+                }
+                ledger.arrived(&[*copy], outcome.is_ok()).await;
+            }
+        });
+    }
+
+    /// Whoever asks for these copies from now on is put off; none when they have no names.
+    async fn under_way(&self) -> Option<Vec<Addressed>> {
+        let copies = self.copies.of(self.recipients.iter()).await?;
+        for copy in &copies {
+            self.ledger.under_way(copy);
+        }
+        Some(copies)
     }
 }

@@ -104,8 +104,8 @@ impl Maildir {
         )
     }
 
-    /// Delivers as a file of this name, and gives its path. If the disk does not answer
-    /// in time, `late` learns what becomes of the message.
+    /// Delivers as a file of this name, by `due` at the latest, and gives its path. If the
+    /// disk does not answer in time, `late` learns what becomes of the message.
     ///
     /// # Errors
     /// When the message is not there, or not yet.
@@ -113,9 +113,10 @@ impl Maildir {
         &self,
         name: String,
         parcel: Parcel,
+        due: Instant,
         late: Late,
     ) -> Result<PathBuf, DeliveryError> {
-        let delivered = self.store(name, parcel, late).await;
+        let delivered = self.store(name, parcel, due, late).await;
         if delivered.is_err() {
             *self.seen() = None;
         }
@@ -126,9 +127,10 @@ impl Maildir {
         &self,
         name: String,
         parcel: Parcel,
+        due: Instant,
         late: Late,
     ) -> Result<PathBuf, DeliveryError> {
-        let deadline = Instant::now() + self.delivery_timeout;
+        let deadline = due.min(Instant::now() + self.delivery_timeout);
         let (maildir, entries) = (self.path.clone(), Arc::clone(&self.entries));
         let mut work = self
             .start(deadline, move || write(&maildir, &entries, &name, &parcel))

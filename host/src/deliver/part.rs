@@ -4,16 +4,20 @@
 //! **The target is asked at RCPT**, so nobody is told 250 for what it will not take. It
 //! is opened at the first recipient; when that fails, it is not tried again for the
 //! others of the same transaction.
+//! **The client has its reply while it waits for it**: whatever is asked of a target is
+//! over by the time at which the reply is due.
 
 use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
 
 use super::held::Held;
 use super::late::{Copies, Late};
 use super::ledger::Ledger;
 use super::maildir::Maildir;
 use super::parcel::Parcel;
-use super::relay::{Dialogue, HopMail, HopReply, Relay, RelayError};
+use super::relay::{Dialogue, HopMail, HopReply, Relay, RelayError, Sent};
 use super::target::Target;
 use super::{Consignment, DeliveryError, Message, header, trace};
 use crate::address::Mailbox;
@@ -21,7 +25,7 @@ use crate::decision::Permit;
 use crate::facts::{Direction, TenantId};
 
 /// How long a transaction with a next hop may take to be opened again at the end of
-/// data, for which clients wait ten minutes in all (RFC 5321, section 4.5.3.2.6).
+/// data: what is left of the client's time is for the message.
 const REOPEN: Duration = Duration::from_secs(120);
 
 /// What became of one recipient: where the message is, or why it is not.
@@ -58,6 +62,8 @@ pub(super) struct Dispatch {
     pub(super) mail: HopMail,
     pub(super) ledger: Arc<Ledger>,
     pub(super) copies: Arc<Copies>,
+    /// By when targets have to have answered.
+    pub(super) due: Instant,
 }
 
 impl Part {
@@ -86,22 +92,28 @@ impl Part {
         &self.permits
     }
 
-    /// RCPT. With `may_have` a refusal does not count before the end of data: the
-    /// recipient may have the message already.
+    /// RCPT, answered by `due`. With `may_have` a refusal does not count before the end of
+    /// data: the recipient may have the message already.
     pub(super) async fn offer(
         &mut self,
         mail: &HopMail,
         permit: Permit,
         may_have: bool,
+        due: Instant,
     ) -> Result<(), DeliveryError> {
-        match self.ask(mail, permit.recipient()).await {
+        match self.ask(mail, permit.recipient(), due).await {
             Err(error) if !may_have => return Err(error),
             Ok(()) | Err(_) => self.permits.push(permit),
         }
         Ok(())
     }
 
-    async fn ask(&mut self, mail: &HopMail, recipient: &Mailbox) -> Result<(), DeliveryError> {
+    async fn ask(
+        &mut self,
+        mail: &HopMail,
+        recipient: &Mailbox,
+        due: Instant,
+    ) -> Result<(), DeliveryError> {
         let way = std::mem::replace(&mut self.way, Way::Closed);
         let (way, answer) = match (way, &*self.target) {
             (Way::Failed(error), _) => (Way::Failed(error.clone()), Err(error)),
@@ -110,9 +122,12 @@ impl Part {
                 Ok(()) => (Way::Ready, Ok(())),
                 Err(error) => (Way::Failed(error.clone()), Err(error)),
             },
-            (way, Target::Relay(relay)) => ask_relay(relay, way.into_dialogue(), mail, recipient)
-                .await
-                .unwrap_or_else(|error| (Way::Failed(error.clone()), Err(error))),
+            (way, Target::Relay(relay)) => {
+                let asking = ask_relay(relay, way.into_dialogue(), mail, recipient);
+                let late = |_| Err(relay_error(relay, late(relay, "RCPT")));
+                let asked = timeout_at(due, asking).await.unwrap_or_else(late);
+                asked.unwrap_or_else(|error| (Way::Failed(error.clone()), Err(error)))
+            }
             #[cfg(test)]
             (_, Target::Scripted(script)) => (Way::Closed, script.ask(recipient)),
         };
@@ -170,6 +185,15 @@ async fn ask_relay(
     }
 }
 
+/// There is no time left of what the client waits.
+fn late(relay: &Relay, step: &'static str) -> RelayError {
+    RelayError::Unavailable {
+        hop: relay.to_string(),
+        step,
+        detail: "no answer in the time that clients wait".into(),
+    }
+}
+
 fn relay_error(relay: &Relay, source: RelayError) -> DeliveryError {
     DeliveryError::Relay {
         hop: relay.to_string(),
@@ -192,7 +216,7 @@ async fn store(maildir: &Maildir, consignment: &Consignment, with: &Dispatch) ->
     };
     let name = file_name(consignment, with);
     let stored = maildir
-        .deliver(name, parcel(own, consignment, with), late)
+        .deliver(name, parcel(own, consignment, with), with.due, late)
         .await
         .map(|path| path.display().to_string());
     vec![stored; consignment.permits.len()]
@@ -230,7 +254,7 @@ async fn pass_on(
             if let Some(unfit) = other {
                 unfit.abandon();
             }
-            match reopen(relay, &with.mail, &wanted).await {
+            match reopen(relay, &with.mail, &wanted, with.due).await {
                 Ok(reopened) => reopened,
                 Err(error) => return vec![Err(relay_error(relay, error)); wanted.len()],
             }
@@ -259,7 +283,20 @@ async fn send(
         return Vec::new();
     }
     let parcel = parcel(String::new(), consignment, with);
-    dialogue.send(&parcel).await
+    let Sent { outcomes, late } = dialogue.send(&parcel, with.due).await;
+    if let Some(hop) = late {
+        let is_open =
+            |outcome: &Result<_, _>| matches!(outcome, Err(RelayError::Unanswered { .. }));
+        let each = recipients(consignment).into_iter().zip(&outcomes);
+        let open = each.filter(|(_, outcome)| is_open(outcome));
+        let late = Late {
+            ledger: Arc::clone(&with.ledger),
+            copies: Arc::clone(&with.copies),
+            recipients: open.map(|(recipient, _)| recipient).collect(),
+        };
+        late.listen(hop).await;
+    }
+    outcomes
 }
 
 /// MAIL and RCPT anew: the dialogue, and the fate of those whom it does not take.
@@ -267,6 +304,7 @@ async fn reopen(
     relay: &Arc<Relay>,
     mail: &HopMail,
     wanted: &[Mailbox],
+    due: Instant,
 ) -> Result<Opened, RelayError> {
     let opening = async {
         let mut dialogue = relay.begin(mail).await?;
@@ -280,14 +318,9 @@ async fn reopen(
         }
         Ok((dialogue, fates))
     };
-    let late = || RelayError::Unavailable {
-        hop: relay.to_string(),
-        step: "recipients",
-        detail: format!("took over {} seconds", REOPEN.as_secs()),
-    };
-    tokio::time::timeout(REOPEN, opening)
+    timeout_at(due.min(Instant::now() + REOPEN), opening)
         .await
-        .unwrap_or_else(|_| Err(late()))
+        .unwrap_or_else(|_| Err(late(relay, "recipients")))
 }
 
 fn finished(relay: &Relay, fates: Vec<Option<Result<HopReply, RelayError>>>) -> Vec<Fate> {

@@ -72,7 +72,7 @@ fn refusal(error: &DeliveryError) -> Option<RefusalKind> {
             RelayError::Lacks(Capability::EightBitMime) => kind(550, (6, 3)),
             RelayError::Lacks(Capability::SmtpUtf8) => kind(550, (6, 7)),
             RelayError::Lacks(Capability::RequireTls) => kind(550, (7, 30)),
-            RelayError::Unavailable { .. } => None,
+            RelayError::Unavailable { .. } | RelayError::Unanswered { .. } => None,
         },
         _ => kind(554, (0, 0)),
     }
@@ -88,7 +88,12 @@ fn enhanced(code: Option<&str>) -> Option<(u16, u16)> {
 pub(super) fn is_open(fate: &Fate) -> bool {
     matches!(
         fate,
-        Err(DeliveryError::UnderWay | DeliveryError::Timeout { .. })
+        Err(DeliveryError::UnderWay
+            | DeliveryError::Timeout { .. }
+            | DeliveryError::Relay {
+                source: RelayError::Unanswered { .. },
+                ..
+            })
     )
 }
 

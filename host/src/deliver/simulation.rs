@@ -138,12 +138,14 @@ impl World {
         let whole = message(number);
         let (sender, parameters) = (whole.sender.clone(), whole.parameters.clone());
         let mut handover = Handover::new(Arc::clone(&self.ledger), sender, parameters);
+        // Nothing here takes time.
+        let due = tokio::time::Instant::now();
         let (mut ended, mut accepted, mut permits) = (BTreeMap::new(), Vec::new(), Vec::new());
         for recipient in pending {
             let tenant = self.fortunes[*recipient].tenant;
             let permit = permit(*recipient, tenant);
             match handover
-                .offer(permit.clone(), &self.targets[&(number, tenant)].1)
+                .offer(permit.clone(), &self.targets[&(number, tenant)].1, due)
                 .await
             {
                 Ok(()) => {
@@ -161,7 +163,7 @@ impl World {
             return ended;
         }
         let delivered = handover
-            .deliver(whole, &permits, HashMap::new(), "mx.example")
+            .deliver(whole, &permits, HashMap::new(), "mx.example", due)
             .await;
         assert_eq!(delivered.unrecorded, None);
         let end = match delivered.ending {

@@ -409,7 +409,7 @@ fn of_next_hop(error: &RelayError) -> (u16, Cow<'static, str>, String) {
             "5.7.30",
             "The next hop does not offer REQUIRETLS, which this message needs",
         ),
-        RelayError::Unavailable { .. } => (
+        RelayError::Unavailable { .. } | RelayError::Unanswered { .. } => (
             451,
             "4.4.1".into(),
             "Next hop not available, please try again later".into(),

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::conclude::{Asked, conclude, watch};
 use super::refuser::Refuser;
 use super::shadow::Standing;
-use super::{Client, Transaction, evidence};
+use super::{Client, FOR_MESSAGE, Transaction, evidence};
 use crate::content::{Content, HeaderFrom};
 use crate::decision::TlsOffer;
 use crate::facts::{Facts, Stage, unix_seconds};
@@ -56,6 +56,7 @@ impl Transaction {
         content: Content,
         offer: TlsOffer,
     ) -> Review {
+        self.due = tokio::time::Instant::now() + FOR_MESSAGE;
         let again = std::mem::take(&mut self.again);
         if again.is_empty() {
             return Review::Passed(envelope, content);

@@ -12,7 +12,7 @@ use super::conclude::{Asked, conclude};
 use super::content::{Again, Weight};
 use super::evidence;
 use super::shadow::Standing;
-use super::{Client, Transaction};
+use super::{Client, FOR_RECIPIENT, Transaction};
 use crate::address::Mailbox;
 use crate::decision::{Permit, TlsOffer};
 use crate::facts::{Direction, Facts, Judgement, ReceiptId, Stage, unix_seconds};
@@ -44,6 +44,7 @@ impl Transaction {
         recipient: Mailbox,
         offer: TlsOffer,
     ) -> Answer {
+        self.due = tokio::time::Instant::now() + FOR_RECIPIENT;
         // Whose receipts would find no room is not decided about.
         if !host.journal.has_room(evidence::patience()).await {
             return Answer::Refused(reply::no_room_for_receipts());

@@ -46,6 +46,11 @@ fn facts() -> Facts {
     sample::clear(&"c@acme.example".parse().expect("a mailbox"))
 }
 
+/// Later than anything here takes.
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(60)
+}
+
 fn files(directory: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(directory) else {
         return Vec::new();
@@ -96,7 +101,7 @@ impl Bench {
             let permit = permit(tenant, recipient);
             let target = self.target(tenant);
             handover
-                .offer(permit.clone(), &target)
+                .offer(permit.clone(), &target, soon())
                 .await
                 .expect("it is there");
             permits.push(permit);
@@ -104,7 +109,7 @@ impl Bench {
         spoil();
         let message = message(&facts, content);
         handover
-            .deliver(message, &permits, HashMap::new(), "mx.example")
+            .deliver(message, &permits, HashMap::new(), "mx.example", soon())
             .await
     }
 }

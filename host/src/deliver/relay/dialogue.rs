@@ -5,6 +5,9 @@
 //! before each wait and comes back only when the hop has answered.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::connection::{Answer, Connection, within};
 use super::content;
@@ -26,6 +29,62 @@ pub struct Dialogue {
     recipients: Vec<Mailbox>,
     /// MAIL had SMTPUTF8.
     is_international: bool,
+}
+
+/// What came of a message.
+#[derive(Debug)]
+pub struct Sent {
+    /// For each accepted recipient, in order.
+    pub outcomes: Vec<Result<HopReply, RelayError>>,
+    /// The hop may yet answer for the last of them.
+    pub late: Option<Late>,
+}
+
+impl Sent {
+    fn all(outcomes: Vec<Result<HopReply, RelayError>>) -> Self {
+        Self {
+            outcomes,
+            late: None,
+        }
+    }
+}
+
+/// A hop that has the whole message and has not said what it does with it. It keeps its
+/// connection meanwhile, and the place of that.
+#[derive(Debug)]
+pub struct Late {
+    dialogue: Dialogue,
+    line: Line,
+    /// How many replies came in time.
+    answered: usize,
+}
+
+impl Late {
+    /// Waits as long again as for a delivery in time: ten minutes in all, unless set
+    /// otherwise, after which no client waits for a reply (RFC 5321, section 4.5.3.2.6).
+    /// Then for each whose outcome was open, in order, what became of it.
+    pub async fn outcomes(mut self) -> Vec<Result<HopReply, RelayError>> {
+        let Self {
+            dialogue, answered, ..
+        } = self;
+        // Those that came are told already; what stands for them here is of no interest.
+        let told = RelayError::Unanswered {
+            hop: dialogue.relay.to_string(),
+            detail: String::new(),
+        };
+        let mut outcomes = vec![Err(told); answered];
+        let connection = &mut self.line.connection;
+        let limit = dialogue.relay.hop.delivery_timeout;
+        let read = within(limit, dialogue.read(connection, &mut outcomes)).await;
+        match read {
+            Ok(()) => dialogue.put_back(self.line, &outcomes),
+            Err(fault) => {
+                let lost = Err(dialogue.unavailable(fault.at(AFTER_FINAL_DOT)));
+                outcomes.resize(dialogue.expected(), lost);
+            }
+        }
+        dialogue.for_each(outcomes).split_off(answered)
+    }
 }
 
 /// A connection, and the right to it.
@@ -79,26 +138,26 @@ impl Dialogue {
     }
 
     /// DATA and the content, then for each accepted recipient, in order, what the next
-    /// hop said. Over SMTP that is one reply, given for each of them.
+    /// hop said; all of it by `due`. Over SMTP that is one reply, given for each of them.
     ///
     /// Nothing is tried again. Where all was sent and no reply came, the error says
     /// that the outcome is unknown ([`RelayError::is_outcome_unknown`]).
-    pub async fn send(mut self, parcel: &Parcel) -> Vec<Result<HopReply, RelayError>> {
+    pub async fn send(mut self, parcel: &Parcel, due: Instant) -> Sent {
         let Some(mut line) = self.line.take() else {
             let over = Fault::Other("the dialogue is over".to_owned());
-            return self.same_for_each(&Err(self.unavailable(over.at("DATA"))));
+            return Sent::all(self.same_for_each(&Err(self.unavailable(over.at("DATA")))));
         };
         if self.recipients.is_empty() {
             self.reset(line);
-            return Vec::new();
+            return Sent::all(Vec::new());
         }
-        match self.data(&mut line.connection, parcel).await {
-            Ok(None) => self.outcomes(line).await,
+        match self.data(&mut line.connection, parcel, due).await {
+            Ok(None) => self.outcomes(line, due).await,
             Ok(Some(refusal)) => {
                 self.reset(line);
-                self.same_for_each(&Err(RelayError::Refused(refusal)))
+                Sent::all(self.same_for_each(&Err(RelayError::Refused(refusal))))
             }
-            Err(failure) => self.same_for_each(&Err(self.unavailable(failure))),
+            Err(failure) => Sent::all(self.same_for_each(&Err(self.unavailable(failure)))),
         }
     }
 
@@ -114,39 +173,79 @@ impl Dialogue {
         &self,
         connection: &mut Connection,
         parcel: &Parcel,
+        due: Instant,
     ) -> Result<Option<HopReply>, Failure> {
         let hop = &self.relay.hop;
-        let answer = connection.ask("DATA", 3, hop.command_timeout).await;
+        let limit = by(due, hop.command_timeout);
+        let answer = connection.ask("DATA", 3, limit).await;
         match answer.map_err(|fault| fault.at("DATA"))? {
             Answer::No(refusal) => Ok(Some(refusal)),
-            Answer::Yes(_) => content::send(connection, parcel, hop.delivery_timeout)
+            Answer::Yes(_) => content::send(connection, parcel, by(due, hop.delivery_timeout))
                 .await
                 .map(|()| None),
         }
     }
 
-    /// The replies to the content: one, or for LMTP one for each recipient.
-    async fn outcomes(&self, mut line: Line) -> Vec<Result<HopReply, RelayError>> {
-        let expected = match self.relay.hop.protocol {
-            Protocol::Smtp => 1,
-            Protocol::Lmtp => self.recipients.len(),
-        };
-        let limit = self.relay.hop.delivery_timeout;
-        let mut outcomes = Vec::with_capacity(expected);
-        let read = within(limit, async {
-            while outcomes.len() < expected {
-                let answer = line.connection.answer(2).await;
-                outcomes.push(self.outcome(answer)?);
+    /// The replies to the content: one, or for LMTP one for each recipient. Where they do
+    /// not come in time the hop may have the message all the same, and is still listened to.
+    async fn outcomes(self, mut line: Line, due: Instant) -> Sent {
+        let limit = by(due, self.relay.hop.delivery_timeout);
+        let mut outcomes = Vec::with_capacity(self.expected());
+        let read = within(limit, self.read(&mut line.connection, &mut outcomes)).await;
+        let answered = outcomes.len();
+        match read {
+            Ok(()) => {
+                self.put_back(line, &outcomes);
+                return Sent::all(self.for_each(outcomes));
             }
-            Ok(())
-        });
-        match read.await {
-            Ok(()) => self.put_back(line, &outcomes),
+            Err(fault @ Fault::Timeout(_)) => {
+                let unanswered = RelayError::Unanswered {
+                    hop: self.relay.to_string(),
+                    detail: fault.to_string(),
+                };
+                outcomes.resize(self.expected(), Err(unanswered));
+                Sent {
+                    outcomes: self.for_each(outcomes),
+                    late: Some(Late {
+                        dialogue: self,
+                        line,
+                        answered,
+                    }),
+                }
+            }
             Err(fault) => {
                 let lost = Err(self.unavailable(fault.at(AFTER_FINAL_DOT)));
-                outcomes.resize(expected, lost);
+                outcomes.resize(self.expected(), lost);
+                Sent::all(self.for_each(outcomes))
             }
         }
+    }
+
+    /// How many replies there are to the content.
+    fn expected(&self) -> usize {
+        match self.relay.hop.protocol {
+            Protocol::Smtp => 1,
+            Protocol::Lmtp => self.recipients.len(),
+        }
+    }
+
+    /// Reads those that are missing.
+    async fn read(
+        &self,
+        connection: &mut Connection,
+        outcomes: &mut Vec<Result<HopReply, RelayError>>,
+    ) -> Result<(), Fault> {
+        while outcomes.len() < self.expected() {
+            let answer = connection.answer(2).await;
+            outcomes.push(self.outcome(answer)?);
+        }
+        Ok(())
+    }
+
+    fn for_each(
+        &self,
+        mut outcomes: Vec<Result<HopReply, RelayError>>,
+    ) -> Vec<Result<HopReply, RelayError>> {
         match (self.relay.hop.protocol, outcomes.pop()) {
             (Protocol::Smtp, Some(outcome)) => self.same_for_each(&outcome),
             (_, last) => outcomes.into_iter().chain(last).collect(),
@@ -202,4 +301,13 @@ impl Dialogue {
     ) -> Vec<Result<HopReply, RelayError>> {
         vec![outcome.clone(); self.recipients.len()]
     }
+}
+
+/// How long a step may take that has to be over by then; in whole milliseconds, for it is
+/// shown.
+fn by(due: Instant, limit: Duration) -> Duration {
+    let left = due.saturating_duration_since(Instant::now());
+    limit.min(Duration::from_millis(
+        u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
+    ))
 }

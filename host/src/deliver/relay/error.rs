@@ -26,6 +26,14 @@ pub enum RelayError {
         /// What was seen, printable.
         detail: String,
     },
+    /// It has the whole message, and has not said in time what it does with it. It may yet.
+    #[error("{hop} is unavailable: {AFTER_FINAL_DOT}: {detail}")]
+    Unanswered {
+        /// Which.
+        hop: String,
+        /// For how long.
+        detail: String,
+    },
 }
 
 /// The step at which nobody knows any more whether the next hop has the message: all of
@@ -35,7 +43,11 @@ pub const AFTER_FINAL_DOT: &str = "after the final dot";
 impl RelayError {
     /// Whether the next hop may have taken the message all the same.
     pub fn is_outcome_unknown(&self) -> bool {
-        matches!(self, Self::Unavailable { step, .. } if *step == AFTER_FINAL_DOT)
+        match self {
+            Self::Unavailable { step, .. } => *step == AFTER_FINAL_DOT,
+            Self::Unanswered { .. } => true,
+            Self::Refused(_) | Self::Lacks(_) => false,
+        }
     }
 }
 

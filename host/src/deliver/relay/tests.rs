@@ -1,5 +1,6 @@
 //! The client against next hops that follow a script, over real sockets.
 
+mod due;
 mod fake;
 mod misbehaving;
 mod pool;
@@ -7,6 +8,8 @@ mod protocol;
 
 use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::*;
 use crate::content::Content;
@@ -61,6 +64,11 @@ fn parcel(content: &[u8]) -> Parcel {
     Parcel::new("X-Field: ours\r\n".to_owned(), content, &scan)
 }
 
+/// Later than anything here takes.
+fn soon() -> Instant {
+    Instant::now() + LONG
+}
+
 /// One transaction, from MAIL to the last reply: what became of each recipient, or of
 /// the whole where it ended before.
 async fn deliver(relay: &Arc<Relay>, recipients: &[&str]) -> Result<Vec<String>, RelayError> {
@@ -74,7 +82,8 @@ async fn deliver(relay: &Arc<Relay>, recipients: &[&str]) -> Result<Vec<String>,
         }
     }
     let accepted = dialogue.recipients().to_vec();
-    let replies = dialogue.send(&parcel(b"Subject: x\r\n\r\n.a\r\n")).await;
+    let parcel = parcel(b"Subject: x\r\n\r\n.a\r\n");
+    let replies = dialogue.send(&parcel, soon()).await.outcomes;
     assert_eq!(accepted.len(), replies.len());
     for (recipient, reply) in accepted.iter().zip(replies) {
         match reply {

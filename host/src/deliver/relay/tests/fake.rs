@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
@@ -22,6 +23,10 @@ pub(super) enum Act {
     Last(&'static str),
     /// Says nothing more.
     Hang,
+    /// Says this once it is told to.
+    Late(&'static str),
+    /// Says a reply that has no end, an octet at a time.
+    Trickle,
 }
 
 /// What a hop does at which step: at `greeting`, at commands that begin so, after the
@@ -33,6 +38,7 @@ pub(super) type Script = Vec<(&'static str, Act)>;
 pub(super) struct Fake {
     pub(super) address: HopAddress,
     seen: Arc<Mutex<Seen>>,
+    released: Arc<Semaphore>,
     task: JoinHandle<()>,
     _directory: Option<tempfile::TempDir>,
 }
@@ -53,6 +59,8 @@ struct Hop {
     capabilities: &'static str,
     tls: Option<TlsAcceptor>,
     seen: Arc<Mutex<Seen>>,
+    /// What may be said late.
+    released: Arc<Semaphore>,
 }
 
 /// What every hop here can do, but STARTTLS.
@@ -73,7 +81,7 @@ impl Fake {
         let port = listener.local_addr().expect("bound").port();
         let host = "127.0.0.1".to_owned();
         let hop = Hop::new(scripts, capabilities, tls);
-        let seen = Arc::clone(&hop.seen);
+        let (seen, released) = (Arc::clone(&hop.seen), Arc::clone(&hop.released));
         let task = tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 hop.begin(Box::new(socket));
@@ -82,6 +90,7 @@ impl Fake {
         Self {
             address: HopAddress::Tcp { host, port },
             seen,
+            released,
             task,
             _directory: None,
         }
@@ -93,7 +102,7 @@ impl Fake {
         let path: PathBuf = directory.path().join("lmtp");
         let listener = UnixListener::bind(&path).expect("a socket");
         let hop = Hop::new(scripts, capabilities, None);
-        let seen = Arc::clone(&hop.seen);
+        let (seen, released) = (Arc::clone(&hop.seen), Arc::clone(&hop.released));
         let task = tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 hop.begin(Box::new(socket));
@@ -102,9 +111,15 @@ impl Fake {
         Self {
             address: HopAddress::Unix(path),
             seen,
+            released,
             task,
             _directory: Some(directory),
         }
+    }
+
+    /// Lets it say what it says late, from now on at once.
+    pub(super) fn release(&self) {
+        self.released.add_permits(1000);
     }
 
     pub(super) fn accepted(&self) -> usize {
@@ -166,6 +181,7 @@ impl Hop {
             capabilities,
             tls,
             seen: Arc::default(),
+            released: Arc::new(Semaphore::new(0)),
         }
     }
 
@@ -208,9 +224,17 @@ impl Talk {
         let mut step = "greeting".to_owned();
         loop {
             let act = self.act(&step);
+            if let Act::Late(_) = act {
+                self.hop
+                    .released
+                    .acquire()
+                    .await
+                    .expect("it is open")
+                    .forget();
+            }
             let says = match act {
-                Act::Say(text) | Act::Last(text) => text.to_owned(),
-                Act::Close | Act::Hang => String::new(),
+                Act::Say(text) | Act::Last(text) | Act::Late(text) => text.to_owned(),
+                Act::Close | Act::Hang | Act::Trickle => String::new(),
             };
             let says = match says.as_str() {
                 "" => String::new(),
@@ -227,7 +251,8 @@ impl Talk {
                     let _ = self.wire.read_to_end(&mut Vec::new()).await;
                     return;
                 }
-                Act::Say(_) => {}
+                Act::Trickle => return self.trickle().await,
+                Act::Say(_) | Act::Late(_) => {}
             }
             let accepted = says.starts_with('2') || says.starts_with('3');
             if step.starts_with("RCPT") && accepted {
@@ -250,6 +275,16 @@ impl Talk {
                 Some(line) => step = line,
                 None => return,
             }
+        }
+    }
+
+    /// For as long as anybody listens.
+    async fn trickle(mut self) {
+        for octet in b"250-and so on\r\n".iter().cycle() {
+            if self.wire.write_all(&[*octet]).await.is_err() || self.wire.flush().await.is_err() {
+                return;
+            }
+            tokio::time::sleep(super::SHORT / 10).await;
         }
     }
 

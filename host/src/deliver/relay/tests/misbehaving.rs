@@ -10,6 +10,7 @@ async fn at_each_step() {
         for act in [
             Act::Close,
             Act::Hang,
+            Act::Trickle,
             Act::Say("what?"),
             Act::Last("421 4.3.2 going down"),
         ] {
@@ -18,7 +19,12 @@ async fn at_each_step() {
             let delivering = deliver(&relay, &["a@t.example"]);
             let outcome = tokio::time::timeout(LONG, delivering).await;
             assert!(
-                matches!(outcome, Ok(Err(RelayError::Unavailable { .. }))),
+                matches!(
+                    outcome,
+                    Ok(Err(
+                        RelayError::Unavailable { .. } | RelayError::Unanswered { .. }
+                    ))
+                ),
                 "{step}: {act:?}: {outcome:?}"
             );
         }
