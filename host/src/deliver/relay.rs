@@ -5,6 +5,8 @@
 //! **Nothing is sent twice**: a command is repeated on a new connection only where
 //! that was MAIL on an idle connection which had died; whatever follows MAIL is tried
 //! once, and the client of the host tries again.
+//! **What a hop has against the host is not told to the client**: its mail would bounce
+//! for what whoever operates the host can mend.
 //! **Verified TLS never falls back to clear**, and whatever was learnt in clear is
 //! forgotten when TLS begins.
 //!
@@ -131,6 +133,13 @@ impl Relay {
                 let line = Line { connection, place };
                 Ok(Begun::Dialogue(Dialogue::new(Arc::clone(self), line, mail)))
             }
+            Ok(Answer::No(reply)) if is_for_the_host(reply.code) => {
+                tracing::error!(
+                    hop = %self, %reply,
+                    "a next hop takes no mail from this host: it wants something of the host itself"
+                );
+                Err(self.unavailable(Fault::Unexpected(reply).at("MAIL")))
+            }
             Ok(Answer::No(reply)) => {
                 place.put_back(connection);
                 Err(RelayError::Refused(reply))
@@ -142,6 +151,13 @@ impl Relay {
     fn unavailable(&self, failure: Failure) -> RelayError {
         failure.of(self)
     }
+}
+
+/// Whether a refusal of MAIL has nothing to do with the message: the hop does not know
+/// the command or not here (RFC 5321, section 4.2.2), takes no mail at all (RFC 7504), or
+/// wants TLS or a log-in first (RFC 3207, section 4; RFC 4954, section 6).
+fn is_for_the_host(code: u16) -> bool {
+    matches!(code, 500 | 502 | 503 | 521 | 530 | 534 | 535 | 538)
 }
 
 /// What became of MAIL, unless the hop refused it.
