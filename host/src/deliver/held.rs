@@ -2,7 +2,8 @@
 //!
 //! A connection of the next hop's is a scarce thing, and next hops give up on clients
 //! that say nothing. **So it is not held for a client that does not go on**: it goes
-//! back to its pool, and the transaction is opened again when the content is there.
+//! back to its pool, at once if somebody waits for it there, and the transaction is opened
+//! again when the content is there.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -25,10 +26,12 @@ pub(super) struct Held {
 
 impl Held {
     pub(super) fn new(dialogue: Dialogue) -> Self {
+        let asked_back = dialogue.asked_back();
         let dialogue = Arc::new(Mutex::new(Some(dialogue)));
         let held = Arc::clone(&dialogue);
         let timer = tokio::spawn(async move {
-            tokio::time::sleep(HOLD).await;
+            // Either is a reason to give it back.
+            let _ = tokio::time::timeout(HOLD, asked_back).await;
             if let Some(dialogue) = take(&held) {
                 dialogue.abandon();
             }

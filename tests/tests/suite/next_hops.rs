@@ -136,10 +136,69 @@ fn a_next_hop_that_fails_at_each_step() {
         }
         assert_eq!(begins(&reply, "451 4.4.1 "), Ok(()), "{case}");
         client.quit();
-        let reply = deliver(&host, &[&recipient]);
+        let reply = deliver_in_the_end(&host, &recipient);
         assert_eq!(begins(&reply, "250 2.0.0 "), Ok(()), "{case}");
         assert_eq!(hop.copies(&recipient), 1, "{case}");
     }
+}
+
+/// What a next hop has against the host itself is no reason to let mail bounce.
+#[test]
+fn a_next_hop_that_wants_something_of_the_host() {
+    let hop = Hop::smtp();
+    hop.answer(
+        "MAIL",
+        &["530 5.7.0 Authentication required", "250 2.1.0 ok"],
+    );
+    let host = site("acme", &hop, "").start();
+    let mut client = begin(&host);
+    client.expect(&rcpt(ANN), "451 4.4.1 Next hop not available");
+    client.quit();
+    assert_eq!(begins(&deliver(&host, &[ANN]), "250 2.0.0 "), Ok(()));
+    let log = host.stop().log;
+    let said = log
+        .lines()
+        .any(|line| line.contains("ERROR") && line.contains("530 5.7.0 Authentication required"));
+    assert!(said, "{log}");
+}
+
+/// A client that says nothing keeps no connection that somebody else needs, and loses
+/// nothing by it.
+#[test]
+fn an_idle_client_keeps_no_next_hop_from_others() {
+    let hop = Hop::lmtp();
+    let host = site("acme", &hop, "connections = 1").start();
+    let mut idle = begin(&host);
+    idle.expect(&rcpt(ANN), "250 2.1.5 ");
+    let begun = Instant::now();
+    assert_eq!(begins(&deliver(&host, &[BOB]), "250 2.0.0 "), Ok(()));
+    // Without anybody waiting it would be given back after twenty seconds.
+    let waited = begun.elapsed();
+    assert!(waited < Duration::from_secs(10), "{waited:?}");
+    assert_eq!(begins(&finish(&mut idle), "250 2.0.0 "), Ok(()));
+    assert_eq!((hop.copies(ANN), hop.copies(BOB)), (1, 1));
+    assert_eq!(hop.connections(), 1);
+}
+
+/// What a client has earned it hears before the host goes on to what came with it.
+#[test]
+fn no_reply_waits_for_a_next_hop_that_is_slow() {
+    let hop = Hop::lmtp();
+    hop.answer("RCPT TO:<slow@", &[HANG]);
+    let host = site("acme", &hop, "reply_timeout_s = 90").start();
+    let mut client = begin(&host);
+    client.expect(&rcpt(ANN), "250 2.1.5 ");
+    client.expect("DATA", "354");
+    let (ann, slow) = (rcpt(ANN), rcpt("slow@acme.example"));
+    let next = format!("MAIL FROM:<{SENDER}>\r\n{ann}\r\n{slow}\r\n");
+    client.send(format!("Subject: x\r\n\r\n.\r\n{next}"));
+    // Far from the time that the hop is given.
+    let soon = Duration::from_secs(30);
+    let delivered = client.reply_within(soon).expect("it is delivered");
+    assert_eq!(begins(&delivered, "250 2.0.0 Ok: delivered"), Ok(()));
+    let sender = client.reply_within(soon).expect("they wait for a moment");
+    assert_eq!(begins(&sender, "250 2.1.0 "), Ok(()));
+    assert_eq!(begins(&client.reply(), "250 2.1.5 "), Ok(()));
 }
 
 /// LMTP answers for each recipient; the host has one reply, and a retry delivers what
@@ -390,6 +449,18 @@ fn deliver(host: &Host, recipients: &[&str]) -> String {
     let reply = client.deliver(SENDER, recipients, MESSAGE);
     client.quit();
     reply
+}
+
+/// Comes back while it is not known what became of the message before.
+fn deliver_in_the_end(host: &Host, recipient: &str) -> String {
+    let begun = Instant::now();
+    loop {
+        let reply = deliver(host, &[recipient]);
+        let is_open = reply.starts_with("451 4.3.0 Message not stored");
+        if !is_open || begun.elapsed() > Duration::from_secs(30) {
+            return reply;
+        }
+    }
 }
 
 fn begins(reply: &str, expected: &str) -> Result<(), String> {

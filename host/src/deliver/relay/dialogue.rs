@@ -137,6 +137,18 @@ impl Dialogue {
         &self.recipients
     }
 
+    /// From now on it waits for the client. Comes to an end when somebody else needs its
+    /// connection.
+    pub fn asked_back(&self) -> impl Future<Output = ()> + Send + use<> {
+        let asked = self.line.as_ref().map(|line| line.place.hold());
+        async move {
+            if let Some(asked) = asked {
+                // Nobody asks any more when the pool is gone, and then nobody waits.
+                let _ = asked.await;
+            }
+        }
+    }
+
     /// DATA and the content, then for each accepted recipient, in order, what the next
     /// hop said; all of it by `due`. Over SMTP that is one reply, given for each of them.
     ///

@@ -2,16 +2,18 @@
 //!
 //! **At no time are there more than configured**: whoever opens or uses one holds a
 //! place, takes an idle one before it opens another, and puts it back before it leaves
-//! its place. **None stays idle for longer than configured**: while there are idle
+//! its place. **Nobody waits for a place that somebody holds without using it**: who
+//! waits asks for it back, of the longest held first. **None stays idle for longer than configured**: while there are idle
 //! ones, one task waits for the oldest.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, interval, sleep_until, timeout};
 
 use super::connection::Connection;
 use super::error::Fault;
@@ -24,12 +26,20 @@ const MAX_TRANSACTIONS: u32 = 100;
 /// How long a hop may take to see QUIT.
 const GOODBYE: Duration = Duration::from_secs(2);
 
+/// How often who waits for a place asks for one: there may be one now that is held, and
+/// whoever was asked may have begun to use it. Many round trips to a next hop, and little
+/// of what clients wait.
+const ASK_AGAIN: Duration = Duration::from_millis(250);
+
 /// The connections of one next hop.
 #[derive(Debug)]
 pub(super) struct Pool {
     size: usize,
     keep_idle: Duration,
     places: Arc<Semaphore>,
+    /// Of the places that are held without being used; the longest held first. Those whose
+    /// other end is gone are not held any more.
+    held: Mutex<VecDeque<oneshot::Sender<()>>>,
     idle: Mutex<Idle>,
 }
 
@@ -56,21 +66,47 @@ impl Pool {
             size,
             keep_idle,
             places: Arc::new(Semaphore::new(size)),
+            held: Mutex::default(),
             idle: Mutex::default(),
         })
     }
 
     /// Waits for a place.
     pub(super) async fn place(self: &Arc<Self>, limit: Duration) -> Result<Place, Fault> {
-        let wait = timeout(limit, Arc::clone(&self.places).acquire_owned());
-        let permit = wait.await.map_err(|_| {
+        let permit = timeout(limit, self.permit()).await.map_err(|_| {
             let size = self.size;
             Fault::Other(format!("all {size} connections were in use for {limit:?}"))
         })?;
         Ok(Place {
             pool: Arc::clone(self),
-            _permit: permit.expect("the semaphore is never closed"),
+            _permit: permit,
         })
+    }
+
+    async fn permit(&self) -> OwnedSemaphorePermit {
+        let mut free = pin!(Arc::clone(&self.places).acquire_owned());
+        let mut again = interval(ASK_AGAIN);
+        loop {
+            tokio::select! {
+                biased;
+                permit = &mut free => return permit.expect("the semaphore is never closed"),
+                _ = again.tick() => self.ask_back(),
+            }
+        }
+    }
+
+    /// Asks for a place that is held without being used, if there is one.
+    fn ask_back(&self) {
+        let mut held = self.held();
+        while held
+            .pop_front()
+            .is_some_and(|longest| longest.send(()).is_err())
+        {}
+    }
+
+    fn held(&self) -> MutexGuard<'_, VecDeque<oneshot::Sender<()>>> {
+        // What is behind it is whole at any time.
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn idle(&self) -> MutexGuard<'_, Idle> {
@@ -111,6 +147,16 @@ impl Drop for Pool {
 }
 
 impl Place {
+    /// From now on it is held without being used. Comes to an end when somebody else needs
+    /// it; dropped, it says that the place is in use again.
+    pub(super) fn hold(&self) -> oneshot::Receiver<()> {
+        let (ask, asked) = oneshot::channel();
+        let mut held = self.pool.held();
+        held.retain(|other| !other.is_closed());
+        held.push_back(ask);
+        asked
+    }
+
     /// The connection that became idle last, if it is not known to be dead.
     pub(super) async fn take_idle(&self) -> Option<Connection> {
         loop {

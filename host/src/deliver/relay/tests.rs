@@ -2,6 +2,7 @@
 
 mod due;
 mod fake;
+mod held;
 mod misbehaving;
 mod pool;
 mod protocol;
