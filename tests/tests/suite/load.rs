@@ -1,9 +1,11 @@
 //! The load generator of the benchmark, against the host: it sends what it says it does,
 //! and no reply that it did not expect passes for speed.
 
+use portcullis_tests::certificate::Identity;
 use portcullis_tests::program::benchmark;
 use portcullis_tests::site::{Host, Site};
 use portcullis_tests::tool::{self, Ran};
+use serde_json::Value;
 
 fn host() -> Host {
     Site::new()
@@ -59,4 +61,59 @@ fn a_reply_that_is_not_expected_ends_it() {
     let expected = "portcullis-bench: \"RCPT TO:<bob@foreign.example>\" got \"550 5.7.1 ";
     assert!(said.starts_with(expected), "{said}");
     assert!(said.trim_end().ends_with(", expected 250"), "{said}");
+}
+
+/// What is said of sizes, resumption and client certificates is so.
+#[test]
+fn it_sends_what_it_is_told_to_as_whom_it_is_told_to() {
+    let site = Site::new().tenant("acme", "domains = [\"acme.example\"]");
+    let client = Identity::self_signed(&["mx.client.example"]);
+    let files = client.write(site.directory(), "client");
+    let host = site.start();
+    let certificate = files.certificate.display().to_string();
+    let key = files.key.display().to_string();
+    let shown = ["--certificate", &certificate, "--key", &key];
+    for (recipient, more) in [
+        ("anew", &[][..]),
+        ("resumed", &["--resume"]),
+        ("shown", &shown),
+    ] {
+        let recipient = format!("{recipient}@acme.example");
+        let all = [
+            &["--tls", "starttls", "--messages", "9", "--size", "9000"][..],
+            &["--recipient", &recipient],
+            more,
+        ];
+        load(&host, "smtp", &all.concat()).expect_code(0);
+    }
+    let ended = host.stop();
+    let receipts = ended.site.receipts();
+    let of = |recipient: &str| -> Vec<&Value> {
+        let facts = receipts.iter().map(|receipt| &receipt["verdict"]["facts"]);
+        let to = format!("{recipient}@acme.example");
+        let facts = facts.filter(|facts| facts["recipient"] == to.as_str());
+        facts.map(|facts| &facts["connection"]["tls"]).collect()
+    };
+    let resumed = |recipient| {
+        let all = of(recipient);
+        let resumed = all.iter().filter(|tls| tls["resumed"] == true).count();
+        (resumed, all.len())
+    };
+    assert_eq!(resumed("anew"), (0, 9));
+    // Three sessions at a time begin before there is one to resume.
+    let (some, all) = resumed("resumed");
+    assert!(some >= 6 - 3 && all == 9, "{some} of {all}");
+    let with = |recipient| {
+        let all = of(recipient).into_iter();
+        all.filter(|tls| tls["client_certificate"]["given"].is_object())
+            .count()
+    };
+    assert_eq!((with("anew"), with("shown")), (0, 9));
+    for mail in ended.site.mail("acme") {
+        let text = String::from_utf8_lossy(&mail);
+        let (_, sent) = text.split_once("From: <").expect("its header");
+        let length = "From: <".len() + sent.len();
+        // The last line has three octets at least.
+        assert!((9000..9003).contains(&length), "{length}");
+    }
 }

@@ -1,5 +1,7 @@
 //! What the host tells of itself: metrics, health, and the log as JSON.
 
+mod modules;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
