@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use portcullis_sdk::testing::vectors;
 
+use crate::address::Mailbox;
 use crate::facts::{
     Body, Connection, Direction, Facts, HandshakeFailure, Helo, HeloVerb, MailParameters,
     ReverseName, Stage,
@@ -111,7 +112,7 @@ fn read(given: &vectors::Facts, faults: &mut Faults) -> Option<Facts> {
     });
     let recipient = faults.parsed("recipient", &given.recipient);
     let parameters = parameters(given, faults);
-    let header_from = faults.each("header_from", &given.header_from);
+    let header_from = header_from(given, faults);
     let certificate = given.tls.as_ref().and_then(|tls| tls.certificate.as_ref());
     let trust = faults.optional(certificate, |faults, certificate| {
         tls::judgement(certificate, faults)
@@ -133,6 +134,16 @@ fn read(given: &vectors::Facts, faults: &mut Faults) -> Option<Facts> {
     })
 }
 
+/// The header comes with the content.
+fn header_from(given: &vectors::Facts, faults: &mut Faults) -> Option<Vec<Mailbox>> {
+    if given.stage == Stage::Recipient.as_str() && !given.header_from.is_empty() {
+        let message = "is known at the end of data: with stage = \"content\"";
+        faults.push("header_from", message);
+        return None;
+    }
+    faults.each("header_from", &given.header_from)
+}
+
 fn connection(given: &vectors::Facts, faults: &mut Faults) -> Option<Connection> {
     let client = endpoint("client", &given.client, faults);
     let server = endpoint("server", &given.server, faults);
@@ -142,6 +153,7 @@ fn connection(given: &vectors::Facts, faults: &mut Faults) -> Option<Connection>
     let reverse_name = reverse_name(given, faults);
     let handshake_failure = handshake_failure(given, faults);
     let tls = faults.optional(given.tls.as_ref(), |faults, tls| tls::session(tls, faults));
+    check_origin(given, faults);
     Some(Connection {
         listener: given.listener.clone(),
         client: client?,
@@ -152,6 +164,22 @@ fn connection(given: &vectors::Facts, faults: &mut Faults) -> Option<Connection>
         handshake_failure: handshake_failure?,
         tls: tls?,
     })
+}
+
+/// What a session in TLS says of the connection that it is on.
+fn check_origin(given: &vectors::Facts, faults: &mut Faults) {
+    let origin = given.tls.as_ref().map(|tls| tls.origin.as_str());
+    match origin {
+        Some(tls::SOCKET) if !given.starttls_offered => {
+            let message = "false, and the session is in TLS that this host offered";
+            faults.push("starttls_offered", message);
+        }
+        Some(tls::PROXY) if given.proxied_by.is_none() => {
+            let message = "is missing, and tls.origin is \"proxy\"";
+            faults.push("proxied_by", message);
+        }
+        _ => {}
+    }
 }
 
 fn endpoint(path: &str, given: &vectors::Endpoint, faults: &mut Faults) -> Option<SocketAddr> {

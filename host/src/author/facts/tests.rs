@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::engine::{Event, told};
 
-/// Every fact of the interface, in a form that is not its default.
+/// Every fact of the interface, in a form that is not its default where a session with a
+/// certificate has another.
 const EVERYTHING: &str = r#"
 id = "01JD0000000000000000000000"
 now = 1_700_000_000
@@ -30,12 +31,12 @@ body = "8BITMIME"
 smtputf8 = true
 requiretls = true
 header_from = ["amy@partner.example"]
-starttls_offered = false
+starttls_offered = true
 handshake_failure_age = 60
 handshake_failure_reason = "no shared cipher"
 
 [case.facts.tls]
-origin = "proxy"
+origin = "socket"
 version = "1.2"
 cipher_suite = "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"
 secret_bits = 128
@@ -109,14 +110,14 @@ fn a_policy_is_told_what_the_vector_says() {
         ("message.smtputf8", json!(true)),
         ("message.requiretls", json!(true)),
         ("message.header-from", json!(["amy@partner.example"])),
-        ("message.starttls-offered", json!(false)),
+        ("message.starttls-offered", json!(true)),
         ("message.handshake-failure-age", json!(60)),
         (
             "message.handshake-failure-reason",
             json!("no shared cipher"),
         ),
         ("message.tls", json!("present")),
-        ("tls.origin", json!("proxy")),
+        ("tls.origin", json!("socket")),
         ("tls.version", json!(0x0303)),
         (
             "tls.cipher-suite",
@@ -172,9 +173,21 @@ fn the_ordinary_message_is_one_that_a_host_could_have() {
             json!("not-asked"),
         ),
         (
-            "tls = { client_certificate = \"claimed\" }",
+            "starttls_offered = false",
+            "message.starttls-offered",
+            json!(false),
+        ),
+        (
+            "proxied_by = \"203.0.113.9\"\nstarttls_offered = false\n\
+             tls = { origin = \"proxy\", client_certificate = \"claimed\" }",
             "tls.client-certificate",
             json!("claimed"),
+        ),
+        (
+            "proxied_by = \"203.0.113.9\"\n\
+             tls = { origin = \"proxy\", client_certificate = \"not-asked\" }",
+            "tls.origin",
+            json!("proxy"),
         ),
     ] {
         let facts = super::facts(&given(written)).expect(written);
@@ -231,7 +244,37 @@ fn what_no_host_could_have_is_said() {
         ),
         (
             "facts.header_from[1]: \"amy\" is not a mailbox",
-            set(|facts| facts.header_from = vec!["a@b.example".to_owned(), "amy".to_owned()]),
+            set(|facts| {
+                facts.stage = "content".to_owned();
+                facts.header_from = vec!["a@b.example".to_owned(), "amy".to_owned()];
+            }),
+        ),
+        (
+            "facts.header_from: is known at the end of data: with stage = \"content\"",
+            set(|facts| facts.header_from = vec!["a@b.example".to_owned()]),
+        ),
+        (
+            "facts.starttls_offered: false, and the session is in TLS that this host offered",
+            set(|facts| facts.starttls_offered = false),
+        ),
+        (
+            "facts.proxied_by: is missing, and tls.origin is \"proxy\"",
+            set(|facts| {
+                tls(facts).origin = "proxy".to_owned();
+                tls(facts).certificate = None;
+                tls(facts).client_certificate = "claimed".to_owned();
+            }),
+        ),
+        (
+            "facts.tls.client_certificate: \"claimed\", and tls.origin is \"socket\": it is \"not-asked\", \"none\" or \"given\" there",
+            set(|facts| {
+                tls(facts).certificate = None;
+                tls(facts).client_certificate = "claimed".to_owned();
+            }),
+        ),
+        (
+            "facts.tls.client_certificate: \"given\", and tls.origin is \"proxy\": it is \"not-asked\" or \"claimed\" there",
+            set(|facts| tls(facts).origin = "proxy".to_owned()),
         ),
         (
             "facts.body: \"BINARYMIME\" is not one of \"7BIT\", \"8BITMIME\"",

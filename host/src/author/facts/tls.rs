@@ -8,9 +8,14 @@ use crate::facts::{
     TrustState,
 };
 
+/// Seen by the host itself.
+pub(super) const SOCKET: &str = "socket";
+/// By the word of a proxy.
+pub(super) const PROXY: &str = "proxy";
+
 pub(super) fn session(given: &vectors::Tls, faults: &mut Faults) -> Option<Tls> {
     // A claim that does not count is, to a policy, no session at all.
-    let origins = [("socket", Origin::Socket), ("proxy", Origin::TrustedProxy)];
+    let origins = [(SOCKET, Origin::Socket), (PROXY, Origin::TrustedProxy)];
     let origin = faults.one_of("tls.origin", &given.origin, &origins);
     let client_certificate = client_certificate(given, faults);
     Some(Tls {
@@ -26,14 +31,21 @@ pub(super) fn session(given: &vectors::Tls, faults: &mut Faults) -> Option<Tls> 
     })
 }
 
+const CLIENT_CERTIFICATE: &str = "tls.client_certificate";
+
 fn client_certificate(given: &vectors::Tls, faults: &mut Faults) -> Option<ClientCertificate> {
-    const PATH: &str = "tls.client_certificate";
+    if !is_of_its_origin(given, faults) {
+        return None;
+    }
     match (given.client_certificate.as_str(), &given.certificate) {
         ("given", Some(certificate)) => {
             let certificate = Box::new(self::certificate(certificate, faults)?);
             return Some(ClientCertificate::Given(certificate));
         }
-        ("given", None) => faults.push(PATH, "\"given\", and there is no tls.certificate"),
+        ("given", None) => faults.push(
+            CLIENT_CERTIFICATE,
+            "\"given\", and there is no tls.certificate",
+        ),
         ("not-asked", None) => return Some(ClientCertificate::NotAsked),
         ("none", None) => return Some(ClientCertificate::None),
         ("claimed", None) => {
@@ -45,14 +57,32 @@ fn client_certificate(given: &vectors::Tls, faults: &mut Faults) -> Option<Clien
         }
         (word @ ("not-asked" | "none" | "claimed"), Some(_)) => {
             let message = format_args!("{word:?}, and there is a tls.certificate: it is \"given\"");
-            faults.push(PATH, message);
+            faults.push(CLIENT_CERTIFICATE, message);
         }
         (word, _) => {
             let words = "\"not-asked\", \"none\", \"given\", \"claimed\"";
-            faults.push(PATH, format_args!("{word:?} is not one of {words}"));
+            faults.push(
+                CLIENT_CERTIFICATE,
+                format_args!("{word:?} is not one of {words}"),
+            );
         }
     }
     None
+}
+
+/// A proxy shows no certificate, and does not say whether it asked for one; what the host
+/// sees itself is no claim.
+fn is_of_its_origin(given: &vectors::Tls, faults: &mut Faults) -> bool {
+    let word = given.client_certificate.as_str();
+    let possible = match (given.origin.as_str(), word) {
+        (SOCKET, "claimed") => "\"not-asked\", \"none\" or \"given\"",
+        (PROXY, "none" | "given") => "\"not-asked\" or \"claimed\"",
+        _ => return true,
+    };
+    let origin = &given.origin;
+    let message = format_args!("{word:?}, and tls.origin is {origin:?}: it is {possible} there");
+    faults.push(CLIENT_CERTIFICATE, message);
+    false
 }
 
 fn certificate(given: &vectors::Certificate, faults: &mut Faults) -> Option<Certificate> {
