@@ -26,7 +26,9 @@
 //! its issuer. A certificate whose issuer has none is taken as not revoked. A list
 //! past its nextUpdate still counts: what was revoked stays revoked, and a tenant who
 //! forgets to renew a list refuses no mail for it. A list whose signature does not
-//! verify makes the certificates it covers untrusted.
+//! verify makes the certificates it covers untrusted. A certificate that has expired and was
+//! revoked before that is said to be revoked: whoever makes an exception for the one means
+//! not the other.
 //!
 //! An anchor's own dates do not matter under rule 3, as in RFC 5280, section 6.1: it
 //! is trusted until it is removed.
@@ -181,6 +183,19 @@ impl TrustStore {
 
     /// The subject of the anchor that a path leads to: the tenant's own first.
     fn path(&self, question: &Question<'_>) -> Result<String, Distrust> {
+        let found = self.path_at(question, unix_seconds(question.now));
+        match (found, question.end()) {
+            // Dates are looked at before revocation lists. On its last day it was in date.
+            (Err(Distrust::Expired), Some(end)) => match self.path_at(question, end) {
+                Err(Distrust::Revoked) => Err(Distrust::Revoked),
+                _ => Err(Distrust::Expired),
+            },
+            (found, _) => found,
+        }
+    }
+
+    /// The same at a time, in seconds since 1970.
+    fn path_at(&self, question: &Question<'_>, seconds: u64) -> Result<String, Distrust> {
         let certificate = EndEntityCert::try_from(question.end_entity)
             .map_err(|error| Distrust::of(&error, &question.outline))?;
         let lists = self.revocation_lists.by_date();
@@ -191,9 +206,7 @@ impl TrustStore {
                 self.algorithms.all,
                 anchors,
                 question.intermediates,
-                UnixTime::since_unix_epoch(std::time::Duration::from_secs(unix_seconds(
-                    question.now,
-                ))),
+                UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds)),
                 question.purpose.usage(),
                 revocation(&lists),
                 None,
@@ -267,6 +280,12 @@ impl Question<'_> {
             Err(Distrust::NotYetValid) => "pinned; certificate not yet valid",
             Err(_) => "pinned; certificate expired",
         }
+    }
+
+    /// The last second of its validity, where that is over; in seconds since 1970.
+    fn end(&self) -> Option<u64> {
+        let end = u64::try_from(self.outline.not_after).ok()?;
+        (end < unix_seconds(self.now)).then_some(end)
     }
 
     fn check_dates(&self) -> Result<(), Distrust> {

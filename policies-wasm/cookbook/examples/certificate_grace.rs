@@ -2,7 +2,8 @@
 //! expired is still good for a while, if its key is the one we know.
 
 use portcullis_sdk::{
-    Answer, Certificate, DomainMap, Fingerprint, Message, Period, Requirements, Result, policy,
+    Answer, Certificate, DomainMap, Fingerprint, Message, Period, Purpose, Requirements, Result,
+    policy,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -39,7 +40,6 @@ pub fn decide(message: &Message, settings: &Settings) -> Result {
     };
     let in_grace = message.certificate().is_some_and(|certificate| {
         certificate.spki_sha256() == *key
-            && !certificate.within(&sender)
             && has_just_expired(&certificate, message.now(), settings.grace)
     });
     if in_grace {
@@ -59,9 +59,13 @@ pub fn decide(message: &Message, settings: &Settings) -> Result {
     ))
 }
 
+/// It is in its grace, and that it has expired is all that is wrong with it: one that was
+/// revoked has no grace.
 fn has_just_expired(certificate: &Certificate, now: u64, grace: Period) -> bool {
     let since = i128::from(now) - i128::from(certificate.not_after());
+    let purposes = [Purpose::Client, Purpose::Server];
     (1..=i128::from(grace.seconds())).contains(&since)
+        && (purposes.into_iter()).all(|purpose| certificate.trust_detail(purpose) == "expired")
 }
 
 #[cfg(test)]

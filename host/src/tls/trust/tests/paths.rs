@@ -95,6 +95,20 @@ fn revocation() {
         &leaf,
         ("untrusted", "revocation list unusable"),
     );
+    // What has expired as well is said to be revoked, and what has only expired is not.
+    let ended = || anchor.issue(|p| p.not_after = day(-1));
+    let (revoked_first, only_ended) = (ended(), ended());
+    let both = with(vec![anchor.revoke(&[&revoked_first], -1, 1)]);
+    check_both("revoked, and expired", &both, &revoked_first, revoked);
+    check_both("expired", &both, &only_ended, ("untrusted", "expired"));
+    let mut ended_below = middle.issue(|p| p.not_after = day(-1));
+    ended_below.chain.push(middle.der());
+    check_both(
+        "expired, issuer revoked",
+        &whole_path,
+        &ended_below,
+        revoked,
+    );
     let (old, new) = (anchor.revoke(&[], -2, 1), anchor.revoke(&[&leaf], -1, 1));
     for lists in [vec![old.clone(), new.clone()], vec![new, old]] {
         check_both("newest of two lists", &with(lists), &leaf, revoked);
