@@ -105,7 +105,9 @@ struct Reading {
     function_count: usize,
     /// The largest so far, the smallest of them on top.
     bodies: BinaryHeap<Reverse<Body>>,
-    names: HashMap<(usize, u32), String>,
+    /// The names of those, as far as they were read: of what is not kept there is none, so
+    /// that however many modules there are, there are no more names than functions.
+    names: HashMap<(usize, u32), Option<String>>,
 }
 
 #[derive(Default)]
@@ -114,6 +116,8 @@ struct Open {
     place: usize,
     /// The number that its next function has; those that are imported come first.
     next: u32,
+    /// Its names were read: what more there are is not looked at.
+    is_named: bool,
 }
 
 impl Reading {
@@ -123,7 +127,7 @@ impl Reading {
             Payload::Version { .. } => {
                 self.open.push(Open {
                     place: self.modules,
-                    next: 0,
+                    ..Open::default()
                 });
                 self.modules += 1;
             }
@@ -195,27 +199,32 @@ impl Reading {
             return;
         };
         let body = (size, Reverse(open.place), Reverse(open.next));
+        self.names.insert((open.place, open.next), None);
         open.next = open.next.saturating_add(1);
         self.function_count += 1;
         self.bodies.push(Reverse(body));
-        if self.bodies.len() > KEPT {
-            self.bodies.pop();
+        if self.bodies.len() > KEPT
+            && let Some(Reverse((_, Reverse(place), Reverse(number)))) = self.bodies.pop()
+        {
+            self.names.remove(&(place, number));
         }
     }
 
-    /// Names come behind what they name. Those that cannot be read are as good as none.
+    /// Names come behind what they name, in one section of a module. Those that cannot be
+    /// read are as good as none.
     fn note_function_names(&mut self, section: &CustomSectionReader<'_>) {
-        let (KnownCustom::Name(names), Some(open)) = (section.as_known(), self.open.last()) else {
+        let (KnownCustom::Name(names), Some(open)) = (section.as_known(), self.open.last_mut())
+        else {
             return;
         };
-        let place = open.place;
-        let shown: BTreeSet<u32> = self.bodies.iter().map(|Reverse(body)| body.2.0).collect();
+        if std::mem::replace(&mut open.is_named, true) {
+            return;
+        }
         for name in names.into_iter().map_while(Result::ok) {
             let Name::Function(map) = name else { continue };
             for naming in map.into_iter().map_while(Result::ok) {
-                if shown.contains(&naming.index) {
-                    let name = crate::engine::demangled(naming.name);
-                    self.names.insert((place, naming.index), name);
+                if let Some(kept) = self.names.get_mut(&(open.place, naming.index)) {
+                    *kept = Some(crate::engine::demangled(naming.name));
                 }
             }
         }
@@ -233,7 +242,7 @@ impl Reading {
         let functions =
             functions.map(
                 |Reverse((size, Reverse(place), Reverse(number)))| Function {
-                    name: self.names.remove(&(place, number)),
+                    name: self.names.remove(&(place, number)).flatten(),
                     number,
                     size,
                 },

@@ -67,6 +67,42 @@ fn functions_of_the_modules_of_a_component_keep_their_names_apart() {
     assert_eq!(names, ["second", "first", "third"]);
 }
 
+/// A module has one name section, and what is kept of all of them is what is shown.
+#[test]
+fn names_are_kept_of_what_is_shown_and_once() {
+    // The first section counts; the second would name function 0 anew.
+    let mut twice = module("(module (func $first nop))");
+    let at = twice
+        .windows(4)
+        .position(|four| four == b"name")
+        .expect("a section")
+        - 3;
+    let again: Vec<u8> = twice[at..].to_vec();
+    let again = String::from_utf8(again)
+        .expect("ASCII")
+        .replace("first", "other");
+    twice.extend(again.as_bytes());
+    let anatomy = Anatomy::read(&twice).expect("a module");
+    assert_eq!(anatomy.functions[0].name.as_deref(), Some("first"));
+
+    // A thousand small functions of one module, and as many larger ones of the next, whose
+    // numbers are the same.
+    let functions = |name: &str, body: &str| {
+        let all = (0..1_000).map(|number| format!("(func ${name}{number} {body})"));
+        all.collect::<String>()
+    };
+    let (small, large) = (functions("small", "nop"), functions("large", "nop nop"));
+    let bytes = module(&format!(
+        "(component (core module {small}) (core module {large}))"
+    ));
+    let anatomy = Anatomy::read(&bytes).expect("a component");
+    assert_eq!(anatomy.function_count, 2_000);
+    assert_eq!(anatomy.functions.len(), 1_000);
+    for function in anatomy.functions {
+        assert_eq!(function.name, Some(format!("large{}", function.number)));
+    }
+}
+
 /// What is cut is damaged or, between two sections, a smaller module; never a panic.
 #[test]
 fn a_module_that_is_cut_anywhere_is_read_or_refused() {
