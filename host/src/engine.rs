@@ -32,6 +32,7 @@ mod ticker;
 mod told;
 mod trace;
 mod tuning;
+mod unserved;
 mod usage;
 mod warm;
 pub mod worker;

@@ -9,6 +9,8 @@ use super::scan::{Kind, Scanned};
 const PACKAGE: &str = "portcullis:policy/";
 /// What this host serves of it. Only the first two numbers count before 1.0.
 const SERVED: &str = "0.1";
+/// The version of it that is served in full.
+const VERSION: &str = "0.1.0";
 /// The interfaces of it that a policy may import.
 const IMPORTS: [&str; 5] = ["facts", "demands", "lists", "log", "types"];
 /// Those that it must export.
@@ -111,6 +113,13 @@ fn ours(name: &str) -> Option<(&str, &str)> {
     let name = name.strip_prefix("cm32p2|").unwrap_or(name);
     let rest = name.strip_prefix(PACKAGE)?;
     Some(rest.split_once('@').unwrap_or((rest, "")))
+}
+
+/// How this host calls an interface that a component imports, if it is of our package:
+/// `portcullis:policy/facts@0.1.4` is served as `portcullis:policy/facts@0.1.0`.
+pub(super) fn as_served(import: &str) -> Option<String> {
+    let (interface, _) = ours(import)?;
+    Some(format!("{PACKAGE}{interface}@{VERSION}"))
 }
 
 fn check_version(interface: &str, version: &str) -> Result<(), InterfaceError> {

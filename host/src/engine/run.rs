@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep_until;
 use wasmtime::component::{Component, HasSelf, Instance, Linker};
-use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
+use wasmtime::{Engine, PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
 
 use super::backtrace;
 use super::bindings::exports::portcullis::policy::secure_receipt;
@@ -65,13 +65,19 @@ pub(super) struct Limits {
 impl Linked {
     /// Links a component; the error says which import or export does not fit.
     pub(super) fn new(component: &Component) -> wasmtime::Result<Self> {
-        let mut linker = Linker::new(component.engine());
-        Policy::add_to_linker::<_, HasSelf<Call>>(&mut linker, |call| call)?;
+        let linker = Self::linker(component.engine())?;
         let policy = PolicyPre::new(linker.instantiate_pre(component)?)?;
         Ok(Self {
             secure_receipt: secure_receipt::GuestIndices::new(policy.instance_pre())?,
             policy,
         })
+    }
+
+    /// All that this host serves.
+    pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Call>> {
+        let mut linker = Linker::new(engine);
+        Policy::add_to_linker::<_, HasSelf<Call>>(&mut linker, |call| call)?;
+        Ok(linker)
     }
 
     /// Asks for a decision.

@@ -33,6 +33,7 @@ use super::run::{Limits, Linked};
 use super::scan::{ScanError, scan};
 use super::schema::{self, SchemaError};
 use super::tuning::{self, Effort};
+use super::unserved::unserved;
 
 /// The subcommand that the host's binary takes.
 pub const SUBCOMMAND: &str = "compile-worker";
@@ -132,7 +133,21 @@ pub(super) enum Refused {
     Interface(#[from] InterfaceError),
     #[error("this module does not compile: {0}")]
     Compile(String),
-    #[error("this module does not fit the interface: {0}")]
+    #[error(
+        "this module uses {0}, which no policy needs and this host does not run: build it for wasm32-unknown-unknown without `-C target-feature` and `-C target-cpu` (see RUSTFLAGS and .cargo/config.toml)"
+    )]
+    Feature(String),
+    #[error(
+        "this module is none that this host runs: {0}; build it with `portcullis build`, or with cargo for wasm32-unknown-unknown"
+    )]
+    Invalid(String),
+    #[error(
+        "this module calls {0}, which this host does not have: upgrade the host, or build with the SDK of this host (`portcullis new` of it makes a crate with that)"
+    )]
+    Unserved(String),
+    #[error(
+        "this module does not fit the interface that this host serves: {0}; upgrade the host, or build with the SDK of this host (`portcullis new` of it makes a crate with that)"
+    )]
     Link(String),
     #[error("asked to describe itself, {0}")]
     Describe(#[from] Failure),
@@ -253,8 +268,8 @@ pub(super) fn compile(bytes: &[u8], memory: usize, effort: Effort) -> Result<Art
     let component = component(bytes)?;
     let failed = |error: wasmtime::Error| Refused::Compile(format!("{error:#}"));
     let engine = wasmtime::Engine::new(&tuning::config(memory, 1, effort)).map_err(failed)?;
-    let component = Component::from_binary(&engine, &component).map_err(failed)?;
-    let linked = Linked::new(&component).map_err(|error| Refused::Link(format!("{error:#}")))?;
+    let component = Component::from_binary(&engine, &component).map_err(|error| invalid(&error))?;
+    let linked = Linked::new(&component).map_err(|error| unfit(&component, &error))?;
     let manifest = describe(&linked, memory)?;
     manifest.check()?;
     schema::compile(&manifest.settings_schema)?;
@@ -262,6 +277,33 @@ pub(super) fn compile(bytes: &[u8], memory: usize, effort: Effort) -> Result<Art
         manifest,
         code: component.serialize().map_err(failed)?,
     })
+}
+
+/// Why wasmtime does not take it: most often for what a flag of the compiler has let in.
+fn invalid(error: &wasmtime::Error) -> Refused {
+    const OFF: &str = " support is not enabled";
+    let why = error.root_cause().to_string();
+    match why.split_once(OFF) {
+        Some((feature, _)) => Refused::Feature(feature.to_owned()),
+        None => Refused::Invalid(why),
+    }
+}
+
+/// Why it cannot be linked: most often it was built for a newer host.
+fn unfit(component: &Component, error: &wasmtime::Error) -> Refused {
+    match unserved(component) {
+        Some(functions) => Refused::Unserved(functions),
+        None => Refused::Link(mismatch(&format!("{error:#}"))),
+    }
+}
+
+/// What does not match, without what is said of linkers before it.
+fn mismatch(text: &str) -> String {
+    let (wanted, why) = text
+        .split_once(", but a matching implementation was not found in the linker: ")
+        .unwrap_or(("", text));
+    let wanted = wanted.rsplit(' ').next().unwrap_or_default();
+    format!("{wanted} {why}").trim_start().to_owned()
 }
 
 /// The processor time of this process is the deadline here, and there is no ticker: the

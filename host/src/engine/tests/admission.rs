@@ -2,9 +2,9 @@
 
 use expect_test::expect_file;
 
-use super::guest::{Bench, from_text, guest, guest_with};
+use super::guest::{Bench, from_text, from_text_against, guest, guest_with};
 use crate::engine::tuning::Effort;
-use crate::engine::{componentise, scan, worker};
+use crate::engine::{componentise, scan, unserved, worker};
 
 fn refusal(bytes: &[u8]) -> String {
     match Bench::new().compile(bytes) {
@@ -84,6 +84,16 @@ fn bad_uploads_are_refused_in_words() {
             "start loops",
             guest_with("(func $start (loop $l (br $l))) (start $start)", ""),
         ),
+        ("a newer SDK", newer()),
+        ("a component of a newer SDK", component(&newer())),
+        ("a newer signature", other_signature()),
+        (
+            "simd",
+            guest_with("(func (drop (v128.const i32x4 0 0 0 0)))", ""),
+        ),
+        ("tail calls", guest_with("(func $f (return_call $f))", "")),
+        ("exceptions", guest_with("(tag)", "")),
+        ("garbage collection", guest_with("(type (struct))", "")),
         ("describe traps", other("(i32.const 128))", "unreachable)")),
         (
             "no schema",
@@ -93,6 +103,54 @@ fn bad_uploads_are_refused_in_words() {
         said += &format!("{name}: {}\n", refusal(&bytes));
     }
     expect_file!["refusals.txt"].assert_eq(&said);
+}
+
+/// A guest that was built where messages have one fact more, and two functions of lists came
+/// later.
+fn newer() -> Vec<u8> {
+    let text = include_str!("../../../../tests/guests/guest.wat")
+        .replace("{body}", "")
+        .replace("{fields}", "");
+    let lists = "portcullis:policy/lists@0.1.0";
+    let imports = ["look-behind", "count"].map(|function| {
+        format!("(import \"{lists}\" \"{function}\" (func (param i32 i32) (result i32)))\n")
+    });
+    let text = text.replace("(module\n", &format!("(module\n{}", imports.concat()));
+    let functions =
+        "  look-behind: func(name: string) -> bool;\n  count: func(name: string) -> u32;\n";
+    let end = "-> option<string>;\n";
+    from_text_against("lists.wit", end, &format!("{end}{functions}"), &text)
+}
+
+/// A guest that was built where a function takes more than here.
+fn other_signature() -> Vec<u8> {
+    let text = include_str!("../../../../tests/guests/guest.wat")
+        .replace("{body}", "")
+        .replace("{fields}", "");
+    let contains = "\"contains\" (func $contains (param i32";
+    let text = text.replace(contains, &format!("{contains} i32"));
+    let from = "contains: func(name: string, key: string)";
+    let to = "contains: func(name: string, key: string, exact: bool)";
+    from_text_against("lists.wit", from, to, &text)
+}
+
+fn component(module: &[u8]) -> Vec<u8> {
+    let scanned = scan::scan(module).expect("a module");
+    componentise::componentise(scanned).expect("a component")
+}
+
+/// Every function that this host serves is one that it is known to serve.
+#[test]
+fn what_is_served_is_not_named_as_missing() {
+    let bench = Bench::new();
+    for module in [guest(""), newer()] {
+        let component =
+            wasmtime::component::Component::from_binary(&bench.engine.wasm, &component(&module));
+        let missing = unserved::unserved(&component.expect("compilable"));
+        let expected = "portcullis:policy/lists: look-behind, portcullis:policy/lists: count";
+        let is_newer = module != guest("");
+        assert_eq!(missing.as_deref(), is_newer.then_some(expected));
+    }
 }
 
 /// What a panic of the SDK's does: a warning, then a trap.

@@ -28,10 +28,31 @@ pub(super) fn guest_with(fields: &str, body: &str) -> Vec<u8> {
 
 /// A core module of this text that says it was built against our interface.
 pub(super) fn from_text(text: &str) -> Vec<u8> {
+    let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
+    against(&wit, text)
+}
+
+/// The same against another interface: ours, changed in one of its files.
+pub(super) fn from_text_against(file: &str, from: &str, to: &str, text: &str) -> Vec<u8> {
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
+    let wit = tempfile::tempdir().expect("a directory");
+    for entry in std::fs::read_dir(ours).expect("the interface") {
+        let path = entry.expect("a file").path();
+        let name = path.file_name().expect("a name");
+        let mut contents = std::fs::read_to_string(&path).expect("text");
+        if name == file {
+            assert!(contents.contains(from), "{file} has {from}");
+            contents = contents.replacen(from, to, 1);
+        }
+        std::fs::write(wit.path().join(name), contents).expect("a file");
+    }
+    against(wit.path(), text)
+}
+
+fn against(wit: &Path, text: &str) -> Vec<u8> {
     let mut module = wat::parse_str(text).expect("WebAssembly text");
     let mut resolve = wit_parser::Resolve::default();
-    let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
-    let (package, _) = resolve.push_dir(wit).expect("the interface");
+    let (package, _) = resolve.push_dir(wit).expect("an interface");
     let world = resolve
         .select_world(&[package], Some("policy"))
         .expect("the world");
