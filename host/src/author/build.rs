@@ -14,9 +14,8 @@ pub mod target;
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-
-use tempfile::NamedTempFile;
 
 pub use project::Project;
 pub use target::TargetError;
@@ -24,19 +23,19 @@ pub use target::TargetError;
 use super::inspect::{Examined, examine};
 use super::workbench::{Workbench, WorkbenchError};
 use crate::digest::Digest;
-use crate::engine::{AdmissionError, Manifest};
+use crate::engine::AdmissionError;
 
 /// What was built.
 #[derive(Debug)]
 pub struct Built {
     /// Where the component lies.
     pub module: PathBuf,
+    /// The component: what lies there until somebody builds again.
+    pub bytes: Vec<u8>,
     /// Its size in bytes.
     pub size: u64,
     /// SHA-256 of it: what names it on a host.
     pub digest: Digest,
-    /// What it says of itself.
-    pub manifest: Manifest,
     /// What it is made of.
     pub examined: Examined,
     /// How its crate could make it smaller, or its messages better.
@@ -142,10 +141,9 @@ impl Project {
         let component = component.map_err(|error| self.refused(error))?;
         let examined = examine(&bench, &component).await;
         let examined = examined.map_err(BuildError::Admission)?;
-        let manifest = match &examined.verdict {
-            Ok(manifest) => manifest.clone(),
-            Err(reason) => return Err(self.refused(AdmissionError::Refused(reason.clone()))),
-        };
+        if let Err(reason) = &examined.verdict {
+            return Err(self.refused(AdmissionError::Refused(reason.clone())));
+        }
         let path = self.module();
         write(&path, &component).map_err(|error| BuildError::File {
             path: path.clone(),
@@ -153,9 +151,9 @@ impl Project {
         })?;
         Ok(Built {
             module: path,
+            bytes: component,
             size: examined.size,
             digest: examined.digest,
-            manifest,
             examined,
             advice: profile::advice(&self.workspace),
         })
@@ -186,11 +184,14 @@ fn read(path: &Path) -> Result<Vec<u8>, BuildError> {
     })
 }
 
-/// Whole or not at all: whoever pushes it meanwhile has the one or the other.
+/// Whole or not at all: whoever pushes it meanwhile has the one or the other. Who may read
+/// it the umask says, as of all that cargo builds: a host may run as another user.
 fn write(path: &Path, component: &[u8]) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(directory)?;
-    let mut file = NamedTempFile::new_in(directory)?;
+    let mut file = tempfile::Builder::new()
+        .permissions(fs::Permissions::from_mode(0o666))
+        .tempfile_in(directory)?;
     file.write_all(component)?;
     file.persist(path)?;
     Ok(())

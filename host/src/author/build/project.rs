@@ -14,8 +14,6 @@ pub struct Project {
     pub root: PathBuf,
     /// The package's name.
     pub name: String,
-    /// The package's version.
-    pub version: String,
     /// Where cargo builds.
     pub target: PathBuf,
     /// Its `Cargo.toml`.
@@ -35,14 +33,14 @@ struct Metadata {
 #[derive(Deserialize)]
 struct Package {
     name: String,
-    version: String,
     manifest_path: PathBuf,
     targets: Vec<Target>,
 }
 
 #[derive(Deserialize)]
 struct Target {
-    crate_types: Vec<String>,
+    /// Of the library its crate types; of an example, whatever it becomes, `example`.
+    kind: Vec<String>,
 }
 
 impl Project {
@@ -67,7 +65,6 @@ impl Project {
         Ok(Self {
             root: manifest.parent().unwrap_or(directory).to_owned(),
             name: package.name.clone(),
-            version: package.version.clone(),
             target: metadata.target_directory,
             workspace: metadata.workspace_root.join("Cargo.toml"),
             manifest,
@@ -77,7 +74,7 @@ impl Project {
 
 impl Target {
     fn is_module(&self) -> bool {
-        self.crate_types.iter().any(|kind| kind == "cdylib")
+        self.kind.iter().any(|kind| kind == "cdylib")
     }
 }
 
