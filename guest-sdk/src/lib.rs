@@ -107,15 +107,16 @@
 //! crate-type = ["cdylib", "rlib"] # the module, and the unit tests
 //!
 //! [dependencies]
-//! portcullis-sdk = "0.1"
+//! portcullis-sdk = { path = "sdk" } # as `portcullis new` puts it there
 //!
 //! [dev-dependencies]
-//! portcullis-sdk = { version = "0.1", features = ["vectors"] }
+//! portcullis-sdk = { path = "sdk", features = ["vectors"] }
 //! ```
 //!
 //! `cargo build --target wasm32-unknown-unknown` makes a module that the host takes as
 //! it is; `cargo test` runs the tests natively. A release build with `opt-level = "s"`,
-//! `lto = true` and `strip = true` is about a tenth of the size.
+//! `lto = true` and `strip = "debuginfo"` is about a tenth of the size; the names of
+//! functions that this leaves in it tell where a policy broke down.
 //!
 //! Memory that a policy frees is not used again within the decision. One that makes and
 //! drops megabytes over and over takes this crate without its feature `allocator`, and
