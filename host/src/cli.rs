@@ -2,7 +2,8 @@
 //!
 //! Exit codes: 0 done, 1 it could not be done (the reason is on standard error), 2
 //! the command line is wrong; of what a running host is asked, 4 it is not there, 5 it
-//! was changed since it was read. `explain` has one more, 3.
+//! was changed since it was read. `explain` has one more, 3. A signal that ends a command is
+//! 128 and its number.
 
 mod api;
 mod apply;
@@ -21,6 +22,7 @@ mod erase;
 mod explain;
 mod export;
 mod inspect;
+mod interrupt;
 mod list;
 mod module;
 mod new;
@@ -55,6 +57,7 @@ use clap::{Parser, Subcommand};
 
 use api::Failure;
 use check::counted;
+use interrupt::{Interrupted, unless_interrupted};
 
 use crate::log::{self, LogSettings};
 use crate::unicode;
@@ -171,8 +174,8 @@ pub fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::CompileWorker(_) => crate::engine::worker::main(),
         Command::New(arguments) => finish(new::new(&arguments)),
-        Command::Build(arguments) => quietly(build::run(&arguments)),
-        Command::Inspect(arguments) => quietly(inspect::run(&arguments)),
+        Command::Build(arguments) => quietly(unless_interrupted(build::run(&arguments))),
+        Command::Inspect(arguments) => quietly(unless_interrupted(inspect::run(&arguments))),
         Command::Receipts(arguments) => quietly(receipts::receipts(&arguments)),
         Command::Report(arguments) => quietly(report::run(&arguments)),
         Command::Warnings(arguments) => quietly(warnings::run(&arguments)),
@@ -184,7 +187,7 @@ pub fn main() -> ExitCode {
         Command::Openapi => finish(openapi::openapi()),
         Command::Completions(arguments) => finish(completions::completions(&arguments)),
         Command::Man(arguments) => finish(completions::man(&arguments)),
-        Command::Serve(arguments) => finish(serve(&arguments.config)),
+        Command::Serve(arguments) => ended(serve(&arguments.config)),
         Command::Reload(arguments) => quietly(reload::reload(&arguments)),
         Command::Apply(arguments) => quietly(apply::apply(&arguments)),
         Command::Check(arguments) => quietly(check::check(&arguments.config)),
@@ -196,12 +199,12 @@ pub fn main() -> ExitCode {
         Command::Policy(arguments) => quietly(policy::run(&arguments)),
         Command::List(arguments) => quietly(list::run(&arguments)),
         Command::Module(arguments) => quietly(module::run(&arguments)),
-        Command::Push(arguments) => quietly(push::run(&arguments)),
+        Command::Push(arguments) => quietly(unless_interrupted(push::run(&arguments))),
         Command::Token(arguments) => quietly(token::run(&arguments)),
         Command::Node(arguments) => quietly(node::run(&arguments)),
         Command::Test(arguments) => quietly(test::run(&arguments)),
-        Command::Run(arguments) => quietly(run::run(&arguments)),
-        Command::Bench(arguments) => quietly(bench::run(&arguments)),
+        Command::Run(arguments) => quietly(unless_interrupted(run::run(&arguments))),
+        Command::Bench(arguments) => quietly(unless_interrupted(bench::run(&arguments))),
         Command::Demo(arguments) => quietly(demo::demo(&arguments)),
     }
 }
@@ -233,11 +236,19 @@ fn run<T>(
     result
 }
 
+/// How a command ends that has done, before it tells of it, all that it is for.
 fn finish(result: anyhow::Result<impl Termination>) -> ExitCode {
     match result {
-        Ok(done) => done.report(),
         // A reader that has seen enough, such as `head`, is no failure.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if rows::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        result => ended(result),
+    }
+}
+
+/// How any other ends.
+fn ended(result: anyhow::Result<impl Termination>) -> ExitCode {
+    match result {
+        Ok(done) => done.report(),
         Err(error) => failed(&error),
     }
 }
@@ -246,13 +257,16 @@ fn failed(error: &anyhow::Error) -> ExitCode {
     let failure = error.downcast_ref::<Failure>();
     let faults = failure.map(Failure::faults).unwrap_or_default();
     for fault in faults {
-        eprintln!("{}", unicode::shown(fault));
+        rows::aside(unicode::shown(fault));
     }
     match faults.len() {
-        0 => eprintln!("portcullis: {error:#}"),
-        many => eprintln!("portcullis: {}", concluded(error, many)),
+        0 => rows::aside(format_args!("portcullis: {error:#}")),
+        many => rows::aside(format_args!("portcullis: {}", concluded(error, many))),
     }
-    failure.map_or(ExitCode::FAILURE, Failure::exit_code)
+    let interrupted = error.downcast_ref::<Interrupted>();
+    let code = interrupted.map(Interrupted::exit_code);
+    code.or(failure.map(Failure::exit_code))
+        .unwrap_or(ExitCode::FAILURE)
 }
 
 /// How many faults, with how things stand: where nothing else is said, as they were.
@@ -262,11 +276,4 @@ fn concluded(error: &anyhow::Error, faults: usize) -> String {
         1 => format!("{faults}; nothing was changed"),
         _ => format!("{error}: {faults}"),
     }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
-        .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
 }

@@ -31,6 +31,8 @@ use connection::Door;
 pub(super) use failure::Failure;
 pub(super) use pages::items;
 use patience::Patience;
+
+use super::rows;
 pub(super) use target::Target;
 use target::{Address, Environment};
 
@@ -78,6 +80,22 @@ impl ApiArguments {
         self.config.as_deref()
     }
 
+    /// The same on another command line, with a space before each.
+    pub(super) fn repeated(&self) -> String {
+        let url = self.url.as_ref().map(ToString::to_string);
+        let file = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let said = [
+            ("--url", url),
+            ("--token-file", file(&self.token_file)),
+            ("--ca", file(&self.ca)),
+            ("--socket", file(&self.socket)),
+            ("--config", file(&self.config)),
+        ];
+        let said = said.into_iter();
+        said.filter_map(|(name, value)| Some(format!(" {name} {}", shell(&value?))))
+            .collect()
+    }
+
     fn target_in(&self, environment: &Environment) -> anyhow::Result<Target> {
         match (&self.url, &self.socket, &self.config, &environment.url) {
             (Some(address), ..) => Ok(Target::Url(address.clone())),
@@ -111,6 +129,15 @@ impl ApiArguments {
             .ok_or_else(|| anyhow!("{from} has no token: it is one word, as the API told it"))?;
         value.set_sensitive(true);
         Ok(Some(value))
+    }
+}
+
+/// A word as a shell reads it.
+fn shell(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,[]".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
     }
 }
 
@@ -160,7 +187,7 @@ impl Client {
             let Some(wait) = failure.again_after().filter(|wait| patience.take(*wait)) else {
                 return Err(failure);
             };
-            eprintln!("portcullis: {failure}: waiting until then");
+            rows::aside(format_args!("portcullis: {failure}: waiting until then"));
             sleep(wait).await;
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::bail;
 use serde_json::{Value, json};
 
-use super::subject::{self, Subject};
+use super::subject::{Subject, SubjectArguments};
 use super::{document, rows};
 use crate::author::bench::{Asked, BenchError, Bound, Cost, Samples};
 use crate::author::vectors::{Given, Outcome, Trial, ordinary};
@@ -31,8 +31,8 @@ const WARM: usize = 2;
 /// Which module, and what it is asked.
 #[derive(clap::Args)]
 pub(super) struct BenchArguments {
-    /// The module or component; without it, that of the crate in this directory is built.
-    module: Option<PathBuf>,
+    #[command(flatten)]
+    subject: SubjectArguments,
     /// A case of the crate's vectors, or of --vectors, by its name. Without it, the first;
     /// without vectors, an ordinary message.
     #[arg(long, value_name = "NAME")]
@@ -73,7 +73,7 @@ pub(super) async fn run(arguments: &BenchArguments) -> anyhow::Result<()> {
         given.settings = settings;
     }
     let config = arguments.config.as_deref();
-    let subject = Subject::load(arguments.module.as_deref(), config).await?;
+    let subject = arguments.subject.load(config).await?;
     let mut trial = Trial::new(&subject.bench, &subject.module);
     let outcome = trial.ask(&given).await?;
     if let Some(failure) = outcome.found().failure {
@@ -99,12 +99,13 @@ pub(super) async fn run(arguments: &BenchArguments) -> anyhow::Result<()> {
 /// The case that is named, the first, or an ordinary message.
 fn asked_about(arguments: &BenchArguments) -> anyhow::Result<(String, Given)> {
     if let Some(name) = &arguments.case {
-        let given = subject::case(&arguments.vectors, name)?;
+        let given = arguments.subject.case(&arguments.vectors, name)?;
         return Ok((format!("case {name:?}"), given));
     }
-    let has_vectors = !arguments.vectors.is_empty() || subject::found(&subject::root()).is_ok();
+    let subject = &arguments.subject;
+    let has_vectors = !arguments.vectors.is_empty() || !subject.found()?.is_empty();
     let cases = match has_vectors {
-        true => subject::cases(&arguments.vectors)?,
+        true => subject.cases(&arguments.vectors)?,
         false => Vec::new(),
     };
     let first = cases.into_iter().next();

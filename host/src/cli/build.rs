@@ -27,7 +27,7 @@ pub(super) async fn run(arguments: &BuildArguments) -> anyhow::Result<()> {
         return rows::lines([json(&built).to_string()]);
     }
     for advice in &built.advice {
-        eprintln!("note: in [profile.release], {advice}");
+        rows::aside(format_args!("note: in [profile.release], {advice}"));
     }
     let path = built.module.display().to_string();
     rows::lines(inspect::head(&path, &built.examined))

@@ -8,18 +8,17 @@
 
 mod table;
 
-use std::io::{self, Write};
 use std::net::IpAddr;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::SystemTime;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{anyhow, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::api::{ApiArguments, Ask, Client, Target};
-use super::check;
+use super::{check, rows};
 use crate::address::{AddressError, Mailbox};
 use crate::config::{self, Config, TenantConfig};
 use crate::facts::{Direction, ReceiptId, Stage, TenantId, unix_seconds};
@@ -111,13 +110,11 @@ pub(super) async fn run(arguments: &ExplainArguments) -> anyhow::Result<ExitCode
         Target::Config(path) => on_disk(&check::whole(&path).await?, arguments).await?,
         Target::Url(_) | Target::Socket(_) => in_force(arguments).await?,
     };
-    let mut out = io::stdout().lock();
-    if arguments.json {
-        writeln!(out, "{}", serde_json::to_string(&report)?)?;
-    } else {
-        write!(out, "{}", table::text(&report))?;
-    }
-    out.flush().context("standard output")?;
+    let text = match arguments.json {
+        true => serde_json::to_string(&report)?,
+        false => table::text(&report).trim_end_matches('\n').to_owned(),
+    };
+    rows::read_or_not(rows::lines([text]))?;
     let is_changed = report.changes.is_some_and(|changes| !changes.is_empty());
     Ok(ExitCode::from(if is_changed { CHANGED } else { 0 }))
 }

@@ -15,8 +15,12 @@ use crate::unicode;
 /// Which module.
 #[derive(clap::Args)]
 pub(super) struct InspectArguments {
-    /// The module or component; without it, that of the crate in this directory is built.
+    /// The module or component; without it, that of the crate is built.
+    #[arg(conflicts_with = "path")]
     module: Option<PathBuf>,
+    /// The directory of the crate.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    path: PathBuf,
     /// Show so many of the largest functions.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(..=1000))]
     functions: u16,
@@ -33,17 +37,19 @@ pub(super) async fn run(arguments: &InspectArguments) -> anyhow::Result<()> {
             (path.clone(), examine(&Workbench::new()?, &bytes).await?)
         }
         None => {
-            let built = Project::find(".".as_ref())?.build().await?;
+            let built = Project::find(&arguments.path)?.build().await?;
             (built.module, built.examined)
         }
     };
     let path = path.display().to_string();
-    if arguments.json {
-        rows::lines([json(&examined).to_string()])?;
-    } else {
-        rows::lines(head(&path, &examined))?;
-        rows::lines(body(&examined, usize::from(arguments.functions)))?;
-    }
+    let lines = match arguments.json {
+        true => vec![json(&examined).to_string()],
+        false => {
+            let body = body(&examined, usize::from(arguments.functions));
+            [head(&path, &examined), body].concat()
+        }
+    };
+    rows::read_or_not(rows::lines(lines))?;
     match examined.verdict {
         Ok(_) => Ok(()),
         Err(reason) => Err(anyhow!("{path} would be refused by the host: {reason}")),

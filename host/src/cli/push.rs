@@ -7,7 +7,7 @@
 mod next;
 mod steps;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use serde::Deserialize;
@@ -17,10 +17,9 @@ use super::api::{Ask, Client, items};
 use super::change::ChangeArguments;
 use super::check::counted;
 use super::revisions::{History, Ready, Revisions};
-use super::subject::{self, Subject};
+use super::subject::{Found, Subject, SubjectArguments, relative};
 use super::whose::TenantArguments;
 use super::{columns, document, module, rows, test};
-use crate::author::build::Project;
 use crate::author::vectors::{Case, Trial};
 use crate::name::Name;
 use next::{Did, Standing, next};
@@ -29,8 +28,8 @@ use steps::Steps;
 /// What is pushed, and what becomes of it.
 #[derive(clap::Args)]
 pub(super) struct PushArguments {
-    /// The module or component; without it, the crate of this directory is built.
-    module: Option<PathBuf>,
+    #[command(flatten)]
+    subject: SubjectArguments,
     /// The module's name on the host; without it, that of the crate, or of the file.
     #[arg(long)]
     name: Option<Name>,
@@ -71,7 +70,8 @@ struct Local {
 pub(super) async fn run(arguments: &PushArguments) -> anyhow::Result<()> {
     // Whoever cannot be asked is known before anything takes time.
     let client = Client::new(&arguments.of.api)?;
-    let tenant = arguments.of.tenant(&client).await?;
+    let tenant = arguments.of.checked_tenant(&client).await;
+    let tenant = tenant.context("nothing was uploaded")?;
     let mut steps = Steps::new(arguments.of.json);
     let local = arguments.make(&mut steps).await;
     let local = local.context("nothing was uploaded")?;
@@ -82,17 +82,18 @@ pub(super) async fn run(arguments: &PushArguments) -> anyhow::Result<()> {
     let before = before.json::<History>()?.active;
     let did = arguments.take_effect(&revisions, ready.number, before, &mut steps);
     let did = did.await?;
-    if arguments.of.json {
-        return Ok(());
+    if !arguments.of.json {
+        let policies = policies(&client, &tenant, revisions.name()).await?;
+        steps.tell(shown_next(&next(&Standing {
+            module: revisions.name(),
+            revision: ready.number,
+            before,
+            did,
+            policies: &policies,
+            repeated: &arguments.of.repeated(),
+        })));
     }
-    let policies = policies(&client, &tenant, revisions.name()).await?;
-    show(&next(&Standing {
-        module: revisions.name(),
-        revision: ready.number,
-        before,
-        did,
-        policies: &policies,
-    }))
+    steps.end()
 }
 
 impl PushArguments {
@@ -101,18 +102,22 @@ impl PushArguments {
         // What is wrong with vectors is told before anything is built.
         let cases = match self.no_test {
             true => Vec::new(),
-            false => subject::cases(&self.vectors)
+            false => (self.subject.cases(&self.vectors))
                 .context("it cannot be tested (--no-test pushes it untested)")?,
         };
-        let path = match &self.module {
-            Some(path) => path.clone(),
-            None => built(steps).await?,
+        let found = match self.subject.file() {
+            Some(path) => Found {
+                path: path.to_owned(),
+                bytes: document::bytes(path)?,
+            },
+            None => built(&self.subject, steps).await?,
         };
-        let name = self.name.clone().map_or_else(|| module::named(&path), Ok)?;
-        if !self.no_test {
-            tested(&path, &cases, steps).await?;
-        }
-        let bytes = document::bytes(&path)?;
+        let name = self.name.clone();
+        let name = name.map_or_else(|| module::named(&found.path), Ok)?;
+        let bytes = match self.no_test {
+            true => found.bytes,
+            false => tested(found, &cases, steps).await?,
+        };
         Ok(Local { bytes, name })
     }
 
@@ -152,7 +157,7 @@ impl PushArguments {
                 format!("revision {number}, in the place of {}", shown(before)),
             ),
         };
-        steps.done(step, &what, object)?;
+        steps.done(step, &what, object);
         Ok(did)
     }
 }
@@ -161,24 +166,22 @@ fn shown(revision: Option<i64>) -> String {
     revision.map_or("none".to_owned(), |number| number.to_string())
 }
 
-/// Builds the crate of this directory; where the module is.
-async fn built(steps: &mut Steps) -> anyhow::Result<PathBuf> {
+/// Builds the crate; what came of it.
+async fn built(subject: &SubjectArguments, steps: &mut Steps) -> anyhow::Result<Found> {
     steps.begin();
-    let built = Project::find(Path::new("."))?.build().await?;
+    let built = subject.build().await?;
     let (size, digest) = (built.size, built.digest);
-    // As somebody who stands here would write it.
-    let here = std::env::current_dir().unwrap_or_default();
-    let path = built.module.strip_prefix(here).unwrap_or(&built.module);
+    let path = relative(built.module.clone());
     let what = format!("{}, {size} bytes, sha256 {digest}", path.display());
     let object = json!({ "path": built.module, "size": size, "digest": digest.to_string() });
-    steps.done("built", &what, object)?;
-    Ok(built.module)
+    steps.done("built", &what, object);
+    Ok(built.into())
 }
 
-/// Asks the module itself, in the engine of hosts.
-async fn tested(path: &Path, cases: &[Case], steps: &mut Steps) -> anyhow::Result<()> {
+/// Asks the module itself, in the engine of hosts; the bytes that hold.
+async fn tested(found: Found, cases: &[Case], steps: &mut Steps) -> anyhow::Result<Vec<u8>> {
     steps.begin();
-    let subject = Subject::load(Some(path), None).await?;
+    let subject = Subject::load(found, None).await?;
     let mut trial = Trial::new(&subject.bench, &subject.module);
     let mut failed = Vec::new();
     for case in cases {
@@ -190,7 +193,7 @@ async fn tested(path: &Path, cases: &[Case], steps: &mut Steps) -> anyhow::Resul
     }
     if !failed.is_empty() {
         for line in test::failures(&failed) {
-            eprintln!("{line}");
+            rows::aside(line);
         }
         let all = counted(cases.len(), "case");
         bail!(
@@ -199,7 +202,8 @@ async fn tested(path: &Path, cases: &[Case], steps: &mut Steps) -> anyhow::Resul
         );
     }
     let what = format!("{} hold", counted(cases.len(), "case"));
-    steps.done("tested", &what, json!({ "cases": cases.len() }))
+    steps.done("tested", &what, json!({ "cases": cases.len() }));
+    Ok(subject.bytes)
 }
 
 async fn upload(
@@ -223,11 +227,11 @@ async fn upload(
         "digest": sent.revision.digest,
         "known": sent.is_known,
     });
-    steps.done("uploaded", &what, object)?;
+    steps.done("uploaded", &what, object);
     let ready = revisions.settled(sent).await;
     let ready = ready.with_context(|| format!("{}what decides is as it was", steps.so_far()))?;
     let what = format!("by the host: revision {number} is ready");
-    steps.done("compiled", &what, json!({ "revision": number }))?;
+    steps.done("compiled", &what, json!({ "revision": number }));
     Ok(ready)
 }
 
@@ -241,11 +245,12 @@ async fn policies(client: &Client, tenant: &str, module: &str) -> anyhow::Result
     Ok(asking.map(|policy| policy.name).collect())
 }
 
-fn show(next: &[(String, String)]) -> anyhow::Result<()> {
+fn shown_next(next: &[(String, String)]) -> Vec<String> {
     let rows: Vec<_> = next
         .iter()
         .map(|(command, why)| [format!("  {command}"), why.clone()])
         .collect();
-    rows::lines([String::new()])?;
-    rows::lines(columns::lines(["next", ""], &rows))
+    let mut lines = vec![String::new()];
+    lines.extend(columns::lines(["next", ""], &rows));
+    lines
 }

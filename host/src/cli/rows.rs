@@ -1,5 +1,6 @@
 //! What there are many of: a table for people, a line of JSON each for programs.
 
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
 use anyhow::Context;
@@ -48,6 +49,28 @@ pub(super) fn lines(lines: impl IntoIterator<Item = String>) -> anyhow::Result<(
         writeln!(out, "{line}")?;
     }
     out.flush().context("standard output")
+}
+
+/// Whether what was written was read does not matter: what was found holds all the same, and
+/// the exit code says it. A reader that has seen enough, such as `head`, is no failure.
+pub(super) fn read_or_not(written: anyhow::Result<()>) -> anyhow::Result<()> {
+    match written {
+        Err(error) if is_broken_pipe(&error) => Ok(()),
+        written => written,
+    }
+}
+
+/// Whether whoever was to read it has gone.
+pub(super) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// A line on standard error, beside what is asked for. Whoever does not read it misses it.
+pub(super) fn aside(line: impl fmt::Display) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// A line that may be read again: as it is, but for people.

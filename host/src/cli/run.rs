@@ -10,7 +10,7 @@ use anyhow::anyhow;
 use serde_json::Value;
 
 use super::api::ApiArguments;
-use super::subject::{self, Subject};
+use super::subject::SubjectArguments;
 use super::{document, rows};
 use crate::author::vectors::{self, Given, Outcome, Trial};
 use crate::engine::Failure;
@@ -21,8 +21,8 @@ use receipt::Past;
 #[derive(clap::Args)]
 #[command(group(clap::ArgGroup::new("about").required(true).args(["facts", "case", "receipt"])))]
 pub(super) struct RunArguments {
-    /// The module or component; without it, that of the crate in this directory is built.
-    module: Option<PathBuf>,
+    #[command(flatten)]
+    subject: SubjectArguments,
     /// A TOML file with [facts], and perhaps [settings] and [lists], as vectors have them.
     #[arg(long, value_name = "FILE")]
     facts: Option<PathBuf>,
@@ -55,7 +55,7 @@ pub(super) async fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     if let Some(settings) = settings {
         given.settings = settings;
     }
-    let subject = Subject::load(arguments.module.as_deref(), arguments.limits()).await?;
+    let subject = arguments.subject.load(arguments.limits()).await?;
     let mut trial = Trial::new(&subject.bench, &subject.module);
     let mut outcome = trial.ask(&given).await?;
     if let Some(past) = &past {
@@ -72,7 +72,7 @@ pub(super) async fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         true => vec![shown::json(&subject, &outcome).to_string()],
         false => shown::text(&subject, &outcome),
     };
-    rows::lines(lines)?;
+    rows::read_or_not(rows::lines(lines))?;
     let answered = outcome.found().failure.is_none();
     Ok(ExitCode::from(u8::from(!answered)))
 }
@@ -90,7 +90,7 @@ async fn asked_about(arguments: &RunArguments) -> anyhow::Result<(Given, Option<
         return Ok((vectors::given(path)?, None));
     }
     if let Some(name) = &arguments.case {
-        return Ok((subject::case(&arguments.vectors, name)?, None));
+        return Ok((arguments.subject.case(&arguments.vectors, name)?, None));
     }
     let id = arguments.receipt.ok_or_else(|| anyhow!("name a receipt"))?;
     let (given, past) = Past::find(&arguments.api, id).await?;

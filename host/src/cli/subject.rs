@@ -8,13 +8,33 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow, bail};
 
 use super::check;
-use crate::author::build::Project;
+use crate::author::build::{BuildError, Built, Project};
 use crate::author::inspect;
 use crate::author::vectors::{self, Case, Given};
 use crate::author::workbench::Workbench;
 use crate::config;
 use crate::engine::{AdmissionError, Module};
 use crate::unicode;
+
+/// Which module, and whose vectors go with it.
+#[derive(clap::Args)]
+#[group(skip)]
+pub(super) struct SubjectArguments {
+    /// The module or component; without it, that of the crate is built.
+    module: Option<PathBuf>,
+    /// The directory of the crate.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    path: PathBuf,
+}
+
+/// A module that is not looked at yet.
+pub(super) struct Found {
+    /// Where it lies.
+    pub(super) path: PathBuf,
+    /// Its bytes, which are read once: whatever is built meanwhile, what was tested is what
+    /// is pushed.
+    pub(super) bytes: Vec<u8>,
+}
 
 /// A module that the engine has taken.
 pub(super) struct Subject {
@@ -30,16 +50,97 @@ pub(super) struct Subject {
     pub(super) compiled: Duration,
 }
 
-impl Subject {
-    /// Loads this file; without it, builds the crate of this directory and loads what
-    /// became of it. The limits are those of a configuration, or the host's defaults.
-    pub(super) async fn load(module: Option<&Path>, config: Option<&Path>) -> anyhow::Result<Self> {
-        let bench = bench(config)?;
-        let path = match module {
-            Some(path) => path.to_owned(),
-            None => Project::find(Path::new("."))?.build().await?.module,
+impl SubjectArguments {
+    /// The file that is named, if one is.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.module.as_deref()
+    }
+
+    /// Builds the crate.
+    pub(super) async fn build(&self) -> anyhow::Result<Built> {
+        Ok(Project::find(&self.path)?.build().await?)
+    }
+
+    /// Loads the file that is named; without one, what becomes of the crate. The limits are
+    /// those of a configuration, or the host's defaults.
+    pub(super) async fn load(&self, config: Option<&Path>) -> anyhow::Result<Subject> {
+        let found = match &self.module {
+            Some(path) => Found {
+                path: path.clone(),
+                bytes: inspect::read(path)?,
+            },
+            None => self.build().await?.into(),
         };
-        let bytes = inspect::read(&path)?;
+        Subject::load(found, config).await
+    }
+
+    /// The cases of these files; without any, of those that go with the crate. Where there
+    /// are none, and no crate either, it is the crate that is missing.
+    pub(super) fn cases(&self, files: &[PathBuf]) -> anyhow::Result<Vec<Case>> {
+        if !files.is_empty() {
+            return read(files);
+        }
+        match (self.found()?, self.project()) {
+            (files, _) if !files.is_empty() => read(&files),
+            (_, Err(error)) if self.module.is_none() => Err(error.into()),
+            _ => bail!(
+                "there are no vectors: write {}, or say with --vectors where they are",
+                self.root().join("vectors.toml").display()
+            ),
+        }
+    }
+
+    /// The case of this name.
+    pub(super) fn case(&self, files: &[PathBuf], name: &str) -> anyhow::Result<Given> {
+        let cases = self.cases(files)?;
+        let known = || cases.iter().map(|case| case.name.as_str());
+        let found = cases.iter().find(|case| case.name == name);
+        found.map(|case| case.given.clone()).ok_or_else(|| {
+            let hint = config::similar(name, known())
+                .map(|known| format!("; did you mean {known:?}?"))
+                .unwrap_or_default();
+            let all: Vec<_> = known().map(|name| format!("{name:?}")).collect();
+            anyhow!(
+                "there is no case {name:?}{hint}: there are {}",
+                all.join(", ")
+            )
+        })
+    }
+
+    /// The files of vectors that go with the crate.
+    pub(super) fn found(&self) -> anyhow::Result<Vec<PathBuf>> {
+        found(&self.root())
+    }
+
+    /// The crate's directory; without a crate, the one that is said.
+    pub(super) fn root(&self) -> PathBuf {
+        match self.project() {
+            Ok(project) => relative(project.root),
+            Err(_) if self.path == Path::new(".") => PathBuf::new(),
+            Err(_) => self.path.clone(),
+        }
+    }
+
+    /// The crate.
+    pub(super) fn project(&self) -> Result<Project, BuildError> {
+        Project::find(&self.path)
+    }
+}
+
+impl From<Built> for Found {
+    fn from(built: Built) -> Self {
+        Self {
+            path: built.module,
+            bytes: built.bytes,
+        }
+    }
+}
+
+impl Subject {
+    /// Has the engine take it.
+    pub(super) async fn load(found: Found, config: Option<&Path>) -> anyhow::Result<Self> {
+        let bench = bench(config)?;
+        let Found { path, bytes } = found;
         let began = Instant::now();
         let admitted = bench.admit(&bytes).await;
         let compiled = began.elapsed();
@@ -62,8 +163,7 @@ impl Subject {
     pub(super) fn title(&self) -> String {
         let manifest = self.module.manifest();
         let (name, version) = (&manifest.name, &manifest.version);
-        let here = std::env::current_dir().unwrap_or_default();
-        let path = self.path.strip_prefix(here).unwrap_or(&self.path);
+        let path = relative(self.path.clone());
         unicode::shown(&format!("{}: {name} {version}", path.display()))
     }
 }
@@ -75,15 +175,10 @@ fn bench(config: Option<&Path>) -> anyhow::Result<Workbench> {
     })
 }
 
-/// The cases of these files; without any, of those that go with the crate of this
-/// directory.
-pub(super) fn cases(files: &[PathBuf]) -> anyhow::Result<Vec<Case>> {
-    let files = match files.is_empty() {
-        true => found(&root())?,
-        false => files.to_vec(),
-    };
+/// The cases of these files.
+fn read(files: &[PathBuf]) -> anyhow::Result<Vec<Case>> {
     let (mut cases, mut faults) = (Vec::new(), Vec::new());
-    for file in &files {
+    for file in files {
         match vectors::vectors(file) {
             Ok(read) => cases.extend(read),
             Err(fault) => faults.push(fault.to_string()),
@@ -95,41 +190,15 @@ pub(super) fn cases(files: &[PathBuf]) -> anyhow::Result<Vec<Case>> {
     }
 }
 
-/// The case of this name.
-pub(super) fn case(files: &[PathBuf], name: &str) -> anyhow::Result<Given> {
-    let cases = cases(files)?;
-    let known = || cases.iter().map(|case| case.name.as_str());
-    let found = cases.iter().find(|case| case.name == name);
-    found.map(|case| case.given.clone()).ok_or_else(|| {
-        let hint = config::similar(name, known())
-            .map(|known| format!("; did you mean {known:?}?"))
-            .unwrap_or_default();
-        let all: Vec<_> = known().map(|name| format!("{name:?}")).collect();
-        anyhow!(
-            "there is no case {name:?}{hint}: there are {}",
-            all.join(", ")
-        )
-    })
-}
-
-/// The crate's directory; without a crate, this one.
-pub(super) fn root() -> PathBuf {
-    let here = Path::new(".");
-    let project = Project::find(here);
-    project.map_or_else(|_| here.to_owned(), |project| relative(project.root))
-}
-
-/// As somebody who stands there would write it.
-fn relative(root: PathBuf) -> PathBuf {
-    let here = std::env::current_dir().unwrap_or_default();
-    match root.canonicalize().is_ok_and(|root| root == here) {
-        true => PathBuf::new(),
-        false => root,
-    }
+/// As somebody who stands here would write it.
+pub(super) fn relative(path: PathBuf) -> PathBuf {
+    let here = std::env::current_dir().and_then(|here| here.canonicalize());
+    let here = here.unwrap_or_default();
+    path.strip_prefix(here).map(Path::to_owned).unwrap_or(path)
 }
 
 /// `vectors.toml` and `vectors/*.toml` of this directory.
-pub(super) fn found(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
+fn found(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let one = root.join("vectors.toml");
     if one.is_file() {
@@ -151,12 +220,6 @@ pub(super) fn found(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
         }
         more.sort();
         files.extend(more);
-    }
-    if files.is_empty() {
-        bail!(
-            "there are no vectors: write {}, or say with --vectors where they are",
-            root.join("vectors.toml").display()
-        );
     }
     Ok(files)
 }

@@ -12,16 +12,17 @@ use std::time::Instant;
 
 use anyhow::{anyhow, bail};
 
+use super::interrupt::unless_interrupted;
 use super::rows;
-use super::subject::{self, Subject};
+use super::subject::{Subject, SubjectArguments};
 use crate::author::vectors::{Case, Coverage, Trial, Tried};
 use crate::unicode;
 
 /// Which module, and which cases.
 #[derive(clap::Args)]
 pub(super) struct TestArguments {
-    /// The module or component; without it, that of the crate in this directory is built.
-    module: Option<PathBuf>,
+    #[command(flatten)]
+    subject: SubjectArguments,
     /// Vectors; without any, the crate's vectors.toml and vectors/*.toml.
     #[arg(long, value_name = "FILE")]
     vectors: Vec<PathBuf>,
@@ -42,18 +43,18 @@ pub(super) async fn run(arguments: &TestArguments) -> anyhow::Result<ExitCode> {
     if arguments.watch {
         return watch::run(arguments).await;
     }
-    let holds = once(arguments).await?;
+    let holds = unless_interrupted(once(arguments)).await?;
     Ok(ExitCode::from(u8::from(!holds)))
 }
 
 /// Builds, and tries all cases; whether all hold.
 async fn once(arguments: &TestArguments) -> anyhow::Result<bool> {
     // What is wrong with vectors is told before anything is built.
-    let cases = subject::cases(&arguments.vectors)?;
+    let cases = arguments.subject.cases(&arguments.vectors)?;
     let all = cases.len();
     let cases = arguments.chosen(cases)?;
     let config = arguments.config.as_deref();
-    let subject = Subject::load(arguments.module.as_deref(), config).await?;
+    let subject = arguments.subject.load(config).await?;
     try_all(&subject, &cases, all - cases.len()).await
 }
 
@@ -92,7 +93,9 @@ pub(super) async fn try_all(
     let began = Instant::now();
     let mut trial = Trial::new(&subject.bench, &subject.module);
     let (mut failed, mut coverage) = (Vec::new(), Coverage::new());
-    rows::lines([subject.title(), shown::counted(cases)])?;
+    // Whoever reads the first line alone is to hear of the others by the exit code.
+    let show = |lines: Vec<String>| rows::read_or_not(rows::lines(lines));
+    show(vec![subject.title(), shown::counted(cases)])?;
     for case in cases {
         let tried = trial
             .case(case)
@@ -100,15 +103,18 @@ pub(super) async fn try_all(
             .map_err(|error| anyhow!("case {:?} cannot be tried: {error}", case.name))?;
         coverage.add(&tried.outcome);
         let word = if tried.holds() { "ok" } else { "FAILED" };
-        rows::lines([format!("case {} ... {word}", unicode::shown(&case.name))])?;
+        show(vec![format!(
+            "case {} ... {word}",
+            unicode::shown(&case.name)
+        )])?;
         if !tried.holds() {
             failed.push((case, tried));
         }
     }
-    rows::lines(failures(&failed))?;
-    rows::lines(shown::coverage(&coverage))?;
+    show(failures(&failed))?;
+    show(shown::coverage(&coverage))?;
     let result = shown::result(cases.len(), failed.len(), filtered, began.elapsed());
-    rows::lines([result])?;
+    show(vec![result])?;
     Ok(failed.is_empty())
 }
 

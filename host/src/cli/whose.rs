@@ -31,6 +31,21 @@ impl TenantArguments {
         self.tenant.as_ref()
     }
 
+    /// The same on another command line, with a space before each.
+    pub(super) fn repeated(&self) -> String {
+        let tenant = self.tenant.as_ref();
+        let tenant = tenant.map(|tenant| format!(" --tenant {tenant}"));
+        tenant.unwrap_or_default() + &self.api.repeated()
+    }
+
+    /// The one that is named, if the host has it for whoever asks, or the only one that there is for whoever asks.
+    pub(super) async fn checked_tenant(&self, client: &Client) -> anyhow::Result<String> {
+        if let Some(named) = &self.tenant {
+            client.send(Ask::get(&["tenants", named.as_str()])).await?;
+        }
+        self.tenant(client).await
+    }
+
     /// The one that is named, or the only one that there is for whoever asks.
     pub(super) async fn tenant(&self, client: &Client) -> anyhow::Result<String> {
         if let Some(named) = &self.tenant {

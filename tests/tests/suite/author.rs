@@ -70,7 +70,16 @@ fn run(directory: &Path, arguments: &[&str]) -> Ran {
 }
 
 fn run_with(directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
-    let output = Command::new(portcullis())
+    run_program(portcullis(), directory, arguments, variables)
+}
+
+fn run_program(
+    program: &Path,
+    directory: &Path,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+) -> Ran {
+    let output = Command::new(program)
         .current_dir(directory)
         .args(arguments)
         .env("CARGO_TARGET_DIR", built_in())

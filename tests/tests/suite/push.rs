@@ -2,10 +2,14 @@
 //! the way.
 
 use std::fs;
+use std::io::pipe;
 use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
 
+use portcullis::digest::Digest;
 use portcullis_tests::api::ADDRESS;
-use portcullis_tests::program::{portcullis, stock_policy, target_directory};
+use portcullis_tests::program::{portcullis, stock_policy, target_directory, workspace};
 use portcullis_tests::site::{Host, Site};
 use portcullis_tests::tool::{self, Ran};
 use serde_json::Value;
@@ -121,6 +125,23 @@ fn a_crate_is_built_tested_and_pushed_in_one_go() {
     desk.run(&site, &desk.author, &["new", "meadow"])
         .expect_code(0);
 
+    // Who does not know the tenant, or is not known there, hears it before anything is built.
+    let early = desk.push(&["--tenant", "bank"]).expect_code(4);
+    says(
+        &early,
+        "portcullis: nothing was uploaded: there is no tenant \"bank\"",
+    );
+    let meadow = desk.path("meadow");
+    let unknown = desk.run(&meadow, "unknown", &["push", "--tenant", "acme"]);
+    let unknown = unknown.expect_code(1);
+    says(
+        &unknown,
+        "portcullis: nothing was uploaded: this token is not known here",
+    );
+    for ran in [early, unknown] {
+        assert!(!ran.stderr.contains("Compiling"), "{}", ran.stderr);
+    }
+
     let first = desk.push(&[]).expect_code(0);
     let said = steps(&first);
     let names: Vec<&str> = said.iter().map(|(step, _)| *step).collect();
@@ -133,13 +154,16 @@ fn a_crate_is_built_tested_and_pushed_in_one_go() {
     assert_eq!(desk.revisions("meadow"), (vec![1], None));
 
     // The same bytes are no second revision.
-    let again = desk.push(&["--activate"]).expect_code(0);
+    let again = ["--activate", "--tenant", "acme"];
+    let again = desk.push(&again).expect_code(0);
     let said = steps(&again);
     let known = "nothing: revision 1 of meadow of tenant acme has these bytes";
     assert_eq!(said[2], ("uploaded", known));
     assert_eq!(said[4], ("activated", "revision 1, in the place of none"));
     assert!(
-        again.stdout.contains("policy set NAME FILE"),
+        again
+            .stdout
+            .contains("portcullis policy set NAME FILE --tenant acme  "),
         "{}",
         again.stdout
     );
@@ -202,6 +226,55 @@ fn a_crate_is_built_tested_and_pushed_in_one_go() {
     desk.host.stop();
 }
 
+/// The file may be another one by the time that it is uploaded; here it is a pipe, which
+/// tells its bytes once.
+#[test]
+fn what_is_uploaded_is_what_was_tested() {
+    let desk = Desk::new();
+    let site = desk.host.site().directory().display().to_string();
+    let fifo = desk.path("module.wasm");
+    tool::run("mkfifo", &[&fifo]).expect_code(0);
+    let bytes = fs::read(stock_policy("partner-list")).expect("it was built");
+    let digest = Digest::of(&bytes).to_string();
+    let written = {
+        let fifo = fifo.clone();
+        thread::spawn(move || fs::write(fifo, bytes))
+    };
+    let vectors = workspace().join("policies-wasm/partner-list/vectors.toml");
+    let vectors = vectors.display().to_string();
+    let pushed = ["push", &fifo, "--vectors", &vectors, "--name", "checks"];
+    let pushed = desk.run(&site, &desk.author, &pushed).expect_code(0);
+    let names: Vec<&str> = steps(&pushed).iter().map(|(step, _)| *step).collect();
+    assert_eq!(names, ["tested", "uploaded", "compiled"]);
+    written.join().expect("a thread").expect("it was read");
+    let shown = desk.owner(&["module", "show", "checks", "--json"]).stdout;
+    let shown: Value = serde_json::from_str(&shown).expect("JSON");
+    assert_eq!(shown["revisions"][0]["digest"], *digest);
+    desk.host.stop();
+}
+
+/// Every step is taken, whether it is heard of or not.
+#[test]
+fn a_push_does_not_end_with_its_reader() {
+    let desk = Desk::new();
+    let (reader, writer) = pipe().expect("a pipe");
+    drop(reader);
+    let status = Command::new(portcullis())
+        .args(["push", "--no-test", "--activate", "--name", "checks"])
+        .arg(stock_policy("partner-list"))
+        .env(
+            "PORTCULLIS_URL",
+            format!("http://{}", desk.host.address("admin")),
+        )
+        .env("PORTCULLIS_TOKEN", &desk.author)
+        .stdout(writer)
+        .status()
+        .expect("the binary was built");
+    assert!(status.success(), "{status}");
+    assert_eq!(desk.revisions("checks"), (vec![1], Some(1)));
+    desk.host.stop();
+}
+
 /// What the host says no to, after what was done until then.
 #[test]
 fn what_fails_on_the_host_changes_nothing_there() {
@@ -225,7 +298,7 @@ fn what_fails_on_the_host_changes_nothing_there() {
     let nowhere = push(author, &[&list, "--tenant", "bank"]).expect_code(4);
     says(
         &nowhere,
-        "portcullis: not uploaded: there is no tenant \"bank\"",
+        "portcullis: nothing was uploaded: there is no tenant \"bank\"",
     );
     let none = desk.path("none.sock");
     let unasked = push(author, &[&list, "--socket", &none]).expect_code(1);

@@ -20,10 +20,18 @@ pub(super) struct Standing<'a> {
     pub(super) did: Did,
     /// The policies that ask the module.
     pub(super) policies: &'a [String],
+    /// Which host, and whose, as it was said: each command says it again.
+    pub(super) repeated: &'a str,
 }
 
 /// Commands, and what each is good for.
 pub(super) fn next(standing: &Standing<'_>) -> Vec<(String, String)> {
+    let next = what(standing).into_iter();
+    next.map(|(command, why)| (command + standing.repeated, why))
+        .collect()
+}
+
+fn what(standing: &Standing<'_>) -> Vec<(String, String)> {
     let Standing {
         module,
         revision,
@@ -142,12 +150,33 @@ mod tests {
                 before,
                 did,
                 policies,
+                repeated: "",
             });
             let commands: Vec<&str> = found
                 .iter()
                 .map(|(command, _)| command.trim_start_matches("portcullis "))
                 .collect();
             assert_eq!(commands, expected, "{did:?} {before:?} {policies:?}");
+        }
+    }
+
+    #[test]
+    fn every_command_says_again_which_host() {
+        let repeated = " --tenant acme --socket 'a b'";
+        for did in [Did::Upload, Did::Activate, Did::Shadow] {
+            let next = next(&Standing {
+                module: "m",
+                revision: 2,
+                before: Some(1),
+                did,
+                policies: &[],
+                repeated,
+            });
+            assert!(!next.is_empty());
+            assert!(
+                next.iter().all(|(command, _)| command.ends_with(repeated)),
+                "{next:?}"
+            );
         }
     }
 }

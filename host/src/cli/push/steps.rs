@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use anyhow::Context;
 use serde_json::Value;
 
 use crate::cli::rows;
@@ -13,6 +14,8 @@ pub(super) struct Steps {
     json: bool,
     began: Instant,
     done: Vec<&'static str>,
+    /// Why the first was not told that could not be.
+    untold: Option<anyhow::Error>,
 }
 
 impl Steps {
@@ -21,6 +24,7 @@ impl Steps {
             json,
             began: Instant::now(),
             done: Vec::new(),
+            untold: None,
         }
     }
 
@@ -29,13 +33,9 @@ impl Steps {
         self.began = Instant::now();
     }
 
-    /// Tells that a step is done: in words for people, as an object for programs.
-    pub(super) fn done(
-        &mut self,
-        step: &'static str,
-        what: &str,
-        mut object: Value,
-    ) -> anyhow::Result<()> {
+    /// Tells that a step is done: in words for people, as an object for programs. Whether
+    /// anybody hears it does not matter to those that follow.
+    pub(super) fn done(&mut self, step: &'static str, what: &str, mut object: Value) {
         let seconds = self.began.elapsed().as_secs_f64();
         self.done.push(step);
         let line = if self.json {
@@ -46,9 +46,21 @@ impl Steps {
             let what = unicode::shown(what);
             format!("{step:<9}  {what} ({seconds:.2} s)")
         };
-        rows::lines([line])?;
+        self.tell([line]);
         self.began = Instant::now();
-        Ok(())
+    }
+
+    /// Writes lines, unless some could not be written before.
+    pub(super) fn tell(&mut self, lines: impl IntoIterator<Item = String>) {
+        if self.untold.is_none() {
+            self.untold = rows::lines(lines).err();
+        }
+    }
+
+    /// All is done: whether all of it was told, or read as far as its reader wanted.
+    pub(super) fn end(mut self) -> anyhow::Result<()> {
+        let told = self.untold.take().map_or(Ok(()), Err);
+        rows::read_or_not(told).with_context(|| format!("{}not all of it told", self.so_far()))
     }
 
     /// What was done, before what was not: `built and tested, and `.

@@ -143,11 +143,15 @@ impl Past {
         for (name, list) in given.lists.iter() {
             let then = self.event.lists.get(name);
             if then.is_none_or(|then| *then != list.digest()) {
-                eprintln!("note: the list {name} is not what it was then");
+                rows::aside(format_args!(
+                    "note: the list {name} is not what it was then"
+                ));
             }
         }
         if let Some(why) = self.without_settings.filter(|_| !has_other_settings) {
-            eprintln!("note: {why}: the module is given none, unless --settings has them");
+            rows::aside(format_args!(
+                "note: {why}: the module is given none, unless --settings has them"
+            ));
         }
     }
 }

@@ -31,7 +31,7 @@ fn a_new_crate_is_built_to_what_a_host_takes() {
     );
     assert!(bytes.len() < 400_000, "{}", bytes.len());
 
-    // A program reads the same, and the same crate makes the same bytes.
+    // A program reads the same.
     let again = run(&made.path(), &["build", "--json"]).expect_code(0);
     let json: Value = serde_json::from_str(&again.stdout).expect("JSON");
     assert_eq!(json["digest"], *digest);
@@ -48,6 +48,94 @@ fn a_new_crate_is_built_to_what_a_host_takes() {
             .join("weekend.wasm")
             .display()
             .to_string()
+    );
+}
+
+/// Compiled from nothing in another place; and whoever may read what they build may read it.
+#[test]
+fn the_same_crate_makes_the_same_bytes_wherever_it_is_built() {
+    let made = made();
+    let elsewhere = tempfile::tempdir().expect("a directory");
+    let target = elsewhere.path().display().to_string();
+    let script = format!("umask 027; exec '{}' build", portcullis().display());
+    let variables = [("CARGO_TARGET_DIR", target.as_str())];
+    let built =
+        run_program(Path::new("sh"), &made.path(), &["-c", &script], &variables).expect_code(0);
+    assert!(built.stderr.contains("Compiling serde"), "{}", built.stderr);
+    let module = elsewhere.path().join("policy/weekend.wasm");
+    let [here, there] = [made.module(), module.clone()].map(|path| fs::read(path).expect("it"));
+    assert_eq!(Digest::of(&here), Digest::of(&there));
+    let mode = fs::metadata(module).expect("a file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o640);
+}
+
+/// Every command that builds takes the directory of the crate.
+#[test]
+fn a_crate_is_named_from_elsewhere() {
+    let made = made();
+    let here = made.directory.path();
+    let of = |command: &[&str]| {
+        let arguments = [command, &["--path", "weekend"]].concat();
+        run(here, &arguments).expect_code(0).stdout
+    };
+    let tested = of(&["test"]);
+    assert!(
+        tested.contains(" cases of weekend/vectors.toml\n"),
+        "{tested}"
+    );
+    assert!(of(&["inspect"]).contains("  policy     weekend 0.1.0\n"));
+    let asked = of(&["run", "--case", "a partner needs TLS"]);
+    assert!(asked.contains("decision   enforced\n"), "{asked}");
+    let asked = of(&["bench", "--seconds", "1"]);
+    assert!(
+        asked.contains("asked about case \"a partner needs TLS\"\n"),
+        "{asked}"
+    );
+    // A module is of no crate.
+    let module = made.module().display().to_string();
+    run(here, &["inspect", &module, "--path", "weekend"]).expect_code(2);
+}
+
+/// Where there is no crate, or not a sound one, that is what is wrong, not that it has no
+/// vectors.
+#[test]
+fn what_is_wrong_with_the_crate_is_said_before_its_vectors() {
+    let home = tempfile::tempdir().expect("a directory");
+    let here = home.path();
+    said(
+        here,
+        &["test"],
+        &expect![[r#"
+        portcullis: there is no Cargo.toml in HERE or above it: make a policy's crate with `portcullis new NAME`, or say with --path where it is
+    "#]],
+    );
+    library(&here.join("plain"), "plain", "edition = \"2024\"", "");
+    said(
+        here,
+        &["test", "--path", "plain"],
+        &expect![[r#"
+        portcullis: the package plain does not make a module: HERE/plain/Cargo.toml needs
+
+            [lib]
+            crate-type = ["cdylib", "rlib"]
+    "#]],
+    );
+    library(&here.join("policy"), "policy", MODULE, "");
+    said(
+        here,
+        &["test", "--path", "policy"],
+        &expect![[r#"
+        portcullis: there are no vectors: write policy/vectors.toml, or say with --vectors where they are
+    "#]],
+    );
+    // A module may be tested wherever one is.
+    let module = stock_policy("partner-list").display().to_string();
+    said(
+        here,
+        &["test", &module],
+        &expect![[r#"
+        portcullis: there are no vectors: write vectors.toml, or say with --vectors where they are
+    "#]],
     );
 }
 
@@ -90,6 +178,14 @@ fn build_says_what_is_no_policys_crate() {
             crate-type = ["cdylib", "rlib"]
     "#]],
     );
+
+    // Nor does one whose example is one.
+    let example = "edition = \"2024\"\n[[example]]\nname = \"policy\"\ncrate-type = [\"cdylib\"]";
+    library(&here.join("shown"), "shown", example, "");
+    write(&here.join("shown/examples/policy.rs"), "");
+    let ran = run(here, &["build", "--path", "shown"]).expect_code(1);
+    let said_of = "portcullis: the package shown does not make a module: ";
+    assert!(ran.stderr.starts_with(said_of), "{}", ran.stderr);
 
     let several = here.join("several");
     write(

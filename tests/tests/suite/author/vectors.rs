@@ -1,6 +1,8 @@
 //! A policy asked by its author: `run`, `test` and `bench`, with compiled modules in the
 //! real engine.
 
+mod costs;
+mod endings;
 mod receipts;
 mod watch;
 
@@ -125,24 +127,34 @@ coverage:
     assert_eq!(ran.stderr, "");
 }
 
-/// The same vectors that `cargo test` tries natively.
+/// The same vectors that `cargo test` tries natively: they hold, and come to every decision
+/// that the policy's source has, and to no other.
 #[test]
 fn vectors_of_the_repository_hold_for_the_compiled_policies() {
     let policies = workspace().join("policies-wasm");
     let stock = STOCK_POLICIES.map(|name| {
-        let vectors = policies.join(name).join("vectors.toml");
-        (stock_policy(name), vectors)
+        let of = policies.join(name);
+        let source = of.join("src/lib.rs");
+        (stock_policy(name), of.join("vectors.toml"), source)
     });
     let cookbook = fs::read_dir(policies.join("cookbook/vectors")).expect("it is there");
     let cookbook = cookbook.map(|entry| {
         let vectors = entry.expect("it can be read").path();
         let name = vectors.file_stem().expect("it has a name");
-        (cookbook_policy(&name.to_string_lossy()), vectors)
+        let name = name.to_string_lossy().into_owned();
+        let source = policies.join(format!("cookbook/examples/{name}.rs"));
+        (cookbook_policy(&name), vectors, source)
     });
-    for (module, vectors) in stock.into_iter().chain(cookbook) {
+    for (module, vectors, source) in stock.into_iter().chain(cookbook) {
         let arguments = [&module, &vectors].map(|path| path.display().to_string());
-        let ran = command(&["test", &arguments[0], "--vectors", &arguments[1]]);
-        assert_eq!(ran.code, 0, "{}\n{}", ran.stdout, ran.stderr);
+        let ran = command(&["test", &arguments[0], "--vectors", &arguments[1]]).expect_code(0);
+        let source = fs::read_to_string(source).expect("a policy has its source");
+        let all = ["default", "opportunistic", "enforced"];
+        let expected = all.map(|decision| source.contains(&format!("Answer::{decision}(")));
+        let coverage = from(&ran.stdout, "  decisions  ");
+        let coverage = coverage.lines().next().unwrap_or_default();
+        let seen = all.map(|decision| !coverage.contains(&format!("{decision} never")));
+        assert_eq!(seen, expected, "{}: {coverage}", arguments[1]);
     }
 }
 
@@ -419,42 +431,4 @@ required  certificate-within partner.example
     let ran = command(&["run", &module, "--facts", &vectors]).expect_code(1);
     assert!(ran.stderr.contains("case"), "{}", ran.stderr);
     command(&["run", &module]).expect_code(2);
-}
-
-#[test]
-fn what_a_module_costs_is_measured_beside_a_constant() {
-    let desk = Desk::new(VECTORS);
-    let (module, vectors) = (
-        partner_list().display().to_string(),
-        desk.text("vectors.toml"),
-    );
-    let bench = |more: &[&str]| {
-        let arguments = ["bench", &module, "--vectors", &vectors, "--seconds", "1"];
-        command(&[&arguments, more].concat())
-    };
-    let ran = bench(&["--json"]).expect_code(0);
-    let found: Value = serde_json::from_str(&ran.stdout).expect("JSON");
-    assert_eq!(found["about"], "case \"a partner\"");
-    for kind in ["constant", "module", "warm", "cold"] {
-        for number in ["questions", "median_ns", "p99_ns"] {
-            let number = found[kind][number].as_u64();
-            assert!(number.is_some_and(|number| number > 0), "{kind}: {found}");
-        }
-    }
-    for number in ["fuel", "memory", "compile_ns"] {
-        assert!(
-            found[number].as_u64().is_some_and(|n| n > 0),
-            "{number}: {found}"
-        );
-    }
-    let ran = bench(&["--case", "a stranger"]).expect_code(0);
-    assert!(
-        ran.stdout.contains("asked about case \"a stranger\""),
-        "{}",
-        ran.stdout
-    );
-    assert!(ran.stdout.contains("× constant"), "{}", ran.stdout);
-    let ran = bench(&["--case", "a list that is not there"]).expect_code(1);
-    let said = "the module gives no answer to case \"a list that is not there\": the policy asked";
-    assert!(ran.stderr.contains(said), "{}", ran.stderr);
 }
