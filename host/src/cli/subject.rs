@@ -80,14 +80,18 @@ impl SubjectArguments {
         if !files.is_empty() {
             return read(files);
         }
-        match (self.found()?, self.project()) {
-            (files, _) if !files.is_empty() => read(&files),
-            (_, Err(error)) if self.module.is_none() => Err(error.into()),
-            _ => bail!(
-                "there are no vectors: write {}, or say with --vectors where they are",
-                self.root().join("vectors.toml").display()
-            ),
+        let root = self.root();
+        let files = found(&root)?;
+        if !files.is_empty() {
+            return read(&files);
         }
+        if self.module.is_none() {
+            self.project()?;
+        }
+        bail!(
+            "there are no vectors: write {}, or say with --vectors where they are",
+            root.join("vectors.toml").display()
+        );
     }
 
     /// The case of this name.
