@@ -44,6 +44,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use ipnet::IpNet;
 
 pub use contents::Pem;
@@ -378,7 +379,7 @@ pub enum ModuleContent {
     /// These.
     Given {
         /// The bytes.
-        bytes: Arc<[u8]>,
+        bytes: Bytes,
         /// Their SHA-256.
         digest: Digest,
     },

@@ -10,6 +10,8 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::read::read;
 use crate::digest::Digest;
 use crate::lists::{List, Lists};
@@ -33,7 +35,7 @@ pub(super) enum Contents {
     /// checked is what is kept.
     Files {
         beside: PathBuf,
-        read: RefCell<BTreeMap<PathBuf, Arc<[u8]>>>,
+        read: RefCell<BTreeMap<PathBuf, Bytes>>,
     },
     /// In the store, by the names of the document's own.
     Store(Stored),
@@ -111,7 +113,7 @@ impl Contents {
     }
 
     /// The bytes of a file.
-    pub(super) fn file(&self, path: &str, limit: u64) -> Result<Arc<[u8]>, String> {
+    pub(super) fn file(&self, path: &str, limit: u64) -> Result<Bytes, String> {
         let Self::Files { read: known, .. } = self else {
             return Err(
                 "what is kept in the store names no files: give the text itself".to_owned(),
@@ -122,10 +124,10 @@ impl Contents {
         }
         let path = self.resolve(path);
         if let Some(bytes) = known.borrow().get(&path) {
-            return Ok(Arc::clone(bytes));
+            return Ok(bytes.clone());
         }
-        let bytes: Arc<[u8]> = read(&path, limit).map_err(shown)?.into();
-        known.borrow_mut().insert(path, Arc::clone(&bytes));
+        let bytes: Bytes = read(&path, limit).map_err(shown)?.into();
+        known.borrow_mut().insert(path, bytes.clone());
         Ok(bytes)
     }
 }

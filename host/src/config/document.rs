@@ -24,6 +24,11 @@ impl Faults {
         self.0.borrow_mut().push(fault);
     }
 
+    /// Takes those that were found elsewhere as well.
+    pub(super) fn extend(&self, more: Self) {
+        self.0.borrow_mut().extend(more.0.into_inner());
+    }
+
     /// All faults, by file and line.
     pub(super) fn into_sorted(self) -> Vec<Fault> {
         let mut faults = self.0.into_inner();

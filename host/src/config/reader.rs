@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -329,7 +330,7 @@ impl<'a> Value<'a> {
     }
 
     /// The bytes of the file that this names.
-    pub(super) fn file(&self, limit: u64) -> Option<Arc<[u8]>> {
+    pub(super) fn file(&self, limit: u64) -> Option<Bytes> {
         let found = self.context.document.contents.file(self.text()?, limit);
         self.found(found)
     }
