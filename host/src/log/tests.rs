@@ -77,6 +77,48 @@ fn a_line_of_text_has_the_fields_of_its_spans() {
     }
 }
 
+/// Whether they go to a terminal or not, lines are the same but for the colours.
+#[test]
+fn a_line_of_text_is_as_the_library_writes_it() {
+    let act = || {
+        tracing::warn!("in no span");
+        let outer = tracing::error_span!("outer", text = "a \"b\" c", none = None::<u8>, n = 7);
+        let _in = outer.enter();
+        tracing::error!(yes = true, shown = %"x y", debug = ?Some("z"), "it is {}", "said");
+        let empty = tracing::info_span!("empty");
+        let _in = empty.enter();
+        tracing::info!(only = 1.5);
+        tracing::debug!("not at this level");
+    };
+    let lines = |colour| {
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let make = move || writer.clone();
+        let filter = EnvFilter::new(Level::Info.directives());
+        let subscriber = text::subscriber(filter, make, colour).0;
+        tracing::subscriber::with_default(subscriber, act);
+        let text = without_colours(&kept.text());
+        let lines = text.lines().map(|line| {
+            let (time, rest) = line.split_once(' ').expect("the time first");
+            assert!(time.ends_with('Z'), "{line}");
+            rest.to_owned()
+        });
+        lines.collect::<Vec<_>>()
+    };
+    let plain = lines(false);
+    assert_eq!(plain.len(), 3, "{plain:#?}");
+    assert_eq!(plain, lines(true));
+}
+
+/// Without the sequences that begin with an escape and end with an `m`.
+fn without_colours(text: &str) -> String {
+    let mut pieces = text.split('\u{1b}');
+    let first = pieces.next().unwrap_or_default().to_owned();
+    pieces.fold(first, |plain, piece| {
+        plain + piece.split_once('m').map_or("", |(_, rest)| rest)
+    })
+}
+
 #[test]
 fn a_line_of_json_is_one_flat_object_with_the_true_texts() {
     let log = logged(Format::Json);

@@ -123,26 +123,36 @@ pub(super) async fn verdict(
     host.journal.record(event, until).await;
 }
 
-/// A policy may write 32 lines for each decision, as often as there is mail: warnings
-/// are for the host's log, the rest for those who look for it.
+/// The line of a decision, below what the policy had to say. Most have said nothing: those
+/// need no span for one line.
 fn log(event: &VerdictEvent) {
-    let warns = event.failure.is_some() || !event.log.is_empty();
-    if !warns && !tracing::enabled!(tracing::Level::INFO) {
-        return;
-    }
     let policy = event.policy.as_ref();
+    let name = policy.map(|policy| policy.name.as_str());
     let module = policy.and_then(|policy| policy.module.as_ref());
-    let span = tracing::error_span!(
-        "recipient",
+    let digest = module.map(|module| tracing::field::display(module.digest));
+    if event.failure.is_some() || !event.log.is_empty() {
+        let span = tracing::error_span!(
+            "recipient",
+            receipt.id = %event.id,
+            tenant.id = %event.facts.tenant,
+            policy.id = name,
+            module.digest = digest,
+        );
+        span.in_scope(|| log_words(event));
+    }
+    tracing::info!(
         receipt.id = %event.id,
         tenant.id = %event.facts.tenant,
-        policy.id = policy.map(|policy| policy.name.as_str()),
-        module.digest = module.map(|module| tracing::field::display(module.digest)),
+        policy.id = name,
+        module.digest = digest,
+        reply = event.reply,
+        "decided"
     );
-    span.in_scope(|| log_lines(event));
 }
 
-fn log_lines(event: &VerdictEvent) {
+/// A policy may write 32 lines for each decision, as often as there is mail: warnings
+/// are for the host's log, the rest for those who look for it.
+fn log_words(event: &VerdictEvent) {
     for line in &event.log {
         match line.level {
             LogLevel::Warn => tracing::warn!(target: "portcullis::policy", "{}", line.text),
@@ -154,7 +164,6 @@ fn log_lines(event: &VerdictEvent) {
     if let Some(failure) = &event.failure {
         tracing::warn!(target: "portcullis::policy", code = failure.code, "{}", failure.detail);
     }
-    tracing::info!(reply = event.reply, "decided");
 }
 
 /// Keeps what became of a message for every recipient.
