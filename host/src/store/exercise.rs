@@ -41,7 +41,7 @@ fn document(id: &str, domain: &str, contact: &str, module: &[u8]) -> TenantDocum
         modules: vec![ModuleConfig {
             name: "m".parse().expect("a name"),
             content: ModuleContent::Given {
-                bytes: module.into(),
+                bytes: module.to_vec().into(),
                 digest: Digest::of(module),
             },
             others: Vec::new(),
@@ -294,9 +294,9 @@ async fn receipts(c: &mut Connection, module: Digest) {
     batch
         .policies
         .insert(Digest::of(b"board"), "board".to_owned());
-    receipt_rows::keep(c, &batch).await.expect("written");
+    receipt_rows::keep(c, batch).await.expect("written");
     let (batch, _) = Batch::of(&[sample::outcome(&two), Event::Content(Box::new(two.clone()))]);
-    receipt_rows::keep(c, &batch).await.expect("written");
+    receipt_rows::keep(c, batch).await.expect("written");
     let ids = [one.id, two.id].map(|id| id.to_string());
     let known = receipt_rows::known(c, &ids).await.expect("known");
     assert_eq!(known.len(), 2);
@@ -487,7 +487,7 @@ async fn shadows(c: &mut Connection, tenant: &TenantDocument) {
     assert_eq!(one, Some((number, digest, 8)));
     let verdict = sample::verdict("a@a.example");
     let (batch, _) = Batch::of(&[Event::Verdict(Box::new(verdict.clone()))]);
-    receipt_rows::keep(c, &batch).await.expect("written");
+    receipt_rows::keep(c, batch).await.expect("written");
     let of = ShadowOf {
         tenant: id.clone(),
         module: "m".to_owned(),

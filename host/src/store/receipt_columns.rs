@@ -3,7 +3,7 @@
 //! Most receipts have their outcome in the batch of their verdict: they are put together
 //! here, so that a row is written once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Serialize;
 
@@ -174,6 +174,27 @@ impl Batch {
         }
     }
 
+    /// Leaves out the receipts that are there already. What has become of them since comes
+    /// to them as to any that began in an earlier batch.
+    pub(super) fn leave_out(&mut self, known: &HashSet<String>) {
+        for row in self.new.extract_if(.., |row| known.contains(&row.id)) {
+            let Row {
+                id,
+                decided,
+                content,
+                outcome,
+                ..
+            } = row;
+            let content = content.map(|event| Later::Content {
+                id: id.clone(),
+                decided,
+                event,
+            });
+            let outcome = outcome.map(|event| Later::Outcome { id, event });
+            self.later.extend(content.into_iter().chain(outcome));
+        }
+    }
+
     /// The receipts that begin in it.
     pub(super) fn counts(&self) -> BTreeMap<&str, i64> {
         let mut counts = BTreeMap::new();
@@ -241,8 +262,13 @@ impl Decided {
     }
 }
 
+/// Room for an event of usual size, so that it is not moved while it grows.
+const TEXT: usize = 2 * 1024;
+
 fn text(event: &impl Serialize) -> serde_json::Result<String> {
-    serde_json::to_string(event)
+    let mut text = Vec::with_capacity(TEXT);
+    serde_json::to_writer(&mut text, event)?;
+    Ok(String::from_utf8(text).expect("JSON is UTF-8"))
 }
 
 /// The events of a row: id, verdict, and three texts.

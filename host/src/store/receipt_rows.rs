@@ -17,12 +17,13 @@ const ROWS: usize = 50;
 /// Writes a batch; the caller has a transaction. Receipts that are there already stay as
 /// they are, and are not counted again: whoever does not know what became of a batch may
 /// write it again.
-pub(in crate::store) async fn keep(c: &mut Connection, batch: &Batch) -> Result<()> {
-    for rows in batch.new.chunks(ROWS) {
-        insert(c, rows).await?;
-    }
+pub(in crate::store) async fn keep(c: &mut Connection, batch: Batch) -> Result<()> {
     for (tenant, receipts) in batch.counts() {
         count(c, tenant, receipts).await?;
+    }
+    let mut new = batch.new.into_iter();
+    while !new.as_slice().is_empty() {
+        insert(c, new.by_ref().take(ROWS)).await?;
     }
     for later in &batch.later {
         update(c, later).await?;
@@ -47,7 +48,8 @@ pub(in crate::store) async fn keep(c: &mut Connection, batch: &Batch) -> Result<
     Ok(())
 }
 
-async fn insert(c: &mut Connection, rows: &[Row]) -> Result<()> {
+/// The texts go as they are: they are the most of what a receipt costs.
+async fn insert(c: &mut Connection, rows: impl Iterator<Item = Row>) -> Result<()> {
     let mut query = QueryBuilder::<Db>::new(
         "INSERT INTO receipts (id, tenant, direction, sender_domain, sender_local, \
          recipient_domain, recipient_local, client, policy, monitored, verdict, event, content, \
@@ -55,20 +57,20 @@ async fn insert(c: &mut Connection, rows: &[Row]) -> Result<()> {
     );
     query.push_values(rows, |mut values, row| {
         values
-            .push_bind(&row.id)
-            .push_bind(&row.tenant)
+            .push_bind(row.id)
+            .push_bind(row.tenant)
             .push_bind(row.direction)
-            .push_bind(&row.sender.0)
-            .push_bind(&row.sender.1)
-            .push_bind(&row.recipient.0)
-            .push_bind(&row.recipient.1)
-            .push_bind(&row.client)
-            .push_bind(&row.decided.policy)
-            .push_bind(&row.decided.monitored)
+            .push_bind(row.sender.0)
+            .push_bind(row.sender.1)
+            .push_bind(row.recipient.0)
+            .push_bind(row.recipient.1)
+            .push_bind(row.client)
+            .push_bind(row.decided.policy)
+            .push_bind(row.decided.monitored)
             .push_bind(row.decided.verdict)
-            .push_bind(&row.event)
-            .push_bind(&row.content)
-            .push_bind(&row.outcome);
+            .push_bind(row.event)
+            .push_bind(row.content)
+            .push_bind(row.outcome);
     });
     query.build().execute(c).await.map(drop)
 }

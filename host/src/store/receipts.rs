@@ -1,6 +1,5 @@
 //! Receipts of the store.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use sqlx::{Connection as _, SqliteConnection};
@@ -61,7 +60,7 @@ impl ReceiptWriter {
             _ => None,
         });
         let shadows: Vec<&ShadowEvent> = shadows.collect();
-        let written = self.write_batch(&mut batch, &shadows).await;
+        let written = self.write_batch(batch, &shadows).await;
         self.unsure = written.is_err();
         if self.unsure {
             // SQLite ends a transaction by itself when the disk is full, which the
@@ -76,7 +75,7 @@ impl ReceiptWriter {
     /// there already is the beginning of these.
     async fn write_batch(
         &mut self,
-        batch: &mut Batch,
+        mut batch: Batch,
         shadows: &[&ShadowEvent],
     ) -> Result<i64, Failure> {
         let connection = match &mut self.connection {
@@ -96,8 +95,7 @@ impl ReceiptWriter {
         if self.unsure {
             let ids: Vec<String> = batch.new.iter().map(|row| row.id.clone()).collect();
             let known = receipt_rows::known(&mut transaction, &ids).await?;
-            let known: HashSet<String> = known.into_iter().collect();
-            batch.new.retain(|row| !known.contains(&row.id));
+            batch.leave_out(&known.into_iter().collect());
         }
         receipt_rows::keep(&mut transaction, batch).await?;
         let mut shadowed = self.shadowed;

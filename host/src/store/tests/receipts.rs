@@ -108,6 +108,33 @@ async fn events_of_one_receipt_come_together_in_one_batch_or_several() {
     );
 }
 
+/// What became of a receipt meanwhile is not lost with the row that is left out.
+#[tokio::test]
+async fn a_batch_that_is_written_again_brings_what_came_since() {
+    let site = Site::new();
+    let store = store(&site).await;
+    let one = verdict("one@acme.example");
+    let mut writer = ReceiptWriter::new(store.clone());
+    let first = [event(one.clone())];
+    writer.write(&first).await.expect("written");
+    writer.doubt();
+    let second = refused(VerdictEvent {
+        policy: policy("board", "board"),
+        ..one.clone()
+    });
+    let [first] = first;
+    let again = [first, Event::Content(Box::new(second)), outcome(&one)];
+    writer.write(&again).await.expect("written");
+    writer.close().await;
+    let receipts = store.receipts(&Filter::default(), ALL).await.expect("read");
+    let [Receipt::Decided(_, Some(second), Some(_))] = receipts.as_slice() else {
+        unreachable!("{receipts:?}");
+    };
+    assert_eq!(second.policy, policy("board", "board"));
+    let counts = store.receipt_counts().await.expect("counts");
+    assert_eq!(counts, [("acme".to_owned(), 1)]);
+}
+
 #[tokio::test]
 async fn receipts_are_found_by_all_that_is_asked() {
     let site = Site::new();
