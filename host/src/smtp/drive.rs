@@ -4,15 +4,16 @@
 //! client has a bound.
 
 mod conversation;
+mod stream;
 
 use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use conversation::{Conversation, End};
+use stream::Stream;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::server::TlsStream;
 use tracing::Instrument;
 
 use super::listener::Listener;
@@ -88,7 +89,7 @@ struct Service {
 }
 
 /// A session that has begun in clear and is to go on in TLS.
-type Begun = (TcpStream, Box<Service>, Session, Client);
+type Begun = (Stream, Box<Service>, Session, Client);
 
 impl Service {
     fn connection(&self, peer: Peer) -> Connection {
@@ -147,7 +148,7 @@ impl Service {
             connection,
             chain: Arc::default(),
         };
-        let mut conversation = Conversation::new(socket, self, session, client);
+        let mut conversation = Conversation::new(Stream::Clear(socket), self, session, client);
         conversation.greet(&greeting).await?;
         Ok(match conversation.run().await? {
             End::Closed(_) => None,
@@ -156,7 +157,10 @@ impl Service {
     }
 
     async fn converse_in_tls(begun: Box<Begun>) -> io::Result<()> {
-        let (socket, service, mut session, client) = *begun;
+        let (stream, service, mut session, client) = *begun;
+        let Stream::Clear(socket) = stream else {
+            return Err(io::Error::other("TLS within TLS"));
+        };
         let (stream, client) = Box::pin(service.shake_hands(socket, client.connection)).await?;
         session.secured();
         let mut conversation = Conversation::new(stream, service, session, client);
@@ -168,7 +172,7 @@ impl Service {
         &self,
         socket: TcpStream,
         connection: Arc<Connection>,
-    ) -> io::Result<(Box<TlsStream<TcpStream>>, Client)> {
+    ) -> io::Result<(Stream, Client)> {
         let unusable = || io::Error::other("no usable certificate");
         let acceptor = self.listener.acceptor().ok_or_else(unusable)?;
         let accepted = tokio::select! {
@@ -187,7 +191,7 @@ impl Service {
             connection: Arc::new(connection),
             chain: observed.chain.into(),
         };
-        Ok((Box::new(stream), client))
+        Ok((Stream::Tls(Box::new(stream)), client))
     }
 
     fn note_failure(&self, connection: &Connection, error: &io::Error) {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
 
@@ -23,7 +23,7 @@ use content::Chunk;
 use input::read;
 use output::{held_back, write_out};
 
-use super::Service;
+use super::{Service, Stream};
 use crate::address::Mailbox;
 use crate::content::Content;
 use crate::decision::Permit;
@@ -54,8 +54,8 @@ pub(super) enum End {
 }
 
 /// A session on a stream, in clear or TLS.
-pub(super) struct Conversation<S> {
-    stream: S,
+pub(super) struct Conversation {
+    stream: Stream,
     service: Box<Service>,
     session: Session,
     client: Client,
@@ -66,8 +66,13 @@ pub(super) struct Conversation<S> {
     content: usize,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
-    pub(super) fn new(stream: S, service: Box<Service>, session: Session, client: Client) -> Self {
+impl Conversation {
+    pub(super) fn new(
+        stream: Stream,
+        service: Box<Service>,
+        session: Session,
+        client: Client,
+    ) -> Self {
         let transaction = Transaction::new(service.host.snapshot.load_full());
         let (input, output) = (BytesMut::new(), Vec::new());
         Self {
@@ -83,7 +88,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     }
 
     /// What goes on in TLS. Buffered input is dropped: it came in clear.
-    pub(super) fn into_parts(self) -> (S, Box<Service>, Session, Client) {
+    pub(super) fn into_parts(self) -> (Stream, Box<Service>, Session, Client) {
         (self.stream, self.service, self.session, self.client)
     }
 

@@ -3,7 +3,6 @@
 use std::io;
 
 use bytes::Buf;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
 
 use super::Conversation;
@@ -36,7 +35,7 @@ struct Pace {
     octets: usize,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
+impl Conversation {
     /// Says that content may come, and reads it to CRLF.CRLF, whatever is wrong with it.
     /// Where there is no memory for any, it need not come.
     pub(super) async fn receive(
