@@ -208,7 +208,7 @@ impl Dialogue {
         match read {
             Ok(()) => {
                 self.put_back(line, &outcomes);
-                return Sent::all(self.for_each(outcomes));
+                Sent::all(self.for_each(outcomes))
             }
             Err(fault @ Fault::Timeout(_)) => {
                 let unanswered = RelayError::Unanswered {
