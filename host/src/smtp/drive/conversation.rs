@@ -11,6 +11,7 @@ mod input;
 mod output;
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -285,8 +286,8 @@ impl Conversation {
         let (client, span) = (&self.client, self.transaction.span());
         let deciding = self
             .transaction
-            .decide(host, client, &mail, recipient, offer)
-            .instrument(span);
+            .decide(host, client, &mail, recipient, offer);
+        let deciding = pin!(deciding.instrument(span));
         let (stream, output) = (&mut self.stream, &mut self.output);
         let (answer, written) = held_back(stream, output, service, deciding).await;
         let step = self.session.decided(answer);
@@ -295,10 +296,8 @@ impl Conversation {
 
     async fn offer(&mut self, mail: Arc<Mail>, permit: Permit) -> io::Result<Step> {
         let (service, span) = (&self.service, self.transaction.span());
-        let offering = self
-            .transaction
-            .offer(&service.host, &mail, &permit)
-            .instrument(span);
+        let offering = self.transaction.offer(&service.host, &mail, &permit);
+        let offering = pin!(offering.instrument(span));
         let (stream, output) = (&mut self.stream, &mut self.output);
         let (reply, written) = held_back(stream, output, service, offering).await;
         let step = self.session.offered(reply);

@@ -1,7 +1,7 @@
 //! Writing: replies leave together, and none waits long for another.
 
 use std::io;
-use std::pin::pin;
+use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::io::{AsyncWrite, AsyncWriteExt};
@@ -48,13 +48,12 @@ pub(super) async fn held_back<T>(
     stream: &mut (impl AsyncWrite + Unpin),
     output: &mut Vec<u8>,
     service: &Service,
-    asking: impl Future<Output = T>,
+    mut asking: Pin<&mut impl Future<Output = T>>,
 ) -> (T, io::Result<()>) {
-    let mut asking = pin!(asking);
     if output.is_empty() {
         return (asking.await, Ok(()));
     }
-    if let Ok(answer) = timeout(HOLD_BACK, &mut asking).await {
+    if let Ok(answer) = timeout(HOLD_BACK, asking.as_mut()).await {
         return (answer, Ok(()));
     }
     tokio::join!(asking, write_out(stream, output, service))
