@@ -52,6 +52,7 @@ pub use shadows::{KeptShadow, ShadowAnswer, ShadowPair, ShadowSample, ShadowSend
 pub use token::{NewToken, Role, Secret, Token};
 pub use webhooks::{Due, Last};
 
+use bytes::Bytes;
 use sqlx::Connection as _;
 use sqlx::pool::PoolConnection;
 use tokio::sync::OnceCell;
@@ -223,7 +224,7 @@ impl Store {
     ///
     /// # Errors
     /// When they cannot be read.
-    pub async fn module(&self, digest: Digest) -> Result<Arc<[u8]>, StoreError> {
+    pub async fn module(&self, digest: Digest) -> Result<Bytes, StoreError> {
         let read = async {
             let mut connection = self.connection().await?;
             tenants::module(&mut connection, digest).await

@@ -82,8 +82,12 @@ pub(super) async fn erase(
     let work = tokio::spawn(async move {
         let _turn = turn;
         let tenant = caller.tenant.as_ref();
+        // Receipts that wait are counted as what is there; after that none is written with
+        // the address, and what was handed over in between is there as well.
+        let until = Instant::now() + FLUSH;
+        let mut is_flushed = journal.flush(until).await;
         store.erase_from_what_comes(&eraser, tenant);
-        let is_flushed = journal.flush(Instant::now() + FLUSH).await;
+        is_flushed = is_flushed && journal.flush(until).await;
         // The end of the host waits for whoever may hand over receipts.
         drop(journal);
         if !is_flushed {

@@ -284,7 +284,11 @@ fn invalid(error: &wasmtime::Error) -> Refused {
     const OFF: &str = " support is not enabled";
     let why = error.root_cause().to_string();
     match why.split_once(OFF) {
-        Some((feature, _)) => Refused::Feature(feature.to_owned()),
+        // Where it is stands before it, in bytes of what nobody has.
+        Some((found, _)) => {
+            let feature = found.rsplit(": ").next().unwrap_or(found);
+            Refused::Feature(feature.to_owned())
+        }
         None => Refused::Invalid(why),
     }
 }

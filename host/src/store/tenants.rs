@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use ulid::Ulid;
 
 use super::{Connection, queries as sql, revision_rows as rows};
@@ -102,7 +103,7 @@ fn same(what: &'static str, noted: Digest, found: Digest) -> Result<()> {
 }
 
 /// The bytes of a module.
-pub(in crate::store) async fn module(c: &mut Connection, digest: Digest) -> Result<Arc<[u8]>> {
+pub(in crate::store) async fn module(c: &mut Connection, digest: Digest) -> Result<Bytes> {
     let name = digest.to_string();
     let content = sql::module_content(c, &name).await?;
     let content = content.ok_or_else(|| Failure::damaged("a module's content", &name))?;

@@ -191,8 +191,8 @@ mod tests {
             "rules/countries.txt",
             "sdk/src/lib.rs",
             "src/lib.rs",
-            "vectors.toml",
             "vectors/more.toml",
+            "vectors.toml",
         ];
         unseen.into_iter().chain(seen).for_each(write);
         std::os::unix::fs::symlink(root, root.join("src/above")).expect("a link");
@@ -210,7 +210,7 @@ mod tests {
         assert_ne!(watched.after_build(before), watched.seen());
         // With a module, nothing is built.
         watched.target = None;
-        let vectors = ["vectors.toml", "vectors/more.toml"];
+        let vectors = ["vectors/more.toml", "vectors.toml"];
         assert_eq!(paths(&watched), vectors.map(PathBuf::from));
     }
 }
