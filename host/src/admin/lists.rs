@@ -35,7 +35,7 @@ pub(super) struct SentList {
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "it is there to be described")]
-enum Entries {
+pub(super) enum Entries {
     Set(Vec<String>),
     Map(BTreeMap<String, String>),
 }

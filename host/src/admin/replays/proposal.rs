@@ -56,7 +56,7 @@ pub(in crate::admin) struct CandidateTenant {
     policies: Option<Vec<Object>>,
     /// Lists by name, in the place of those or beside the others: an array of keys, or an
     /// object of keys and values.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<BTreeMap<String, lists::Entries>>)]
     lists: Option<BTreeMap<String, Value>>,
 }
 

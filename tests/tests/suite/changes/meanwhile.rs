@@ -4,12 +4,11 @@
 use std::fs;
 use std::thread;
 
-use portcullis_tests::api::{ADDRESS, over_socket, resend};
+use portcullis_tests::api::{ADDRESS, Answer, over_socket, post, resend};
 use portcullis_tests::certificate::Identity;
 use portcullis_tests::client::{Client, Tls};
 use portcullis_tests::held::HeldWorker;
 use portcullis_tests::site::{Host, Site};
-use portcullis_tests::tool::Ran;
 use serde_json::json;
 
 use super::{put, rcpt};
@@ -25,8 +24,9 @@ fn asking(id: &str, module: &str) -> String {
     )
 }
 
-/// Makes the tenants these, by `portcullis apply`.
-fn apply(host: &Host, tenants: &[(&str, &str)]) -> Ran {
+/// Makes the tenants these, whatever that changes: of a plan that was seen, as
+/// `portcullis apply` has it, nobody changes anything meanwhile.
+fn apply(host: &Host, tenants: &[(&str, &str)]) -> Answer {
     let tree = host.site().path("tree");
     let _ = fs::remove_dir_all(&tree);
     let directory = tree.join("tenants");
@@ -35,13 +35,13 @@ fn apply(host: &Host, tenants: &[(&str, &str)]) -> Ran {
         let path = directory.join(format!("{id}.toml"));
         fs::write(path, text).expect("the site can be written");
     }
-    let tree = tree.display().to_string();
-    host.site().run_with("apply", &[&tree])
+    let tree = json!({ "directory": tree }).to_string();
+    over_socket(host, "/v1/apply", &post(&tree))
 }
 
 /// What comes of making the tenants these, where this is done while a module of theirs is
 /// compiled.
-fn apply_while(host: &Host, tenants: &[(&str, &str)], done: impl FnOnce()) -> Ran {
+fn apply_while(host: &Host, tenants: &[(&str, &str)], done: impl FnOnce()) -> Answer {
     thread::scope(|scope| {
         let applying = scope.spawn(|| apply(host, tenants));
         let worker = HeldWorker::of(host);
@@ -58,7 +58,7 @@ fn a_change_waits_for_no_tree_and_neither_is_lost() {
         .file("slow.wasm", slow_to_optimise(3))
         .file("slower.wasm", slow_to_optimise(2))
         .start();
-    apply(&host, &[("bank", BANK)]).expect_code(0);
+    apply(&host, &[("bank", BANK)]).expect(200);
     let slow = asking("slow", "slow.wasm");
     let applied = apply_while(&host, &[("bank", BANK), ("slow", &slow)], || {
         let policy = json!({ "option": "enforced" });
@@ -68,7 +68,7 @@ fn a_change_waits_for_no_tree_and_neither_is_lost() {
         let tenant = json!({ "domains": ["new.example"] });
         put(&host, "/v1/tenants/new", &tenant).expect(201);
     });
-    let said = applied.expect_code(0).stdout;
+    let said = applied.expect(200).body;
     assert!(said.contains("+ tenant slow"), "{said}");
     for (recipient, expected) in [
         ("ben@bank.example", "530"),
@@ -85,7 +85,7 @@ fn a_change_waits_for_no_tree_and_neither_is_lost() {
         let own = json!({ "contact": "somebody" }).to_string();
         over_socket(&host, "/v1/tenants/bank/own", &resend("PUT", &own)).expect(200);
     });
-    let said = refused.expect_code(1).stderr;
+    let said = refused.expect(409).body;
     assert!(said.contains("tenant bank"), "{said}");
     let bank = over_socket(&host, "/v1/tenants/bank", &[])
         .expect(200)
@@ -135,7 +135,7 @@ fn certificates_wait_for_no_reload() {
 fn reloads_lose_no_change() {
     const CHANGES: usize = 40;
     let host = Site::without_files().settings(ADDRESS).start();
-    apply(&host, &[("bank", BANK)]).expect_code(0);
+    apply(&host, &[("bank", BANK)]).expect(200);
     let path = "/v1/tenants/bank/policies/all";
     put(&host, path, &json!({ "option": "enforced" })).expect(201);
     thread::scope(|scope| {
