@@ -115,14 +115,15 @@ pub(super) async fn rerun(
             decisions.push(again(&api, event, past).await?);
         }
     }
-    let all = decisions.iter().map(|decision| decision.same);
+    let any = |same| decisions.iter().any(|decision| decision.same == same);
+    // One that differs counts before one that cannot be compared.
+    let same = match any(Some(false)) {
+        true => Some(false),
+        false => (!any(None)).then_some(true),
+    };
     Ok(Json(RerunReport {
         receipt: first.id.to_string(),
-        same: all.fold(Some(true), |all, one| match (all, one) {
-            (Some(false), _) | (_, Some(false)) => Some(false),
-            (None, _) | (_, None) => None,
-            _ => Some(true),
-        }),
+        same,
         decisions,
     }))
 }

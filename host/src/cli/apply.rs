@@ -51,7 +51,7 @@ pub(super) async fn apply(arguments: &ApplyArguments) -> anyhow::Result<()> {
         }
     }
     let Plan { plan } = shown.json()?;
-    let done: Answer = client.send(arguments.ask(Some(plan))?).await?;
+    let done: Answer = client.send(arguments.ask(Some(&plan))?).await?;
     match arguments.json {
         true => changed::show(&done, true),
         false => changed::conclusion(&done),
@@ -60,7 +60,7 @@ pub(super) async fn apply(arguments: &ApplyArguments) -> anyhow::Result<()> {
 
 impl ApplyArguments {
     /// To do this plan, or only to say what it would be.
-    fn ask(&self, plan: Option<String>) -> anyhow::Result<Ask> {
+    fn ask(&self, plan: Option<&str>) -> anyhow::Result<Ask> {
         let file = match self.api.target()? {
             Target::Config(path) => Some(check::named(&path)?),
             Target::Url(_) | Target::Socket(_) => None,
