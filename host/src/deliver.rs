@@ -107,7 +107,7 @@ pub enum DeliveryError {
         /// Why.
         source: RelayError,
     },
-    /// The disk has not answered about the last time it came.
+    /// The target has not answered about the last time it came.
     #[error("whether an earlier copy was stored is not known yet")]
     UnderWay,
     /// It cannot be in a transaction with those who are there already.

@@ -143,7 +143,7 @@ impl Ledger {
         index.let_yield(of, turns);
     }
 
-    /// This copy may be there one day: the disk that has it does not answer.
+    /// This copy may be there one day: where it was sent does not answer.
     pub(super) fn under_way(&self, of: &Addressed) {
         self.index().put(&record(*of, Some(State::UnderWay)));
     }

@@ -26,7 +26,7 @@ pub(in crate::deliver) enum State {
         /// And not for the first time: hiccups are the rule, and need no measures.
         again: bool,
     },
-    /// A disk that does not answer may have it or not.
+    /// A target that does not answer may have it or not.
     UnderWay,
 }
 

@@ -31,6 +31,10 @@ const GOODBYE: Duration = Duration::from_secs(2);
 /// of what clients wait.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
 
+/// How long a place is held at least before it is asked for: a client that goes about its
+/// work says something within a round trip.
+const IDLE: Duration = Duration::from_millis(500);
+
 /// The connections of one next hop.
 #[derive(Debug)]
 pub(super) struct Pool {
@@ -39,7 +43,7 @@ pub(super) struct Pool {
     places: Arc<Semaphore>,
     /// Of the places that are held without being used; the longest held first. Those whose
     /// other end is gone are not held any more.
-    held: Mutex<VecDeque<oneshot::Sender<()>>>,
+    held: Mutex<VecDeque<(Instant, oneshot::Sender<()>)>>,
     idle: Mutex<Idle>,
 }
 
@@ -98,13 +102,17 @@ impl Pool {
     /// Asks for a place that is held without being used, if there is one.
     fn ask_back(&self) {
         let mut held = self.held();
-        while held
-            .pop_front()
-            .is_some_and(|longest| longest.send(()).is_err())
-        {}
+        let is_idle = |(since, asked): &mut (Instant, oneshot::Sender<()>)| {
+            asked.is_closed() || since.elapsed() >= IDLE
+        };
+        while let Some((_, longest)) = held.pop_front_if(is_idle) {
+            if longest.send(()).is_ok() {
+                break;
+            }
+        }
     }
 
-    fn held(&self) -> MutexGuard<'_, VecDeque<oneshot::Sender<()>>> {
+    fn held(&self) -> MutexGuard<'_, VecDeque<(Instant, oneshot::Sender<()>)>> {
         // What is behind it is whole at any time.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -152,8 +160,8 @@ impl Place {
     pub(super) fn hold(&self) -> oneshot::Receiver<()> {
         let (ask, asked) = oneshot::channel();
         let mut held = self.pool.held();
-        held.retain(|other| !other.is_closed());
-        held.push_back(ask);
+        held.retain(|(_, other)| !other.is_closed());
+        held.push_back((Instant::now(), ask));
         asked
     }
 

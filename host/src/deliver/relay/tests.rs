@@ -16,6 +16,8 @@ use super::*;
 use crate::content::Content;
 use crate::deliver::{Parcel, header};
 
+/// How long the client waits where a hop has all of the message, and is silent then.
+const TO_THE_END: Duration = Duration::from_secs(2);
 /// Far more than anything here takes; a test that reaches it fails.
 const LONG: Duration = Duration::from_secs(20);
 /// How long the client waits where a hop is silent on purpose.

@@ -22,7 +22,7 @@ use tracing::Instrument;
 
 use content::Chunk;
 use input::read;
-use output::{held_back, write_out};
+use output::{HOLD_BACK, held_back, write_out};
 
 use super::{Service, Stream};
 use crate::address::Mailbox;
@@ -63,6 +63,8 @@ pub(super) struct Conversation {
     transaction: Transaction,
     input: BytesMut,
     output: Vec<u8>,
+    /// When the first of what is to be written was said.
+    held_since: Instant,
     /// Octets of content since there was a good part of it last.
     content: usize,
 }
@@ -84,6 +86,7 @@ impl Conversation {
             transaction,
             input,
             output,
+            held_since: Instant::now(),
             content: 0,
         }
     }
@@ -281,17 +284,26 @@ impl Conversation {
     async fn decide(&mut self, mail: Arc<Mail>, recipient: Mailbox) -> io::Result<Step> {
         self.service.place.work();
         self.learn_name().await;
-        let service = &self.service;
-        let (host, offer) = (&service.host, service.listener.tls_offer());
-        let (client, span) = (&self.client, self.transaction.span());
-        let deciding = self
-            .transaction
-            .decide(host, client, &mail, recipient, offer);
-        let deciding = pin!(deciding.instrument(span));
-        let (stream, output) = (&mut self.stream, &mut self.output);
-        let (answer, written) = held_back(stream, output, service, deciding).await;
-        let step = self.session.decided(answer);
-        written.map(|()| step)
+        let (answer, written) = {
+            let service = &self.service;
+            let (host, offer) = (&service.host, service.listener.tls_offer());
+            let (client, span) = (&self.client, self.transaction.span());
+            let deciding = self
+                .transaction
+                .decide(host, client, &mail, recipient, offer);
+            let deciding = pin!(deciding.instrument(span));
+            let (stream, output) = (&mut self.stream, &mut self.output);
+            let until = self.held_since + HOLD_BACK;
+            held_back(stream, output, service, until, deciding).await
+        };
+        match (self.session.decided(answer), written) {
+            // What was decided has its receipt with the target's answer, whoever has gone.
+            (Step::Offer(mail, permit), Err(error)) => {
+                let _ = self.offer(mail, permit).await;
+                Err(error)
+            }
+            (step, written) => written.map(|()| step),
+        }
     }
 
     async fn offer(&mut self, mail: Arc<Mail>, permit: Permit) -> io::Result<Step> {
@@ -299,7 +311,8 @@ impl Conversation {
         let offering = self.transaction.offer(&service.host, &mail, &permit);
         let offering = pin!(offering.instrument(span));
         let (stream, output) = (&mut self.stream, &mut self.output);
-        let (reply, written) = held_back(stream, output, service, offering).await;
+        let until = self.held_since + HOLD_BACK;
+        let (reply, written) = held_back(stream, output, service, until, offering).await;
         let step = self.session.offered(reply);
         written.map(|()| step)
     }
@@ -349,6 +362,9 @@ impl Conversation {
 
     fn say(&mut self, reply: &Reply) {
         self.service.host.metrics.reply(reply.code());
+        if self.output.is_empty() {
+            self.held_since = Instant::now();
+        }
         reply.write(&mut self.output);
     }
 

@@ -5,14 +5,15 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::io::{AsyncWrite, AsyncWriteExt};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::super::{Service, made_room};
 use super::LINGER;
 
-/// How long replies may wait for that to a recipient who came with them: a policy takes
-/// milliseconds, a next hop may take minutes, and clients wait five for each reply.
-const HOLD_BACK: Duration = Duration::from_secs(5);
+/// How long a reply may wait for those to recipients who came with it, however many they
+/// are: a policy takes milliseconds, a next hop may take minutes, and clients wait five for
+/// each reply.
+pub(super) const HOLD_BACK: Duration = Duration::from_secs(5);
 
 /// Writes what there is to say, as long as the client takes it, and the host has no need
 /// of the place. A host that stops has less patience: what a client that reads is told
@@ -42,18 +43,19 @@ pub(super) async fn write_out(
     Ok(())
 }
 
-/// What comes of asking about a recipient. The replies that wait for it do so for a
-/// moment; whether the client takes them then changes nothing of the answer.
+/// What comes of asking about a recipient. The replies that wait for it do so until then;
+/// whether the client takes them then changes nothing of the answer.
 pub(super) async fn held_back<T>(
     stream: &mut (impl AsyncWrite + Unpin),
     output: &mut Vec<u8>,
     service: &Service,
+    until: Instant,
     mut asking: Pin<&mut impl Future<Output = T>>,
 ) -> (T, io::Result<()>) {
     if output.is_empty() {
         return (asking.await, Ok(()));
     }
-    if let Ok(answer) = timeout(HOLD_BACK, asking.as_mut()).await {
+    if let Ok(answer) = timeout_at(until, asking.as_mut()).await {
         return (answer, Ok(()));
     }
     tokio::join!(asking, write_out(stream, output, service))
