@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
@@ -49,6 +50,7 @@ use crate::receipt::source::{self, Source};
 use crate::replay::Replays;
 use crate::reverse_name::{ResolverError, ReverseNames};
 use crate::shadow::{self, Shadows};
+use crate::smtp::listener::Listener;
 use crate::store::{Store, StoreError};
 use crate::tenant::{self, Loaded, Means, Refusal};
 use crate::tls::{FailedHandshakes, Identity, TlsServer, publicly_verified_client};
@@ -162,9 +164,7 @@ async fn first_tenants(
 ) -> Result<Loaded, StartError> {
     let ready = tenants::prepare(config, store, means).await?;
     let loaded = tenants::record(store, ready, metrics).await?;
-    for Refusal { fault, .. } in &loaded.refused {
-        tracing::error!(%fault, "a module is not loaded, and every policy that asks it fails");
-    }
+    loaded.refused.iter().for_each(Refusal::log);
     let pending = loaded.snapshot.pending();
     if pending > 0 {
         tracing::info!(
@@ -288,20 +288,7 @@ impl Server {
             pending,
             lock,
         } = parts;
-        let (mut listening, mut slots) = (Vec::new(), Vec::new());
-        let bound = config.listeners.iter().zip(sockets.listeners);
-        for (listener, (place, socket)) in bound {
-            let listener = listeners::of(listener, &config, state.tls.as_ref());
-            let slot = Arc::new(ArcSwap::new(listener));
-            sessions.host.metrics.listener(&place.name);
-            let bound = Bound {
-                listener: Arc::clone(&slot),
-                socket,
-            };
-            sessions.tracker.spawn(accept(bound, sessions.clone()));
-            listening.push(place);
-            slots.push(slot);
-        }
+        let (listening, slots) = listen(&sessions, &config, &state, sockets.listeners);
         sessions.tracker.close();
         let Sessions {
             host,
@@ -405,6 +392,7 @@ impl Server {
             () = cut => {
                 tracing::warn!(sessions = self.tracker.len(), "cutting off the sessions that are left");
                 self.shutdown.cut();
+                self.filling.close();
             }
         }
         let ended = timeout(FAREWELL, self.tracker.wait()).await.is_ok();
@@ -450,6 +438,31 @@ pub fn claim(path: &Path) -> Result<File, StartError> {
         Err(TryLockError::WouldBlock) => Err(StartError::Taken(path.to_owned())),
         Err(TryLockError::Error(source)) => Err(fault(source)),
     }
+}
+
+/// Accepts on these sockets, which are those of the configuration's listeners in their order:
+/// where that is, and what each serves by, to be replaced at a reload.
+fn listen(
+    sessions: &Sessions,
+    config: &Config,
+    state: &State,
+    sockets: Vec<(Listening, TcpListener)>,
+) -> (Vec<Listening>, Vec<Arc<ArcSwap<Listener>>>) {
+    let (mut listening, mut slots) = (Vec::new(), Vec::new());
+    let bound = config.listeners.iter().zip(sockets);
+    for (listener, (place, socket)) in bound {
+        let listener = listeners::of(listener, config, state.tls.as_ref());
+        let slot = Arc::new(ArcSwap::new(listener));
+        sessions.host.metrics.listener(&place.name);
+        let bound = Bound {
+            listener: Arc::clone(&slot),
+            socket,
+        };
+        sessions.tracker.spawn(accept(bound, sessions.clone()));
+        listening.push(place);
+        slots.push(slot);
+    }
+    (listening, slots)
 }
 
 /// What sends to webhooks of tenants, where they may go.

@@ -283,8 +283,8 @@ impl Tenant {
 
     /// Whether none of its modules, nor settings for them, were refused.
     fn is_whole(&self) -> bool {
-        let mut cells = self.modules.cells();
-        self.modules.len() == self.named_modules && cells.all(|cell| cell.refused().is_empty())
+        let mut modules = self.modules.iter();
+        self.modules.len() == self.named_modules && modules.all(|(_, held)| held.is_whole())
     }
 
     /// The module that a policy of this tenant asks; none where it was refused when the

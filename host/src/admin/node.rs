@@ -152,8 +152,7 @@ pub(super) async fn all_running(
 
 impl RunningTenant {
     fn of(tenant: &Tenant, version: Option<&Version>) -> Self {
-        let pending = tenant.modules();
-        let pending = pending.filter(|(_, _, standing)| *standing == Standing::Pending);
+        let modules = || tenant.modules().map(|(_, _, standing)| standing);
         Self {
             id: tenant.id.to_string(),
             revision: version
@@ -162,8 +161,8 @@ impl RunningTenant {
             digest: tenant.document.to_string(),
             policies: tenant.policies.len(),
             lists: tenant.lists.iter().count(),
-            modules: tenant.modules().count(),
-            modules_pending: pending.count(),
+            modules: modules().filter(|of| *of != Standing::Refused).count(),
+            modules_pending: modules().filter(|of| *of == Standing::Pending).count(),
         }
     }
 }

@@ -4,32 +4,32 @@
 //! **Every fault is reported**, as the configuration reports its own; a configuration
 //! with faults gives no snapshot, so what was loaded before stays in force.
 //!
-//! **A module that is refused is its tenant's trouble alone**: it is left out, and the
-//! policies that name it fail as they have chosen to. What was admitted yesterday may be
+//! **A module that is refused is its tenant's trouble alone**, and so are settings that it
+//! does not take: it is left out, and the policies that name it fail as they have chosen to,
+//! or those alone that have the settings. What was admitted yesterday may be
 //! refused after an upgrade of the host, which must not take everybody's mail with it.
 
 mod admission;
 mod certificates;
+mod settings;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use admission::{Ahead, Needed, admit, admit_all, needed};
 use certificates::{build_trust, read_anchors, read_roots};
+use settings::checks;
 
 use super::modules::{Held, Modules};
-use super::pending::{self, Check, Pending, Place};
+use super::pending::{self, Pending, Place};
 use super::{Snapshot, Tenant};
-use crate::config::{
-    Config, Fault, HopTlsConfig, OtherRevision, PolicyConfig, TargetConfig, TenantConfig,
-};
+use crate::config::{Config, Fault, HopTlsConfig, OtherRevision, TargetConfig, TenantConfig};
 use crate::deliver::{HopTls, NextHop, Target, TargetSettings, Targets};
 use crate::digest::Digest;
-use crate::engine::{AdmissionError, Engine, Module, SettingsFault};
+use crate::engine::{Engine, Module, SettingsFault};
 use crate::facts::TenantId;
 use crate::metrics::decisions::Decisions;
 use crate::name::Name;
-use crate::policy::Choice;
 use crate::store::{Checked, Store};
 use crate::tls::{PublicRoots, TrustStore};
 
@@ -57,6 +57,8 @@ pub struct Refusal {
     pub digest: Digest,
     /// Whether it was the host that could not look at it just now.
     pub is_passing: bool,
+    /// Whether the module is there, and does not take the settings of a policy.
+    pub is_of_settings: bool,
 }
 
 impl Refusal {
@@ -67,6 +69,19 @@ impl Refusal {
             && self.module == earlier.module
             && self.digest == earlier.digest
             && self.fault.message == earlier.fault.message
+    }
+
+    /// Says so in the log, where mail is served nonetheless.
+    pub fn log(&self) {
+        let fault = &self.fault;
+        match self.is_of_settings {
+            true => {
+                tracing::error!(%fault, "a module does not take the settings of a policy, which fails");
+            }
+            false => {
+                tracing::error!(%fault, "a module is not loaded, and every policy that asks it fails");
+            }
+        }
     }
 }
 
@@ -365,7 +380,7 @@ impl Loader<'_> {
         for needed in needed {
             let held = match self.pending(tenant, &needed) {
                 Some(cell) => Some(Held::Pending(cell)),
-                None => self.module(&tenant.id, &needed).await.map(Held::Loaded),
+                None => self.module(&tenant.id, &needed).await.map(Held::loaded),
             };
             let Some(held) = held else { continue };
             match needed.is_pinned {
@@ -403,7 +418,7 @@ impl Loader<'_> {
         let admitted = match self.ahead.admitted.remove(&(tenant.clone(), digest)) {
             Some(admitted) => admitted,
             // Of a second module with the same bytes.
-            None => admit(self.config, self.means, tenant, content).await,
+            None => admit(self.means, tenant, content).await,
         };
         let error = match admitted {
             Ok(Ok(module)) => return Some(module),
@@ -419,105 +434,10 @@ impl Loader<'_> {
             tenant: tenant.clone(),
             module: needed.name.clone(),
             digest,
+            is_of_settings: false,
         });
         None
     }
-
-    /// Nothing to check without settings, or without the module, which was reported or is
-    /// asked when it is compiled. A
-    /// module that cannot be asked about its settings is not to be asked about mail.
-    async fn check_settings(
-        &mut self,
-        tenant: &TenantId,
-        read: &PolicyConfig,
-        modules: &mut Modules,
-    ) {
-        let (Choice::Module(consultation), Some(settings)) = (&read.policy.option, &read.settings)
-        else {
-            return;
-        };
-        let Some(Held::Loaded(module)) = modules.get(consultation).cloned() else {
-            return;
-        };
-        let key = (module.digest(), consultation.settings_digest);
-        match self.checked(key, &module, &settings.value).await {
-            Ok(found) => self
-                .faults
-                .extend(found.iter().map(|f| settings.fault(&f.path, &f.message))),
-            Err(error) => {
-                self.refused.push(Refusal {
-                    is_passing: error.is_passing(),
-                    fault: settings.at.fault(error),
-                    tenant: tenant.clone(),
-                    module: consultation.module.clone(),
-                    digest: module.digest(),
-                });
-                modules.remove(consultation);
-            }
-        }
-    }
-
-    async fn checked(
-        &mut self,
-        key: (Digest, Digest),
-        module: &Module,
-        settings: &serde_json::Value,
-    ) -> Result<Vec<SettingsFault>, AdmissionError> {
-        if let Some(known) = self.checked.get(&key) {
-            return Ok(known.clone());
-        }
-        if self.known_to_fit.contains(&key) {
-            return Ok(Vec::new());
-        }
-        let found = self.means.engine.check_settings(module, settings).await?;
-        if found.is_empty() {
-            self.found_to_fit.push(key);
-        }
-        self.checked.insert(key, found.clone());
-        Ok(found)
-    }
-
-    /// What the store knows of the settings of these policies. What cannot be read is not
-    /// known.
-    async fn known(&self, config: &TenantConfig, modules: &Modules) -> HashSet<(Digest, Digest)> {
-        let Some(store) = self.means.store else {
-            return HashSet::new();
-        };
-        let asked = config.policies.iter().filter_map(|read| {
-            let Choice::Module(consultation) = &read.policy.option else {
-                return None;
-            };
-            read.settings.as_ref()?;
-            let Held::Loaded(module) = modules.get(consultation)? else {
-                return None;
-            };
-            Some((module.digest(), consultation.settings_digest))
-        });
-        let asked: HashSet<_> = asked
-            .filter(|key| !self.checked.contains_key(key))
-            .collect();
-        let asked: Vec<_> = asked.into_iter().collect();
-        let engine = self.means.engine.judgement();
-        store.checked(&asked, engine).await.unwrap_or_default()
-    }
-}
-
-/// The settings that policies have for this module, each once.
-fn checks(tenant: &TenantConfig, needed: &Needed) -> Arc<[Check]> {
-    let mut known = HashSet::new();
-    let checks = tenant.policies.iter().filter_map(|read| {
-        let Choice::Module(asked) = &read.policy.option else {
-            return None;
-        };
-        let revision = needed.is_pinned.then(|| needed.revision.content.digest());
-        let settings = read.settings.clone()?;
-        let is_asked = asked.module == needed.name && asked.revision == revision;
-        (is_asked && known.insert(asked.settings_digest)).then_some(Check {
-            digest: asked.settings_digest,
-            settings,
-        })
-    });
-    checks.collect()
 }
 
 /// Reading files blocks, and sessions share these threads.

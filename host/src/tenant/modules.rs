@@ -1,10 +1,10 @@
 //! The modules of a tenant that were admitted, or are still to be: the active revision of
 //! each, and the revisions that policies pin.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use super::pending::{Pending, Wait};
+use super::pending::{Pending, Wait, does_not_fit};
 use crate::digest::Digest;
 use crate::engine::{Failure, Module};
 use crate::name::Name;
@@ -21,7 +21,11 @@ pub(super) struct Modules {
 #[derive(Clone, Debug)]
 pub(crate) enum Held {
     /// It was admitted when the tenant was loaded.
-    Loaded(Arc<Module>),
+    Loaded {
+        module: Arc<Module>,
+        /// Settings of policies that it does not take, by their digests.
+        unfit: HashSet<Digest>,
+    },
     /// It was not compiled then.
     Pending(Arc<Pending>),
 }
@@ -38,17 +42,41 @@ pub enum Standing {
 }
 
 impl Held {
+    /// One that was admitted.
+    pub(super) fn loaded(module: Arc<Module>) -> Self {
+        Self::Loaded {
+            module,
+            unfit: HashSet::new(),
+        }
+    }
+
+    /// The module, where it was admitted when the tenant was loaded.
+    pub(super) fn at_hand(&self) -> Option<&Arc<Module>> {
+        match self {
+            Self::Loaded { module, .. } => Some(module),
+            Self::Pending(_) => None,
+        }
+    }
+
+    /// Whether neither it nor settings for it were refused.
+    pub(super) fn is_whole(&self) -> bool {
+        match self {
+            Self::Loaded { unfit, .. } => unfit.is_empty(),
+            Self::Pending(cell) => cell.refused().is_empty(),
+        }
+    }
+
     /// SHA-256 of its bytes.
     pub(crate) fn digest(&self) -> Digest {
         match self {
-            Self::Loaded(module) => module.digest(),
+            Self::Loaded { module, .. } => module.digest(),
             Self::Pending(cell) => cell.digest(),
         }
     }
 
     pub(super) fn standing(&self) -> Standing {
         match self {
-            Self::Loaded(_) => Standing::Ready,
+            Self::Loaded { .. } => Standing::Ready,
             Self::Pending(cell) if !cell.is_done() => Standing::Pending,
             Self::Pending(cell) => match cell.compiled() {
                 Some(_) => Standing::Ready,
@@ -60,7 +88,7 @@ impl Held {
     /// The cell that holds it, where it was not compiled when the tenant was loaded.
     pub(super) fn cell(&self) -> Option<&Arc<Pending>> {
         match self {
-            Self::Loaded(_) => None,
+            Self::Loaded { .. } => None,
             Self::Pending(cell) => Some(cell),
         }
     }
@@ -71,7 +99,8 @@ impl Held {
     /// That it is refused, does not take the settings, or is not there in time.
     pub(crate) async fn module(&self, settings: Digest, wait: Wait) -> Result<&Module, Failure> {
         match self {
-            Self::Loaded(module) => Ok(module),
+            Self::Loaded { unfit, .. } if unfit.contains(&settings) => Err(does_not_fit()),
+            Self::Loaded { module, .. } => Ok(module),
             // It is rare, and its waiting large beside a decision.
             Self::Pending(cell) => {
                 let module = Box::pin(cell.module(settings, wait)).await;
@@ -106,6 +135,17 @@ impl Modules {
             None => self.active.remove(&asked.module),
             Some(digest) => self.pinned.remove(&(asked.module.clone(), digest)),
         };
+    }
+
+    /// A policy's settings are such that it does not take them.
+    pub(super) fn refuse_settings(&mut self, asked: &Consultation) {
+        let held = match asked.revision {
+            None => self.active.get_mut(&asked.module),
+            Some(digest) => self.pinned.get_mut(&(asked.module.clone(), digest)),
+        };
+        if let Some(Held::Loaded { unfit, .. }) = held {
+            unfit.insert(asked.settings_digest);
+        }
     }
 
     /// How many there are.

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::SetOnce;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 pub use filling::Filling;
 pub use queue::Queue;
@@ -153,14 +153,17 @@ impl Pending {
             (None, Wait::Long) => self.found.wait().await,
             (None, Wait::Mail) => {
                 self.queue.put_first(self);
-                let found = timeout(PATIENCE, self.found.wait()).await;
-                found.map_err(|_| late(PATIENCE))?
+                let began = Instant::now();
+                let found = timeout(PATIENCE, self.found.wait());
+                let found = tokio::select! {
+                    found = found => found.ok(),
+                    () = self.queue.closed() => None,
+                };
+                found.ok_or_else(|| late(began.elapsed()))?
             }
         };
         if found.unfit.contains(&settings) {
-            return Err(Failure::Host(
-                "its module does not take its settings".into(),
-            ));
+            return Err(does_not_fit());
         }
         let module = found.module.as_ref();
         module.ok_or_else(|| Failure::Host("the module is not loaded".into()))
@@ -180,6 +183,11 @@ impl Pending {
     fn work(&self) -> std::sync::MutexGuard<'_, Work> {
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A policy fails whose settings its module does not take.
+pub(super) fn does_not_fit() -> Failure {
+    Failure::Host("its module does not take its settings".into())
 }
 
 fn late(waited: Duration) -> Failure {

@@ -297,8 +297,7 @@ async fn public_roots_that_cannot_be_used_are_reported_once() {
 #[tokio::test]
 async fn a_module_that_is_refused_is_left_out_and_reported_at_its_path() {
     let bench = Bench::new();
-    bench.write("portcullis.toml", "[engine]\nmodule_size = 65536");
-    bench.write("tenants/large.wasm", &"x".repeat(65_537));
+    bench.write("tenants/large.wasm", &"x".repeat((16 << 20) + 1));
     bench.write("tenants/small.wasm", "x");
     bench.write(
         "tenants/a.toml",
@@ -315,7 +314,7 @@ async fn a_module_that_is_refused_is_left_out_and_reported_at_its_path() {
     };
     assert_eq!(
         large,
-        "tenants/a.toml:4: module[0].path: this module has 65537 bytes, over the limit of 65536: build it with optimisation, and strip it"
+        "tenants/a.toml:4: module[0].path: this module has 16777217 bytes, over the limit of 16777216: `portcullis build` makes it small, `portcullis inspect` shows what is large in it"
     );
     assert!(small.starts_with("tenants/a.toml:7: module[1].path: "));
     let [a, b] = loaded.snapshot.tenants() else {

@@ -7,6 +7,7 @@ use std::fs;
 use portcullis::digest::Digest;
 use portcullis_tests::api::over_socket;
 use portcullis_tests::client::Client;
+use portcullis_tests::program::stock_policy;
 use portcullis_tests::site::{Host, Site};
 use serde_json::Value;
 
@@ -177,5 +178,42 @@ fn a_host_that_stops_compiles_no_further() {
     let host = ended.site.start();
     let reply = rcpt(&host, "c0");
     assert!(reply.starts_with("250"), "{reply}");
+    host.stop();
+}
+
+/// Settings that a module does not take are found when it is compiled, and then at each
+/// start: either way that policy fails alone, and nobody else's reload waits for it.
+#[test]
+fn settings_that_do_not_fit_stop_no_start() {
+    let all = (0..FIRST).map(|number| (format!("a{number:02}"), sound(number)));
+    let site = all.fold(
+        Site::new().settings("[metrics]\naddress = \"127.0.0.1:0\""),
+        |site, (id, module)| {
+            site.file(&format!("{id}.wasm"), module)
+                .tenant(&id, &asking(&id))
+        },
+    );
+    let module = std::fs::read(stock_policy("partner-list")).expect("it was built");
+    let other = "[[policy]]\nname = \"fits\"\nfrom = \"fit.example\"\noption = \"module\"\n\
+                 module = \"m\"\nsettings = { list = \"partners\" }\n[lists.partners]\nentries = []\n";
+    let site = site
+        .file("d.wasm", module)
+        .tenant("d", &format!("{}{other}", asking("d")));
+    let mut host = site.start();
+    for begun in ["with it pending", "with it compiled"] {
+        host.wait_for_metric("engine_modules_pending", 0.0);
+        let reply = rcpt(&host, "d");
+        assert!(reply.starts_with("451 4.3.0"), "{begun}: {reply}");
+        let mut client = Client::connect(host.address("smtp"));
+        client.ehlo();
+        client.expect("MAIL FROM:<amy@fit.example>", "250");
+        client.expect("RCPT TO:<ben@d.example>", "250");
+        client.quit();
+        host.reload().expect_code(0);
+        let ended = host.stop();
+        let told = "a module does not take the settings of a policy, which fails";
+        assert!(ended.log.contains(told), "{begun}: {}", ended.log);
+        host = ended.site.start();
+    }
     host.stop();
 }

@@ -97,7 +97,7 @@ pub(super) async fn admit_all<'t>(
         None => (Ahead::default(), wanted),
     };
     let done = two_at_a_time(wanted, |(tenant, content)| async move {
-        let admitted = admit(config, means, &tenant, &content).await;
+        let admitted = admit(means, &tenant, &content).await;
         ((tenant, content.digest()), admitted)
     });
     ahead.admitted.extend(done.await);
@@ -117,13 +117,13 @@ async fn what_is_compiled(
             true => means.engine.admit_known(&tenant, content.digest()).await,
             false => None,
         };
-        (place, (tenant, content), known)
+        (place, (tenant, content), fits, known)
     });
     let mut asked = asked.await;
     // The first are those of the first tenants, whoever of the two has asked.
     asked.sort_by_key(|(place, ..)| *place);
     let (mut ahead, mut wanted, mut first) = (Ahead::default(), Vec::new(), HashSet::new());
-    for (_, (tenant, content), known) in asked {
+    for (_, (tenant, content), fits, known) in asked {
         let digest = content.digest();
         // Tenants with the same bytes have them compiled once.
         let is_first = first.contains(&digest) || first.len() < AT_A_START;
@@ -131,8 +131,9 @@ async fn what_is_compiled(
             Some(module) => {
                 ahead.admitted.insert((tenant, digest), Ok(Ok(module)));
             }
-            None if is_first => {
-                first.insert(digest);
+            // What is too large is refused at once.
+            None if is_first || !fits => {
+                first.extend(fits.then_some(digest));
                 wanted.push((tenant, content));
             }
             None => {
@@ -170,35 +171,18 @@ async fn two_at_a_time<W, F: Future>(wanted: Vec<W>, work: impl Fn(W) -> F) -> V
 
 /// Admits one.
 pub(super) async fn admit(
-    config: &Config,
     means: Means<'_>,
     tenant: &TenantId,
     content: &ModuleContent,
 ) -> Admitted {
     match content {
-        ModuleContent::Given { bytes, .. } => Ok(given(config, means, tenant, bytes).await),
-        ModuleContent::Stored(digest) => stored(config, means, tenant, *digest).await,
+        ModuleContent::Given { bytes, .. } => Ok(means.engine.admit(tenant, bytes).await),
+        ModuleContent::Stored(digest) => stored(means, tenant, *digest).await,
     }
-}
-
-/// A module of a file, or one of the store that is not compiled yet.
-async fn given(
-    config: &Config,
-    means: Means<'_>,
-    tenant: &TenantId,
-    bytes: &[u8],
-) -> Result<Arc<Module>, AdmissionError> {
-    let (size, limit) = (bytes.len(), config.engine.module_size);
-    if size > limit {
-        return Err(AdmissionError::Refused(format!(
-            "this module has {size} bytes, over the limit of {limit}: build it with optimisation, and strip it"
-        )));
-    }
-    means.engine.admit(tenant, bytes).await
 }
 
 /// A module of the store. Its bytes are wanted only where it is not compiled yet.
-async fn stored(config: &Config, means: Means<'_>, tenant: &TenantId, digest: Digest) -> Admitted {
+async fn stored(means: Means<'_>, tenant: &TenantId, digest: Digest) -> Admitted {
     if let Some(known) = means.engine.admit_known(tenant, digest).await {
         return Ok(Ok(known));
     }
@@ -207,7 +191,7 @@ async fn stored(config: &Config, means: Means<'_>, tenant: &TenantId, digest: Di
         return Ok(Err(AdmissionError::Internal(why.into())));
     };
     let bytes = store.module(digest).await?;
-    Ok(given(config, means, tenant, &bytes).await)
+    Ok(means.engine.admit(tenant, &bytes).await)
 }
 
 #[cfg(test)]

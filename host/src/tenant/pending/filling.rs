@@ -16,7 +16,7 @@ use crate::store::{Checked, Store};
 use crate::tenant::Refusal;
 
 /// After the host itself was not able to look at a module.
-const AGAIN: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_secs(3);
 
 /// In whose name the store notes what modules said of settings, which is in no audit.
 const NOBODY: &str = "";
@@ -24,6 +24,7 @@ const NOBODY: &str = "";
 /// The task that fills cells, until this is stopped or dropped.
 #[derive(Debug)]
 pub struct Filling {
+    queue: Arc<Queue>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -33,6 +34,7 @@ impl Filling {
     pub fn start(queue: Arc<Queue>, engine: Arc<Engine>, store: Store) -> Self {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
+        let cells = Arc::clone(&queue);
         let task = tokio::spawn(async move {
             let worker = || fill_all(&queue, &engine, &store);
             tokio::select! {
@@ -41,7 +43,16 @@ impl Filling {
                 ((), ()) = async { tokio::join!(worker(), worker()) } => {}
             }
         });
-        Self { stop, task }
+        Self {
+            queue: cells,
+            stop,
+            task,
+        }
+    }
+
+    /// Whoever waits for a module waits no longer.
+    pub fn close(&self) {
+        self.queue.close();
     }
 
     /// Ends it. When this returns nothing is compiled any more.
@@ -94,16 +105,7 @@ impl Pending {
                 refused: vec![self.refusal(self.at.fault(refused))],
             },
         };
-        for Refusal { fault, .. } in &found.refused {
-            match found.module {
-                Some(_) => {
-                    tracing::error!(%fault, "a module does not take the settings of a policy, which fails");
-                }
-                None => {
-                    tracing::error!(%fault, "a module is not loaded, and every policy that asks it fails");
-                }
-            }
-        }
+        found.refused.iter().for_each(Refusal::log);
         self.settle(found);
         Ok(())
     }
@@ -145,7 +147,10 @@ impl Pending {
                 Ok(faults) => {
                     unfit.insert(*digest);
                     let faults = faults.iter().map(|f| settings.fault(&f.path, &f.message));
-                    refused.extend(faults.map(|fault| self.refusal(fault)));
+                    refused.extend(faults.map(|fault| Refusal {
+                        is_of_settings: true,
+                        ..self.refusal(fault)
+                    }));
                 }
                 Err(error) if error.is_passing() => return Err(error),
                 // What cannot be asked about its settings is not to be asked about mail.
@@ -179,6 +184,7 @@ impl Pending {
             module: self.name.clone(),
             digest: self.digest,
             is_passing: false,
+            is_of_settings: false,
         }
     }
 }

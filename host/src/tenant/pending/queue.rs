@@ -6,6 +6,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::Pending;
 use crate::digest::Digest;
@@ -17,6 +18,8 @@ pub struct Queue {
     waiting: Mutex<Waiting>,
     /// A cell is there, or a tenant has its turn again.
     changed: Notify,
+    /// Nobody waits any more.
+    closed: CancellationToken,
 }
 
 #[derive(Debug, Default)]
@@ -37,6 +40,8 @@ struct AtWork {
 /// A cell that is to be filled; the turn of its tenant is over when this is dropped.
 pub(super) struct Turn<'q> {
     pub(super) cell: Arc<Pending>,
+    /// Whether mail waits for it.
+    is_first: bool,
     queue: &'q Queue,
 }
 
@@ -69,11 +74,26 @@ impl Queue {
 
     fn begin(&self) -> Option<Turn<'_>> {
         let waiting = &mut *self.lock();
-        let cell = take(&mut waiting.first, &waiting.at_work)
-            .or_else(|| take(&mut waiting.others, &waiting.at_work))?;
+        let first = take(&mut waiting.first, &waiting.at_work);
+        let is_first = first.is_some();
+        let cell = first.or_else(|| take(&mut waiting.others, &waiting.at_work))?;
         waiting.at_work.tenants.insert(cell.tenant.clone());
         waiting.at_work.modules.insert(cell.digest);
-        Some(Turn { cell, queue: self })
+        Some(Turn {
+            cell,
+            is_first,
+            queue: self,
+        })
+    }
+
+    /// From now on no mail waits: the host ends.
+    pub fn close(&self) {
+        self.closed.cancel();
+    }
+
+    /// Waits for that.
+    pub(super) async fn closed(&self) {
+        self.closed.cancelled().await;
     }
 
     /// Whether there is nothing to do any more.
@@ -109,9 +129,17 @@ fn take(cells: &mut VecDeque<Weak<Pending>>, at_work: &AtWork) -> Option<Arc<Pen
 }
 
 impl Turn<'_> {
-    /// It could not be filled just now: it is again, after all the others.
+    /// It could not be filled just now: it is again, after all the others for which mail
+    /// waits, or does not, as for this one.
     pub(super) fn put_back(self) {
-        self.queue.add(&self.cell);
+        match self.is_first {
+            true => self
+                .queue
+                .lock()
+                .first
+                .push_back(Arc::downgrade(&self.cell)),
+            false => self.queue.add(&self.cell),
+        }
     }
 }
 

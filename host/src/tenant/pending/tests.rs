@@ -20,6 +20,7 @@ fn cell(tenant: &str, name: &str, queue: &Arc<Queue>) -> Arc<Pending> {
 
 fn refusal(cell: &Pending, fault: Fault) -> Refusal {
     Refusal {
+        is_of_settings: false,
         fault,
         tenant: cell.tenant.clone(),
         module: cell.name.clone(),
@@ -98,15 +99,26 @@ async fn what_could_not_be_looked_at_comes_after_the_others_and_what_is_gone_goe
     let queue = Arc::<Queue>::default();
     let (a, _b) = (cell("a", "a1", &queue), cell("b", "b1", &queue));
     drop(cell("c", "c1", &queue));
-    queue.put_first(&a);
     let turn = next(&queue).await.expect("two wait");
     assert_eq!(turn.cell.name.as_str(), "a1");
     turn.put_back();
-    for expected in ["b1", "a1"] {
+    // Mail that waits for it goes on waiting, and stays before those for whom nobody does.
+    queue.put_first(&a);
+    let turn = next(&queue).await.expect("two wait");
+    turn.put_back();
+    for expected in ["a1", "b1"] {
         let turn = next(&queue).await;
         assert_eq!(name(turn.as_ref()).as_deref(), Some(expected));
     }
     assert!(next(&queue).await.is_none(), "c is gone");
+    // Nobody waits for these.
+    let queue = Arc::<Queue>::default();
+    let (_a, _b) = (cell("a", "a1", &queue), cell("b", "b1", &queue));
+    next(&queue).await.expect("two wait").put_back();
+    for expected in ["b1", "a1"] {
+        let turn = next(&queue).await;
+        assert_eq!(name(turn.as_ref()).as_deref(), Some(expected));
+    }
 }
 
 #[tokio::test(start_paused = true)]
