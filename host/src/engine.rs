@@ -54,7 +54,7 @@ use usage::Work;
 pub use compiler::AdmissionError;
 pub use module::{Manifest, Module, SettingsFault};
 pub use names::demangled;
-pub use outcome::{Answer, Failure, LogLevel, LogLine, Ran};
+pub use outcome::{Answer, Failure, LogLevel, LogLine, Ran, may_be_the_hosts};
 pub use settings::EngineSettings;
 pub use told::told;
 pub use trace::{Event, Listed, Trace};

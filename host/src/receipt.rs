@@ -28,7 +28,7 @@ use crate::address::Mailbox;
 use crate::decision::{Decision, Resolved, Verdict};
 use crate::digest::Digest;
 use crate::engine::LogLine;
-use crate::facts::{Connection, FactSet, Facts, Helo, ReceiptId, TenantId};
+use crate::facts::{Connection, FactSet, Facts, Helo, ReceiptId, Stage, TenantId};
 use crate::policy::Stand;
 use crate::tenant::Tenant;
 
@@ -105,6 +105,15 @@ pub struct VerdictEvent {
     /// names. No part of the event, so none where it was read back.
     #[serde(skip)]
     pub under: Option<Arc<Tenant>>,
+}
+
+impl VerdictEvent {
+    /// Whether nothing was decided but by a policy that is monitored, at the end of data: the
+    /// verdict of the recipient stands beside it, without what it took to reach it.
+    pub fn only_stands(&self) -> bool {
+        let is_second = self.facts.stage == Stage::Content && self.monitored.is_some();
+        is_second && self.micros == 0 && self.fuel.is_none()
+    }
 }
 
 /// What a policy in monitor mode would have decided. Nothing was done with it.

@@ -18,7 +18,6 @@ use super::{receipts, tenants};
 use crate::address::Mailbox;
 use crate::facts::{Direction, Stage, TenantId, unix_seconds};
 use crate::policy::{Explanation, Inquiry, Moment, explain};
-use crate::receipt::read::Receipt;
 use crate::receipt::since;
 use crate::tenant::{Snapshot, Tenant};
 
@@ -91,28 +90,18 @@ pub(super) async fn of_receipt(
     Extension(caller): Extension<Caller>,
     Named(receipt): Named<String>,
 ) -> Result<Json<Explained>, Problem> {
-    let found = receipts::find(&api, &caller, &receipt).await?;
-    if found.is_erased() {
-        return Err(Problem::erased(&receipt, "it cannot be explained"));
-    }
-    match found {
-        Receipt::Decided(first, second, _) => {
-            let event = second.unwrap_or(first);
-            let snapshot = api.host.snapshot.load_full();
-            let tenant = in_force(&snapshot, &event.facts.tenant)?;
-            let explained = Explained::new(tenant, Inquiry::new(&event.facts));
-            let changes = since::changes(&event, &explained.explanation, &tenant.lists);
-            Ok(Json(Explained {
-                receipt: Some(event.id.to_string()),
-                changes: Some(changes),
-                ..explained
-            }))
-        }
-        Receipt::Relay(relay) => Err(Problem::not_found(format!(
-            "no policy was asked for receipt {receipt}: no tenant has the domain of {}",
-            relay.recipient
-        ))),
-    }
+    let cannot = "it cannot be explained";
+    let (first, second) = receipts::decided(&api, &caller, &receipt, cannot).await?;
+    let event = second.unwrap_or(first);
+    let snapshot = api.host.snapshot.load_full();
+    let tenant = in_force(&snapshot, &event.facts.tenant)?;
+    let explained = Explained::new(tenant, Inquiry::new(&event.facts));
+    let changes = since::changes(&event, &explained.explanation, &tenant.lists);
+    Ok(Json(Explained {
+        receipt: Some(event.id.to_string()),
+        changes: Some(changes),
+        ..explained
+    }))
 }
 
 fn in_force<'a>(snapshot: &'a Snapshot, id: &TenantId) -> Result<&'a Arc<Tenant>, Problem> {

@@ -106,6 +106,11 @@ impl Problem {
         self.status
     }
 
+    /// What stands in the way, where it is the state of what is there.
+    pub(super) fn conflict(&self) -> Option<&str> {
+        (self.status == StatusCode::CONFLICT.as_u16()).then_some(self.detail.as_str())
+    }
+
     pub(super) fn bad(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }

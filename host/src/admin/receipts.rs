@@ -16,6 +16,7 @@ use super::shapes::{Client, Id, NameText, Time};
 use crate::facts::ReceiptId;
 use crate::name::Name;
 use crate::policy::Moment;
+use crate::receipt::VerdictEvent;
 use crate::receipt::filter::{AddressFilter, Filter};
 use crate::receipt::read::Receipt;
 use crate::receipt::source::Part;
@@ -182,6 +183,27 @@ pub(super) async fn find(api: &Api, caller: &Caller, id: &str) -> Result<Receipt
     // Whoever goes away while this waits takes nobody else's turn.
     let _turn = api.reading.acquire().await;
     api.receipts.one(&filter).await?.ok_or_else(none)
+}
+
+/// What was decided for the receipt of this id, at RCPT and at the end of data, for a
+/// question that needs all of it; else what `cannot` says is the consequence.
+pub(super) async fn decided(
+    api: &Api,
+    caller: &Caller,
+    id: &str,
+    cannot: &str,
+) -> Result<(Box<VerdictEvent>, Option<Box<VerdictEvent>>), Problem> {
+    let found = find(api, caller, id).await?;
+    if found.is_erased() {
+        return Err(Problem::erased(id, cannot));
+    }
+    match found {
+        Receipt::Decided(first, second, _) => Ok((first, second)),
+        Receipt::Relay(relay) => Err(Problem::not_found(format!(
+            "no policy was asked for receipt {id}: no tenant has the domain of {}",
+            relay.recipient
+        ))),
+    }
 }
 
 impl ReceiptEvents {

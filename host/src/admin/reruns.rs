@@ -1,7 +1,5 @@
 //! Running the decisions of a receipt again, as they were made.
 
-use std::sync::Arc;
-
 use axum::extract::{Extension, State};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -12,9 +10,7 @@ use super::problem::Problem;
 use super::shapes::{Decided, Id};
 use super::{Api, dry_runs, receipts};
 use crate::decision::Decision;
-use crate::engine::Module;
 use crate::policy::Mode;
-use crate::receipt::read::Receipt;
 use crate::receipt::{FailureRecord, VerdictEvent};
 use crate::replay::{Past, Rerun, Said};
 
@@ -94,20 +90,8 @@ pub(super) async fn rerun(
     Extension(caller): Extension<Caller>,
     Named(receipt): Named<String>,
 ) -> Result<Json<RerunReport>, Problem> {
-    let found = receipts::find(&api, &caller, &receipt).await?;
-    if found.is_erased() {
-        let consequence = "its decision cannot be run again";
-        return Err(Problem::erased(&receipt, consequence));
-    }
-    let (first, second) = match found {
-        Receipt::Decided(first, second, _) => (first, second),
-        Receipt::Relay(relay) => {
-            return Err(Problem::not_found(format!(
-                "no policy was asked for receipt {receipt}: no tenant has the domain of {}",
-                relay.recipient
-            )));
-        }
-    };
+    let cannot = "its decision cannot be run again";
+    let (first, second) = receipts::decided(&api, &caller, &receipt, cannot).await?;
     let _turn = api.dry_runs.take(&first.facts.tenant, "dry run")?;
     let mut decisions = Vec::new();
     for event in std::iter::once(&first).chain(&second) {
@@ -129,17 +113,27 @@ pub(super) async fn rerun(
 }
 
 async fn again(api: &Api, event: &VerdictEvent, past: Past<'_>) -> Result<RerunDecision, Problem> {
-    let then = past.load(&api.host.store).await?;
-    let module = match &past.policy.module {
-        Some(used) if api.host.store.has_module(used.digest).await? => {
-            let tenant = &event.facts.tenant;
-            Some(dry_runs::admitted(api, tenant, used.digest).await?)
-        }
-        _ => None,
+    let mut then = past.load(&api.host.store).await?;
+    let used = past.policy.module.as_ref().filter(|_| then.has_module);
+    let module = match used {
+        None => None,
+        Some(used) => match dry_runs::admitted(api, &event.facts.tenant, used.digest).await {
+            Ok(module) => Some(module),
+            Err(problem) => {
+                let Some(why) = problem.conflict() else {
+                    return Err(problem);
+                };
+                let (name, digest) = (&used.name, used.digest);
+                let refused =
+                    format!("module {name} with SHA-256 {digest}, which this host refuses: {why}");
+                then.missing.push(refused);
+                None
+            }
+        },
     };
-    let module: Option<&Arc<Module>> = module.as_ref();
-    let module = module.map(|module| &**module);
-    let Rerun { said, missing } = past.run(then, &api.host.engine, module).await;
+    let rerun = past.run(then, &api.host.engine, module.as_deref()).await;
+    let same = past.is_same(&rerun);
+    let Rerun { said, missing } = rerun;
     let used = past.policy.module.as_ref();
     Ok(RerunDecision {
         stage: past.stage().as_str(),
@@ -148,7 +142,7 @@ async fn again(api: &Api, event: &VerdictEvent, past: Past<'_>) -> Result<RerunD
         revision: past.policy.revision.to_string(),
         module: used.map(|used| used.name.clone()),
         digest: used.map(|used| used.digest.to_string()),
-        same: said.as_ref().map(|said| *said == past.said),
+        same,
         then: past.said.into(),
         again: said.map(Into::into),
         missing,

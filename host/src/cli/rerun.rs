@@ -56,10 +56,10 @@ pub(super) async fn run(arguments: &RerunArguments) -> anyhow::Result<ExitCode> 
     let ask = Ask::post(&["receipts", &arguments.id.to_string(), "rerun"]);
     let answer = client.send(ask).await?;
     let report: Report = answer.json()?;
-    match arguments.json {
-        true => rows::lines([answer.text()])?,
-        false => rows::lines(text(&report)?)?,
-    }
+    rows::read_or_not(match arguments.json {
+        true => rows::lines([answer.text()]),
+        false => rows::lines(text(&report)?),
+    })?;
     let is_same = report.same == Some(true);
     Ok(ExitCode::from(u8::from(!is_same)))
 }

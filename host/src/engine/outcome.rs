@@ -217,3 +217,12 @@ impl Failure {
         }
     }
 }
+
+/// Whether a failure with this code may have been the host's: of time alone nobody knows
+/// whose it was.
+pub fn may_be_the_hosts(code: &str) -> bool {
+    matches!(
+        code,
+        "deadline" | "unavailable" | "not-compiled" | "quarantined" | "host"
+    )
+}

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::decision::Decision;
 use crate::digest::Digest;
-use crate::engine::{Engine, Failure, Module, Ran};
+use crate::engine::{Engine, Failure, Module, Ran, may_be_the_hosts};
 use crate::facts::{Facts, Stage};
 use crate::lists::Lists;
 use crate::policy::Mode;
@@ -51,6 +51,8 @@ pub struct Then {
     lists: Arc<Lists>,
     /// What is not kept any more, in words.
     pub missing: Vec<String>,
+    /// Whether the module is kept that decided.
+    pub has_module: bool,
 }
 
 /// What came of running it again.
@@ -78,9 +80,10 @@ enum Asked {
 
 impl<'a> Past<'a> {
     /// The decisions of an event: the one that counted, and one that was only monitored.
-    /// None where no policy applied.
+    /// None where no policy applied, or the verdict of the other event stands here.
     pub fn of(event: &'a VerdictEvent) -> Vec<Self> {
-        let in_force = event.policy.as_ref().map(|policy| Self {
+        let in_force = event.policy.as_ref().filter(|_| !event.only_stands());
+        let in_force = in_force.map(|policy| Self {
             event,
             mode: Mode::Enforce,
             policy,
@@ -115,6 +118,15 @@ impl<'a> Past<'a> {
         self.facts().stage
     }
 
+    /// Whether it came out the same; not known where nothing was said, nor where it was
+    /// perhaps the host that failed then.
+    pub fn is_same(&self, rerun: &Rerun) -> Option<bool> {
+        let failure = self.said.failure.as_ref();
+        let is_hosts = failure.is_some_and(|failure| may_be_the_hosts(&failure.code));
+        let said = rerun.said.as_ref().filter(|_| !is_hosts);
+        said.map(|said| *said == self.said)
+    }
+
     fn facts(&self) -> &Arc<Facts> {
         &self.event.facts
     }
@@ -137,11 +149,13 @@ impl<'a> Past<'a> {
         if asked.is_none() {
             missing.push(format!("policy {name} with SHA-256 {revision}"));
         }
-        if let Some(module) = module
-            && !store.has_module(module.digest).await?
-        {
-            let (name, digest) = (&module.name, module.digest);
-            missing.push(format!("module {name} with SHA-256 {digest}"));
+        let mut has_module = false;
+        if let Some(module) = module {
+            has_module = store.has_module(module.digest).await?;
+            if !has_module {
+                let (name, digest) = (&module.name, module.digest);
+                missing.push(format!("module {name} with SHA-256 {digest}"));
+            }
         }
         let mut lists = Lists::default();
         for (name, digest) in &self.event.lists {
@@ -154,6 +168,7 @@ impl<'a> Past<'a> {
             asked: asked.map(|kept: Kept| kept.option),
             lists: Arc::new(lists),
             missing,
+            has_module,
         })
     }
 
@@ -162,7 +177,8 @@ impl<'a> Past<'a> {
         let Then {
             asked,
             lists,
-            missing,
+            mut missing,
+            ..
         } = then;
         match (asked, module) {
             (Some(Asked::Constant(decision)), _) => Rerun {
@@ -175,10 +191,15 @@ impl<'a> Past<'a> {
                     .await;
                 self.conclude(ran, missing)
             }
-            _ => Rerun {
-                said: None,
-                missing,
-            },
+            (asked, _) => {
+                if asked.is_some() && self.policy.module.is_none() {
+                    missing.push("the module, which was not loaded then".to_owned());
+                }
+                Rerun {
+                    said: None,
+                    missing,
+                }
+            }
         }
     }
 

@@ -325,6 +325,9 @@ async fn receipts(c: &mut Connection, module: Digest) {
         receipt_rows::forget(c).await.expect("forgotten");
         let bytes = tenants::module(c, module).await;
         assert_eq!(bytes.is_ok(), needed);
+        let name = module.to_string();
+        let is_there = super::queries::has_module_content(c, &name).await;
+        assert_eq!(is_there.expect("read"), needed);
         let policy = receipt_rows::policy(c, &board).await.expect("read");
         assert_eq!(policy.is_some(), needed);
         let gone = receipt_rows::expire(c, "acme", Some(&ids[1]), 10).await;

@@ -54,6 +54,17 @@ pub(in crate::store) async fn list_content(
         .await
 }
 
+/// Whether the bytes of a module are there.
+pub(in crate::store) async fn has_module_content(c: &mut Connection, digest: &str) -> Result<bool> {
+    let sql = "SELECT digest FROM module_contents WHERE digest = $1";
+    let found: Option<String> = query_scalar::<Db, _>(sql)
+        .bind(digest)
+        .fetch_optional(c)
+        .await?;
+    Ok(found.is_some())
+}
+
+/// The bytes of a module.
 pub(in crate::store) async fn module_content(
     c: &mut Connection,
     digest: &str,

@@ -15,8 +15,8 @@ impl Store {
     /// When that cannot be read.
     pub async fn has_module(&self, digest: Digest) -> Result<bool, StoreError> {
         let mut connection = self.reader().await?;
-        let found = queries::module_content(&mut connection, &digest.to_string()).await;
-        Ok(self.named(found)?.is_some())
+        let found = queries::has_module_content(&mut connection, &digest.to_string()).await;
+        self.named(found)
     }
 
     /// The list with this digest; none where no tenant and no receipt needs it.

@@ -87,6 +87,42 @@ fn rerun(host: &Host, id: &str) -> Value {
     over_socket(host, &path, &["-X", "POST"]).expect(200).json()
 }
 
+/// At the end of data only a policy that is monitored was asked: the verdict of RCPT, which
+/// stands beside it, is run again once.
+#[test]
+fn what_stands_beside_a_monitored_decision_is_not_run_again() {
+    let (host, _) = decided();
+    let watches = json!({ "based_on": "header", "option": "enforced", "mode": "monitor" });
+    put(&host, "/v1/tenants/acme/policies/headers", &watches);
+    let mut client = Client::connect(host.address("smtp"));
+    client.ehlo();
+    let message = "From: ann@other.example\r\nSubject: x\r\n\r\nx\r\n";
+    let reply = client.deliver("amy@other.example", &["ben@acme.example"], message);
+    assert!(reply.starts_with("250"), "{reply}");
+    client.quit();
+    let ended = host.stop();
+    let receipts = ended.site.run_with("receipts", &["--json", "--last", "1"]);
+    let receipts = receipts.expect_code(0).stdout;
+    let receipt: Value = serde_json::from_str(receipts.trim_end()).expect("one receipt");
+    let host = ended.site.start();
+    let again = rerun(&host, receipt["id"].as_str().expect("an id"));
+    let decisions = again["decisions"].as_array().expect("decisions");
+    let each = decisions.iter().map(|decision| {
+        ["stage", "policy", "mode"].map(|key| decision[key].as_str().unwrap_or_default())
+    });
+    let each: Vec<_> = each.collect();
+    assert_eq!(
+        each,
+        [
+            ["recipient", "asks", "enforce"],
+            ["content", "headers", "monitor"]
+        ],
+        "{again}"
+    );
+    assert_eq!(again["same"], true, "{again}");
+    host.stop();
+}
+
 #[test]
 fn a_decision_is_run_again_by_what_it_was_made_of() {
     let (host, id) = decided();
