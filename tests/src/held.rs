@@ -63,6 +63,7 @@ fn workers(host: i32) -> Vec<Pid> {
 
 /// Waits until it is, or is over.
 fn is_stopped(worker: Pid) -> bool {
+    let began = Instant::now();
     loop {
         let status = fs::read_to_string(format!("/proc/{}/stat", worker.as_raw_nonzero()));
         let status = status.unwrap_or_default();
@@ -72,7 +73,10 @@ fn is_stopped(worker: Pid) -> bool {
         {
             Some('T') => return true,
             Some('Z' | 'X') | None => return false,
-            Some(_) => std::thread::yield_now(),
+            Some(_) => {
+                assert!(began.elapsed() < PATIENCE, "the worker does not stop");
+                std::thread::sleep(Duration::from_millis(1));
+            }
         }
     }
 }

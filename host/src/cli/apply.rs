@@ -23,7 +23,7 @@ pub(super) struct ApplyArguments {
     /// Ask nothing before it is done. Without a terminal nothing is asked in any case.
     #[arg(long, short)]
     yes: bool,
-    /// JSON, as the host answers it.
+    /// JSON, as the host answers it. Nothing is asked then.
     #[arg(long)]
     json: bool,
     #[command(flatten)]

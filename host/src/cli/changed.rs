@@ -26,19 +26,21 @@ pub(super) fn show(answer: &Answer, json: bool) -> anyhow::Result<()> {
     conclusion(answer)
 }
 
-/// A line for each difference; how many there are.
+/// A line for each difference, and what is hardly meant; how many differences there are.
 pub(super) fn differences(answer: &Answer) -> anyhow::Result<usize> {
-    let Changed { changes, .. } = answer.json()?;
-    rows::lines(changes.iter().map(|change| unicode::shown(change)))?;
-    Ok(changes.len())
+    let changed: Changed = answer.json()?;
+    let changes = changed.changes.iter().map(|change| unicode::shown(change));
+    // What is done next does not depend on who reads this.
+    rows::read_or_not(rows::lines(changes))?;
+    for warning in &changed.warnings {
+        rows::aside(format_args!("warning: {}", unicode::shown(warning)));
+    }
+    Ok(changed.changes.len())
 }
 
 /// How many there were, and how soon they were in force.
 pub(super) fn conclusion(answer: &Answer) -> anyhow::Result<()> {
     let changed: Changed = answer.json()?;
-    for warning in &changed.warnings {
-        eprintln!("warning: {}", unicode::shown(warning));
-    }
     let changes = counted(changed.changes.len(), "change");
     rows::lines([match changed.in_force_ms {
         None => format!("{changes}; nothing was changed, as asked"),

@@ -114,7 +114,9 @@ fn of(name: &str, tenant: &str) -> String {
 fn draft(name: &Name, tenant: &str, file: &Path) -> anyhow::Result<Draft> {
     let mut draft = document::draft(file, &of(name.as_str(), tenant))?;
     let mut named = draft.keys.remove("name");
-    if let Some(Value::Object(shown)) = draft.keys.remove("document") {
+    // Anything else of this name is for the host to refuse.
+    let is_shown = draft.keys.get("document").is_some_and(Value::is_object);
+    if is_shown && let Some(Value::Object(shown)) = draft.keys.remove("document") {
         let revision = draft.keys.get("revision").and_then(Value::as_i64);
         draft = Draft {
             keys: shown,

@@ -17,7 +17,7 @@ use crate::config::{Authority, TenantConfig};
 use crate::digest::Digest;
 use crate::facts::TenantId;
 use crate::host::Host;
-use crate::store::Edit;
+use crate::store::{Edit, StoreError};
 use crate::tenant::{self, Loaded, Snapshot};
 
 /// Who changes the store in the name of such a tree.
@@ -91,7 +91,11 @@ impl Reloader {
                 took: None,
             });
         }
-        host.store.carry_out(&edits, &loaded.checked, APPLY).await?;
+        let done = host.store.carry_out(&edits, &loaded.checked, APPLY).await;
+        done.map_err(|error| match error {
+            StoreError::Stale(_) if seen.is_some() => ReloadError::Planned,
+            error => error.into(),
+        })?;
         put_in_force(&host, &before, loaded, &mut state);
         let took = began.elapsed();
         tracing::info!(

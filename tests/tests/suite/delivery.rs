@@ -17,18 +17,11 @@ const BOTH: [&str; 2] = ["ann@acme.example", "ben@bank.example"];
 fn synced_renamed_synced_and_only_then_answered() {
     let site = site();
     let calls = site.path("calls");
-    let calls_text = calls.display().to_string();
-    let host = site.start_under(&[
-        "strace",
-        "-f",
-        "-y",
-        "-s",
-        "64",
-        "-o",
-        &calls_text,
-        "-e",
-        "trace=fsync,fdatasync,rename,renameat,renameat2,write,writev,sendto,sendmsg",
-    ]);
+    let host = traced(
+        site,
+        &calls,
+        "fsync,fdatasync,rename,renameat,renameat2,write,writev,sendto,sendmsg",
+    );
     let reply = deliver(&host, &BOTH);
     assert!(reply.starts_with("250"), "{reply}");
     let ended = host.stop();
@@ -53,18 +46,7 @@ fn synced_renamed_synced_and_only_then_answered() {
 fn each_reply_or_group_of_replies_leaves_in_one_write() {
     let site = site();
     let calls = site.path("calls");
-    let calls_text = calls.display().to_string();
-    let host = site.start_under(&[
-        "strace",
-        "-f",
-        "-y",
-        "-s",
-        "64",
-        "-o",
-        &calls_text,
-        "-e",
-        "trace=setsockopt,write,writev,sendto,sendmsg",
-    ]);
+    let host = traced(site, &calls, "setsockopt,write,writev,sendto,sendmsg");
     let mut client = Client::connect(host.address("smtp"));
     client.ehlo();
     let mail = format!("MAIL FROM:<{SENDER}>\r\n");
@@ -103,6 +85,13 @@ fn each_reply_or_group_of_replies_leaves_in_one_write() {
         .lines()
         .any(|line| line.contains("TCP_NODELAY, [1]") && descriptor(line) == Some(socket));
     assert!(at_once, "{calls}");
+}
+
+/// A host whose system calls of these names are written to a file, with what they are about.
+fn traced(site: Site, calls: &Path, names: &str) -> Host {
+    let (calls, names) = (calls.display().to_string(), format!("trace={names}"));
+    let options = ["-f", "-y", "-s", "64", "-o", &calls, "-e", &names];
+    site.start_under(&[&["strace"], &options[..]].concat())
 }
 
 /// Whatever part of a maildir is broken, and whenever it breaks: the client keeps the

@@ -460,6 +460,7 @@ fn deliver_in_the_end(host: &Host, recipient: &str) -> String {
         if !is_open || begun.elapsed() > Duration::from_secs(30) {
             return reply;
         }
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

@@ -2,8 +2,10 @@
 //! what is wrong with the file is said.
 
 use std::fs;
+use std::io::pipe;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -106,6 +108,27 @@ fn files_go_in_and_come_out_and_go_in_again() {
         .site()
         .run_with("export", &[&tree.display().to_string()]);
     assert!(refused.expect_code(1).stderr.contains("is not empty"));
+}
+
+/// What is done does not depend on who reads what it is.
+#[test]
+fn an_apply_does_not_end_with_its_reader() {
+    let site = Site::without_files();
+    let tree = tree(&site, &[("acme", ACME)]);
+    let host = site.start();
+    let (reader, writer) = pipe().expect("a pipe");
+    drop(reader);
+    let status = Command::new(portcullis())
+        .arg("apply")
+        .arg(tree)
+        .arg("--config")
+        .arg(host.site().path("portcullis.toml"))
+        .stdout(writer)
+        .status()
+        .expect("the binary was built");
+    assert!(status.success(), "{status}");
+    assert!(rcpt(&host, "ben@acme.example").starts_with("250"));
+    host.stop();
 }
 
 #[test]
