@@ -330,8 +330,8 @@ fn a_compile_bomb_holds_up_its_own_tenant_only() {
     assert!(line.is_some_and(|l| l.contains("ERROR")), "{}", ended.log);
 }
 
-/// Every module that is refused is named with its place and why. Here settings that do
-/// not fit are at fault as well, without which the host would start.
+/// Every module that is refused is named with its place and why, and so are settings that do
+/// not fit one: by `check`, which fails, and by a start, which does not.
 #[test]
 fn bad_modules_are_refused_with_their_place() {
     let tenant = |id: &str| {
@@ -353,29 +353,30 @@ fn bad_modules_are_refused_with_their_place() {
         .tenant("bomb", &tenant("bomb"))
         .tenant("settings", &settings)
         .tenant("sound", "domains = [\"sound.example\"]");
-    for subcommand in ["check", "serve"] {
-        let ran = site.run(subcommand).expect_code(1);
-        for (place, reason) in [
-            (
-                "tenants/nothing.toml:4: module[0].path: ",
-                "portcullis:policy",
-            ),
-            (
-                "tenants/bomb.toml:4: module[0].path: ",
-                "nested loops, over the limit of 64",
-            ),
-            ("tenants/settings.toml:9: policy[0].settings.list: ", "7"),
-        ] {
-            let fault = ran.stderr.lines().find(|line| line.contains(place));
-            let fault = fault.unwrap_or_default();
+    let refused = [
+        (
+            "tenants/nothing.toml:4: module[0].path: ",
+            "portcullis:policy",
+        ),
+        (
+            "tenants/bomb.toml:4: module[0].path: ",
+            "nested loops, over the limit of 64",
+        ),
+        ("tenants/settings.toml:9: policy[0].settings.list: ", "7"),
+    ];
+    let all_named = |text: &str, level: &str| {
+        for (place, reason) in refused {
+            let line = text.lines().find(|line| line.contains(place));
+            let line = line.unwrap_or_default();
             assert!(
-                fault.contains(reason),
-                "{place}{reason} is not in\n{}",
-                ran.stderr
+                line.contains(level) && line.contains(reason),
+                "{level} {place}{reason} is not in\n{text}"
             );
         }
-        assert!(!ran.stderr.contains("sound.toml"), "{}", ran.stderr);
-    }
+        assert!(!text.contains("sound.toml"), "{text}");
+    };
+    all_named(&site.run("check").expect_code(1).stderr, "");
+    all_named(&site.start().stop().log, "ERROR");
 }
 
 /// A host with one tenant, whose only policy is a stock module.

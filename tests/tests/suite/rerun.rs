@@ -101,11 +101,10 @@ fn what_stands_beside_a_monitored_decision_is_not_run_again() {
     assert!(reply.starts_with("250"), "{reply}");
     client.quit();
     let ended = host.stop();
-    let receipts = ended.site.run_with("receipts", &["--json", "--last", "1"]);
-    let receipts = receipts.expect_code(0).stdout;
-    let receipt: Value = serde_json::from_str(receipts.trim_end()).expect("one receipt");
+    let receipts = ended.site.receipts_by(&["--last", "1"]);
+    let id = receipts[0]["verdict"]["id"].as_str().expect("an id");
     let host = ended.site.start();
-    let again = rerun(&host, receipt["id"].as_str().expect("an id"));
+    let again = rerun(&host, id);
     let decisions = again["decisions"].as_array().expect("decisions");
     let each = decisions.iter().map(|decision| {
         ["stage", "policy", "mode"].map(|key| decision[key].as_str().unwrap_or_default())
