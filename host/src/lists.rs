@@ -23,12 +23,9 @@ pub struct List {
 
 impl List {
     /// A list of these entries.
-    pub fn new(entries: BTreeMap<String, String>) -> Self {
+    pub fn new(entries: HashMap<String, String>) -> Self {
         let digest = digest_of(&entries);
-        Self {
-            entries: entries.into_iter().collect(),
-            digest,
-        }
+        Self { entries, digest }
     }
 
     /// The value of this key.
@@ -59,9 +56,11 @@ impl List {
 }
 
 /// Lengths come first, so that no two lists have one encoding.
-fn digest_of(entries: &BTreeMap<String, String>) -> Digest {
+fn digest_of(entries: &HashMap<String, String>) -> Digest {
+    let mut sorted: Vec<_> = entries.iter().collect();
+    sorted.sort_unstable();
     let mut encoding = Vec::new();
-    for text in entries.iter().flat_map(|(key, value)| [key, value]) {
+    for text in sorted.into_iter().flat_map(|(key, value)| [key, value]) {
         encoding.extend_from_slice(&(text.len() as u64).to_be_bytes());
         encoding.extend_from_slice(text.as_bytes());
     }

@@ -1,6 +1,6 @@
 //! `[lists.NAME]`: named sets and maps, in the tenant's file or in files of their own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ pub(super) struct ListTable {
     file: Arc<Path>,
     /// Path of the key that holds the entries; empty in a file of its own.
     key: String,
-    entries: BTreeMap<String, Entry>,
+    entries: HashMap<String, Entry>,
     /// As the store keeps it, in place of the entries.
     stored: Option<Arc<List>>,
     /// Whether lines are the operator's own.
@@ -108,11 +108,11 @@ impl ListTable {
     }
 
     fn fault_of(&self, entry: &Raw<'_>) -> Option<String> {
-        let shown = shown(entry.key);
+        let shown = || shown(entry.key);
         if let Some(twin) = self.entries.get(entry.key) {
             return Some(match self.has_lines {
-                true => format!("{shown:?} is in line {} already", twin.line),
-                false => format!("{shown:?} is there twice"),
+                true => format!("{:?} is in line {} already", shown(), twin.line),
+                false => format!("{:?} is there twice", shown()),
             });
         }
         [
@@ -122,6 +122,7 @@ impl ListTable {
         .into_iter()
         .find(|(_, length, most)| length > most)
         .map(|(what, length, most)| {
+            let shown = shown();
             format!("{shown:?}: the {what} has {length} octets, over the limit of {most}")
         })
     }
@@ -198,7 +199,7 @@ impl List {
             written: String::new(),
             file: Path::new("the list").into(),
             key: key.to_owned(),
-            entries: BTreeMap::new(),
+            entries: HashMap::new(),
             stored: None,
             has_lines,
         };
@@ -241,7 +242,7 @@ fn read(name: &str, value: &Value<'_>, faults: &Faults) -> Option<ListTable> {
         written: name.to_owned(),
         file: table.at().file,
         key: joined(&table.at().key, "entries"),
-        entries: BTreeMap::new(),
+        entries: HashMap::new(),
         stored: None,
         has_lines: table.stored().is_none(),
     };

@@ -2,7 +2,6 @@ mod explained;
 mod properties;
 mod selection;
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::*;
@@ -51,13 +50,10 @@ struct House {
 impl House {
     fn new() -> Self {
         let keys = ["listed.example", ".under.example", "user@single.example"];
-        let entries: BTreeMap<String, String> = keys
-            .iter()
-            .map(|key| ((*key).to_owned(), String::new()))
-            .collect();
+        let entries = keys.iter().map(|key| ((*key).to_owned(), String::new()));
         Self {
             domains: vec!["acme.example".parse().expect("a domain")],
-            lists: [("group".to_owned(), List::new(entries))]
+            lists: [("group".to_owned(), List::new(entries.collect()))]
                 .into_iter()
                 .collect(),
             exempt: Exempt::default(),

@@ -1,6 +1,6 @@
 //! What every database has to do, asked of each of them.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{
@@ -29,7 +29,7 @@ use crate::store::{
 fn document(id: &str, domain: &str, contact: &str, module: &[u8]) -> TenantDocument {
     let object = |text: &str| serde_json::from_str::<Object>(text).expect("an object");
     let id: TenantId = id.parse().expect("an id");
-    let entries = BTreeMap::from([("a.example".to_owned(), format!("{contact}\0ü"))]);
+    let entries = HashMap::from([("a.example".to_owned(), format!("{contact}\0ü"))]);
     let lists: Lists = [("partners".to_owned(), List::new(entries))]
         .into_iter()
         .collect();

@@ -104,7 +104,7 @@ fn read(
 ) -> Result<Given, Vec<FactFault>> {
     let lists = lists.into_iter();
     let lists: Lists = lists
-        .map(|(name, entries)| (name, List::new(entries)))
+        .map(|(name, entries)| (name, List::new(entries.into_iter().collect())))
         .collect();
     Ok(Given {
         facts: Arc::new(facts(given)?),

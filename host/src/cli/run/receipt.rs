@@ -5,7 +5,6 @@
 //! was then, or is still the same; its lists are those of now, and where they differ from
 //! those of then that is said.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -132,9 +131,9 @@ impl Past {
         let tenant = self.event.facts.tenant.as_str();
         let ask = Ask::get(&["tenants", tenant, "lists", name, "entries"]);
         let entries: Vec<Entry> = rows::read(&items(host, ask, None).await?)?;
-        let entries: BTreeMap<_, _> = entries.into_iter().map(|e| (e.key, e.value)).collect();
+        let entries = entries.into_iter().map(|e| (e.key, e.value));
         let mut more = lists.clone();
-        more.insert(name.to_owned(), Arc::new(List::new(entries)));
+        more.insert(name.to_owned(), Arc::new(List::new(entries.collect())));
         Ok(Some(Arc::new(more)))
     }
 
