@@ -115,6 +115,11 @@ mod tests {
             list(&[("a", "1"), ("b", "2")]).digest(),
             list(&[("b", "2"), ("a", "1")]).digest()
         );
+        // So many that no two of them come in one order by chance.
+        let many = |numbers: &mut dyn Iterator<Item = u32>| {
+            List::new(numbers.map(|n| (n.to_string(), String::new())).collect()).digest()
+        };
+        assert_eq!(many(&mut (0..100)), many(&mut (0..100).rev()));
         assert_ne!(list(&[("ab", "c")]).digest(), list(&[("a", "bc")]).digest());
         assert_ne!(list(&[("a", "")]).digest(), list(&[]).digest());
     }

@@ -74,9 +74,7 @@ impl ListTable {
         if let Some(stored) = self.stored {
             return Some((name, stored));
         }
-        let entries = self.entries.into_iter();
-        let list = List::new(entries.map(|(key, entry)| (key, entry.value)).collect());
-        Some((name, Arc::new(list)))
+        Some((name, Arc::new(list_of(self.entries))))
     }
 
     fn at(&self, line: usize) -> Position {
@@ -136,6 +134,11 @@ impl ListTable {
             faults.push(self.at(line).fault(message));
         }
     }
+}
+
+fn list_of(entries: HashMap<String, Entry>) -> List {
+    let entries = entries.into_iter();
+    List::new(entries.map(|(key, entry)| (key, entry.value)).collect())
 }
 
 /// Faults of one list: the first of them, and where the others begin and how many they are.
@@ -208,10 +211,7 @@ impl List {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let entries = list.entries.into_iter();
-        Ok(Self::new(
-            entries.map(|(key, entry)| (key, entry.value)).collect(),
-        ))
+        Ok(list_of(list.entries))
     }
 }
 
