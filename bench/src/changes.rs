@@ -33,7 +33,7 @@ pub(crate) struct Round {
     pub(crate) written: Duration,
     /// An entry of the list is another, the same way.
     pub(crate) entry: Duration,
-    /// A policy of that tenant is another in the tree.
+    /// A policy of that tenant is another in the tree, where the entry is as it was.
     pub(crate) policy: Duration,
     /// A tenant has a new module, which is compiled.
     pub(crate) module: Duration,

@@ -260,3 +260,38 @@ impl From<Ran> for Said {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::receipt::sample;
+
+    fn failed(code: &str) -> Option<FailureRecord> {
+        Some(FailureRecord {
+            code: code.to_owned(),
+            detail: "why".to_owned(),
+        })
+    }
+
+    /// What failed may have been the guest or the host: a failure of the host's says
+    /// nothing of the guest.
+    #[test]
+    fn a_failure_of_the_hosts_is_neither_the_same_nor_another() {
+        let mut event = sample::verdict("ann@acme.example");
+        event.policy = sample::policy("p", "one");
+        for (code, expected) in [("host", None), ("deadline", None), ("trap", Some(true))] {
+            event.failure = failed(code);
+            let past = &Past::of(&event)[0];
+            let again = |said| Rerun {
+                said,
+                missing: Vec::new(),
+            };
+            let same = again(Some(past.said.clone()));
+            assert_eq!(past.is_same(&same), expected, "{code}");
+            let other = again(Some(Said::of(&Decision::Default, "", None, None)));
+            let differs = expected.map(|_| false);
+            assert_eq!(past.is_same(&other), differs, "{code}");
+            assert_eq!(past.is_same(&again(None)), None, "{code}");
+        }
+    }
+}

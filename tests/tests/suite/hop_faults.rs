@@ -3,10 +3,8 @@
 //! of turn. Never 250 for what it did not take, always 451 for what is its fault, and all
 //! is well once it behaves.
 
-use std::time::{Duration, Instant};
-
 use portcullis_tests::client::Client;
-use portcullis_tests::hop::{CLOSE, HANG, Hop, STALL, TAKE_NOTHING};
+use portcullis_tests::hop::{CLOSE, HANG, Hop, STALL, TAKE_NOTHING, in_the_end};
 use portcullis_tests::site::{Host, Site};
 
 const SENDER: &str = "amy@sender.example";
@@ -147,7 +145,7 @@ fn each_fails_and_recovers(cases: &[(&str, &str)], message: &str) {
         // It may have the message where nobody knows what became of it: at its end.
         let copies = hop.copies(&recipient);
         assert!(copies == 0 || *step == ".", "{case}: {copies} copies");
-        let reply = deliver_in_the_end(&host, &recipient, message);
+        let reply = in_the_end(|| deliver(&host, &[&recipient], message));
         assert!(reply.starts_with("250 2.0.0 "), "{case}: {reply}");
         assert_eq!(hop.copies(&recipient), copies + 1, "{case}");
         let taken = hop.taken();
@@ -192,20 +190,6 @@ fn deliver(host: &Host, recipients: &[&str], message: &str) -> String {
         }
     }
     finish(&mut client, message)
-}
-
-/// Comes back while it is not known what became of the message before: a hop that says
-/// nothing is listened to for as long again.
-fn deliver_in_the_end(host: &Host, recipient: &str, message: &str) -> String {
-    let begun = Instant::now();
-    loop {
-        let reply = deliver(host, &[recipient], message);
-        let is_open = reply.starts_with("451 4.3.0 Message not stored");
-        if !is_open || begun.elapsed() > Duration::from_secs(30) {
-            return reply;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 fn finish(client: &mut Client, message: &str) -> String {
