@@ -61,7 +61,8 @@ pub(crate) fn command(arguments: &FloorArguments) -> anyhow::Result<()> {
     runtime.block_on(serve(floor))
 }
 
-/// Asks for a client certificate, as the host does.
+/// Asks for a client certificate, and gives a client one session to resume, as the host
+/// does: the handshake is the same.
 fn tls(files: &Files) -> anyhow::Result<ServerConfig> {
     let identity = files.read()?;
     let mut anchors = RootCertStore::empty();
@@ -69,9 +70,11 @@ fn tls(files: &Files) -> anyhow::Result<ServerConfig> {
     let verifier = WebPkiClientVerifier::builder(Arc::new(anchors))
         .allow_unauthenticated()
         .build()?;
-    Ok(ServerConfig::builder()
+    let mut config = ServerConfig::builder()
         .with_client_cert_verifier(verifier)
-        .with_cert_resolver(Arc::new(SingleCertAndKey::from(identity))))
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(identity)));
+    config.send_tls13_tickets = 1;
+    Ok(config)
 }
 
 async fn serve(floor: Arc<Floor>) -> anyhow::Result<()> {

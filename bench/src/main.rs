@@ -33,6 +33,10 @@ use clap::Parser;
 use arguments::{Arguments, Command, ComparisonArguments, Part};
 use site::Programs;
 
+/// That of the host: what a message costs in memory is to differ by what is done for it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     match run() {
         Ok(code) => code,

@@ -556,3 +556,4 @@ mod receipts;
 mod revisions;
 mod round_trip;
 mod shadows;
+mod tokens;

@@ -206,6 +206,16 @@ fn nobody_changes_what_somebody_else_has_changed_meanwhile() {
         let now = late.detail();
         assert!(now.contains("policy board has revision \"2\" now"), "{now}");
     }
+    // What was seen before is no ground for anything else, either.
+    for (path, arguments) in [
+        (path, vec!["-X", "DELETE"]),
+        ("/v1/tenants/acme", vec!["-X", "DELETE"]),
+        ("/v1/tenants/acme/own", send("PUT", "{}")),
+    ] {
+        let stale = [&arguments[..], &["-H", &tag]].concat();
+        let refused = over_socket(&host, path, &stale).expect(412);
+        assert!(refused.detail().contains("now"), "{path}: {refused:?}");
+    }
     let first = answers.iter().position(|answer| answer.code == 200);
     let first = &bodies[first.expect("one was")];
     let kept = over_socket(&host, path, &[]).expect(200).json();

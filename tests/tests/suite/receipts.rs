@@ -263,6 +263,16 @@ fn an_address_is_erased_and_seen_nowhere_any_more() {
         .expect(200)
         .body;
     assert!(audit.contains("erasure from 2 receipts"), "{audit}");
+    // The command is the operator's, and nobody's audit has the address.
+    let all = over_socket(&host, "/v1/audit?limit=1000", &[]).expect(200);
+    let records = all.json();
+    let records = records["items"].as_array().expect("records");
+    let by_the_command = |record: &Value| {
+        let what = record["what"].as_str().unwrap_or_default();
+        what.starts_with("erasure from 1 receipts ") && record["who"] == "socket"
+    };
+    assert!(records.iter().any(by_the_command), "{records:?}");
+    assert!(!all.body.to_ascii_lowercase().contains("mustermann"));
     // Nothing of it is left in the file, or in the log beside it.
     for file in ["portcullis.db", "portcullis.db-wal"] {
         let bytes = fs::read(host.site().path("data").join(file)).unwrap_or_default();

@@ -8,6 +8,10 @@ use serde_json::{Map, Value as Json, json};
 use super::*;
 use crate::config::FileContent;
 
+/// A tenant with every key that there is, and what its lines that are examples end with.
+const EXAMPLE: &str = include_str!("../../../../dist/tenant.toml");
+const IS_TAKEN: &str = "  # example";
+
 /// Longer than any active revision here.
 const OLDER: &[u8] = b"an older revision";
 
@@ -167,4 +171,35 @@ proptest! {
         }
         prop_assert_eq!(stored.document.digest(), first.digest());
     }
+}
+
+/// What operators copy has every key: dates, sources, quotas, ramps and targets among them.
+#[tokio::test]
+async fn every_key_goes_through_store_and_files_unchanged() {
+    let line = |line: &str| match line.strip_suffix(IS_TAKEN) {
+        Some(taken) => taken.trim_start_matches('#').to_owned(),
+        None => line.to_owned(),
+    };
+    let text: Vec<String> = EXAMPLE.lines().map(line).collect();
+    let site = Site::new();
+    site.write("acme.toml", text.join("\n"));
+    for pem in ["ca.pem", "ca-crl.pem"] {
+        site.write(pem, format!("{pem}\n-----BEGIN CERTIFICATE-----\n"));
+    }
+    site.write("partner_list.wasm", "active")
+        .write("partner_list-1.wasm", "pinned")
+        .write("suppliers.txt", "supplier.example\n");
+    let first = read(&site);
+    let (store, _home, kept) = through_the_store(&first).await;
+    let files = exported(&kept, &store).await;
+    store.close().await;
+    let last = read(&files);
+    for (what, other) in [("the store", &kept), ("its files", &last)] {
+        assert_eq!(other.operator, first.operator, "{what}");
+        assert_eq!(other.own, first.own, "{what}");
+        assert_eq!(other.policies, first.policies, "{what}");
+        assert_eq!(other.digest(), first.digest(), "{what}");
+    }
+    let written: Vec<_> = first.operator.keys().chain(first.own.keys()).collect();
+    assert!(written.len() >= 8, "{written:?}");
 }

@@ -317,6 +317,11 @@ fn what_is_over_a_quota_is_refused_by_its_name() {
             resend("PUT", "{\"quotas\":{\"policies\":9}}"),
             "quotas: this is not written here, but by operators",
         ),
+        (
+            "own",
+            resend("PUT", "{\"sources\":{\"networks\":[\"192.0.2.1\"]}}"),
+            "sources: this is not written here, but by operators",
+        ),
     ] {
         let refused = ask(path, &arguments).expect(422);
         assert!(refused.detail().starts_with(said), "{path}: {refused:?}");
