@@ -12,15 +12,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use rustls::server::WebPkiClientVerifier;
-use rustls::sign::SingleCertAndKey;
-use rustls::{RootCertStore, ServerConfig};
+use portcullis::tls::{Identity, TlsServer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use crate::arguments::FloorArguments;
-use crate::certificate::Files;
 
 /// How much is read at once, in octets: a page, which a session keeps, as the plainest
 /// code does.
@@ -46,12 +43,11 @@ const EXTENSIONS: &[u8] = b"250-mx.bench.example greets client.example\r\n250-PI
 
 /// `portcullis-bench floor`: serves until it is killed.
 pub(crate) fn command(arguments: &FloorArguments) -> anyhow::Result<()> {
-    let files = Files {
-        chain: arguments.chain.clone(),
-        key: arguments.key.clone(),
-    };
+    // The host's own: what it costs to shake hands is not what is compared.
+    let identity = Identity::load(&arguments.chain, &arguments.key)?;
+    let tls = TlsServer::new(vec![identity])?;
     let floor = Arc::new(Floor {
-        acceptor: TlsAcceptor::from(Arc::new(tls(&files)?)),
+        acceptor: TlsAcceptor::from(tls.config(true)),
         keep: arguments.keep.clone(),
         kept: AtomicU64::new(0),
     });
@@ -59,22 +55,6 @@ pub(crate) fn command(arguments: &FloorArguments) -> anyhow::Result<()> {
         .enable_all()
         .build()?;
     runtime.block_on(serve(floor))
-}
-
-/// Asks for a client certificate, and gives a client one session to resume, as the host
-/// does: the handshake is the same.
-fn tls(files: &Files) -> anyhow::Result<ServerConfig> {
-    let identity = files.read()?;
-    let mut anchors = RootCertStore::empty();
-    anchors.add(identity.cert[0].clone())?;
-    let verifier = WebPkiClientVerifier::builder(Arc::new(anchors))
-        .allow_unauthenticated()
-        .build()?;
-    let mut config = ServerConfig::builder()
-        .with_client_cert_verifier(verifier)
-        .with_cert_resolver(Arc::new(SingleCertAndKey::from(identity)));
-    config.send_tls13_tickets = 1;
-    Ok(config)
 }
 
 async fn serve(floor: Arc<Floor>) -> anyhow::Result<()> {
