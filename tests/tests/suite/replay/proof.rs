@@ -157,8 +157,8 @@ fn furnish(host: &Host, anchor: &str) {
 }
 
 /// Whom the revision that was tried would have refused of those who were not, when it is
-/// known of so many decisions.
-fn shadowed(host: &Host, decisions: u64) -> BTreeSet<String> {
+/// known of so many decisions; and about how many of them it was not asked.
+fn shadowed(host: &Host, decisions: u64) -> (BTreeSet<String>, u64) {
     let path = format!("{}/shadow", module(SHADOWED));
     let began = Instant::now();
     let found = loop {
@@ -174,12 +174,12 @@ fn shadowed(host: &Host, decisions: u64) -> BTreeSet<String> {
     assert_eq!(found["senders_complete"], true, "{found:#}");
     let senders = found["senders"].as_array().expect("senders").iter();
     let stricter = senders.filter(|sender| sender["would"] != "accepted");
-    stricter
-        .map(|sender| {
-            assert_eq!(sender["was"], "accepted", "{sender:#}");
-            sender["domain"].as_str().expect("a domain").to_owned()
-        })
-        .collect()
+    let domains = stricter.map(|sender| {
+        assert_eq!(sender["was"], "accepted", "{sender:#}");
+        sender["domain"].as_str().expect("a domain").to_owned()
+    });
+    let not_run = found["not_run"].as_u64().expect("a number");
+    (domains.collect(), not_run)
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn what_a_replay_predicts_is_what_is_refused() {
         results.insert(tenant, replayed(&host, tenant, &request));
     }
     let predicted = predicted(&results);
-    let stricter = shadowed(&host, past.recipients[SHADOWED]);
+    let (stricter, not_run) = shadowed(&host, past.recipients[SHADOWED]);
 
     // They are made, and the same is sent again.
     for tenant in TENANTS {
@@ -231,10 +231,14 @@ fn what_a_replay_predicts_is_what_is_refused() {
     let mut refused = now.refused(&past.attempts);
     let of_stricter = refused.extract_if(.., |(tenant, _), _| *tenant == SHADOWED);
     let of_stricter: BTreeSet<String> = of_stricter.map(|((_, sender), _)| sender).collect();
-    assert_eq!(of_stricter, stricter);
+    // On a machine that is too busy a sender may be missing, about whose mail it was never
+    // asked.
+    assert!(stricter.is_subset(&of_stricter), "{stricter:?}");
+    let missing: Vec<_> = of_stricter.difference(&stricter).collect();
+    assert!(missing.len() as u64 <= not_run, "{missing:?}, {not_run}");
     // All but those with a certificate of their own name.
     let trusted = KINDS.iter().filter(|kind| **kind == Kind::Trusted).count();
-    assert_eq!(stricter.len(), DOMAINS - trusted * DOMAINS / KINDS.len());
+    assert_eq!(of_stricter.len(), DOMAINS - trusted * DOMAINS / KINDS.len());
     for (whom, told) in &refused {
         assert_eq!(predicted.get(whom), Some(told), "refused, {whom:?}");
     }
