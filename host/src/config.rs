@@ -507,7 +507,7 @@ impl Examined {
 #[cfg(test)]
 mod docs_tests;
 #[cfg(test)]
-mod example_tests;
+pub(crate) mod example_tests;
 #[cfg(test)]
 mod hostile_tests;
 #[cfg(test)]

@@ -7,10 +7,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::*;
 use crate::config::FileContent;
-
-/// A tenant with every key that there is, and what its lines that are examples end with.
-const EXAMPLE: &str = include_str!("../../../../dist/tenant.toml");
-const IS_TAKEN: &str = "  # example";
+use crate::config::example_tests::whole_tenant;
 
 /// Longer than any active revision here.
 const OLDER: &[u8] = b"an older revision";
@@ -176,13 +173,8 @@ proptest! {
 /// What operators copy has every key: dates, sources, quotas, ramps and targets among them.
 #[tokio::test]
 async fn every_key_goes_through_store_and_files_unchanged() {
-    let line = |line: &str| match line.strip_suffix(IS_TAKEN) {
-        Some(taken) => taken.trim_start_matches('#').to_owned(),
-        None => line.to_owned(),
-    };
-    let text: Vec<String> = EXAMPLE.lines().map(line).collect();
     let site = Site::new();
-    site.write("acme.toml", text.join("\n"));
+    site.write("acme.toml", whole_tenant());
     for pem in ["ca.pem", "ca-crl.pem"] {
         site.write(pem, format!("{pem}\n-----BEGIN CERTIFICATE-----\n"));
     }
