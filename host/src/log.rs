@@ -7,6 +7,7 @@
 //! forge a line nor move a terminal's cursor. Never in the log: the content of
 //! messages, secrets.
 
+mod filter;
 mod gathering;
 mod json;
 mod text;
@@ -14,11 +15,12 @@ mod text;
 use std::io::IsTerminal;
 use std::sync::OnceLock;
 
+use filter::Filter;
 use gathering::Gathering;
-
+use tracing::level_filters::LevelFilter;
 use tracing::subscriber::set_global_default;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Lines that may wait for standard error: some 4 MB, or a tenth of a second of a busy
@@ -68,11 +70,8 @@ pub struct Log(#[expect(dead_code, reason = "dropping it is what it is for")] Wo
 /// Of the log of this process, which has one.
 static LOST: OnceLock<ErrorCounter> = OnceLock::new();
 
-/// Replaces the filter of a log; false when the log is over.
-type SetFilter = Box<dyn Fn(EnvFilter) -> bool + Send + Sync>;
-
 /// Of the log of this process.
-static FILTER: OnceLock<SetFilter> = OnceLock::new();
+static FILTER: OnceLock<Filter> = OnceLock::new();
 
 impl LogSettings {
     /// For commands that a person runs and waits for.
@@ -103,74 +102,72 @@ pub fn lines_lost() -> u64 {
 
 /// Logs from this level on, unless `PORTCULLIS_LOG` says otherwise.
 pub fn set_level(level: Level) {
-    if let Some(set) = FILTER.get()
-        && !set(filter(level))
-    {
-        // It ends with the process, which need not be told.
-        tracing::debug!("the log is over");
+    if let Some(filter) = FILTER.get() {
+        filter.set(targets(level));
     }
 }
 
 fn init(settings: LogSettings, writer: NonBlocking) {
-    let filter = filter(settings.level);
-    let (set, set_filter) = match settings.format {
+    let filter = Filter::new(targets(settings.level));
+    let set = match settings.format {
         Format::Text => {
             let colour = std::io::stderr().is_terminal();
-            let (subscriber, set_filter) = text::subscriber(filter, writer, colour);
-            (set_global_default(subscriber), set_filter)
+            set_global_default(text::subscriber(filter.clone(), writer, colour))
         }
-        Format::Json => {
-            let (subscriber, set_filter) = json::subscriber(filter, writer);
-            (set_global_default(subscriber), set_filter)
-        }
+        Format::Json => set_global_default(json::subscriber(filter.clone(), writer)),
     };
     set.expect("a process starts its log once");
     // As is its filter.
-    let _ = FILTER.set(set_filter);
+    let _ = FILTER.set(filter);
 }
 
 /// What the environment says, where it says something that can be meant.
-fn filter(level: Level) -> EnvFilter {
+fn targets(level: Level) -> Targets {
     let wanted = std::env::var(VARIABLE).ok();
     let wanted = wanted.and_then(|text| match directives(&text) {
-        Ok(filter) => Some(filter),
+        Ok(targets) => Some(targets),
         Err(fault) => {
             // The log does not run yet, and this is not to be missed.
             eprintln!("portcullis: {VARIABLE}: {fault}; the level in the configuration counts");
             None
         }
     });
-    wanted.unwrap_or_else(|| EnvFilter::new(level.directives()))
+    wanted.unwrap_or_else(|| level.targets())
 }
 
 /// A word that is no level is taken for the name of a part by the library, and silences
 /// all others: a level that is misspelt must not do that.
-fn directives(text: &str) -> Result<EnvFilter, String> {
+fn directives(text: &str) -> Result<Targets, String> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     for word in text.split(',').map(str::trim) {
         let is_level = LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
-        if !is_level && !word.contains([':', '=', '[']) && word != "portcullis" {
+        let is_part = word.contains([':', '=']) || word == "portcullis";
+        if !(is_level || is_part) || word.contains('[') {
             return Err(format!(
                 "{word:?} is none of {}, nor a part of the host such as portcullis::engine=debug",
                 LEVELS.join(", ")
             ));
         }
     }
-    EnvFilter::try_new(text).map_err(|error| format!("{text:?}: {error}"))
+    text.parse().map_err(|error| format!("{text:?}: {error}"))
 }
 
 impl Level {
     /// More than the host's own steps would be steps of libraries, which know nothing of
     /// what may be in a log. The resolver warns of each datagram that it did not wait
     /// for, and anybody can send these.
-    fn directives(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warn => "warn,hickory_net=error",
-            Self::Info => "warn,hickory_net=error,portcullis=info",
-            Self::Debug => "warn,hickory_net=error,portcullis=debug",
-            Self::Trace => "warn,hickory_net=error,portcullis=trace",
-        }
+    fn targets(self) -> Targets {
+        let host = match self {
+            Self::Error => return Targets::new().with_default(LevelFilter::ERROR),
+            Self::Warn => LevelFilter::WARN,
+            Self::Info => LevelFilter::INFO,
+            Self::Debug => LevelFilter::DEBUG,
+            Self::Trace => LevelFilter::TRACE,
+        };
+        Targets::new()
+            .with_default(LevelFilter::WARN)
+            .with_target("hickory_net", LevelFilter::ERROR)
+            .with_target("portcullis", host)
     }
 }
 

@@ -5,32 +5,26 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 use tracing::{Event, Subscriber};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::{JsonFields, Writer};
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
-use tracing_subscriber::registry::{LookupSpan, Scope};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::{LookupSpan, Registry, Scope};
 
-use super::{MakeWriter, SetFilter};
+use super::MakeWriter;
+use super::filter::Filter;
 use crate::unicode::is_misleading;
 
-pub(super) fn subscriber<W>(filter: EnvFilter, writer: W) -> (impl Subscriber, SetFilter)
+pub(super) fn subscriber<W>(filter: Filter, writer: W) -> impl Subscriber
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_ansi(false)
         .with_writer(writer)
         .fmt_fields(JsonFields::new())
-        .event_format(Flat)
-        // After the rest, which decides what is filtered.
-        .with_filter_reloading();
-    let filter = builder.reload_handle();
-    (
-        builder.finish(),
-        Box::new(move |next| filter.reload(next).is_ok()),
-    )
+        .event_format(Flat);
+    Registry::default().with(lines).with(filter)
 }
 
 struct Flat;

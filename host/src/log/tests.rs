@@ -34,7 +34,7 @@ fn logged(format: Format) -> String {
     let kept = Kept::default();
     let writer = kept.clone();
     let make = move || writer.clone();
-    let filter = EnvFilter::new(Level::Info.directives());
+    let filter = Filter::new(Level::Info.targets());
     let act = || {
         let session = tracing::error_span!("session", session.id = 7, client.addr = %HOSTILE);
         let _in = session.enter();
@@ -46,9 +46,9 @@ fn logged(format: Format) -> String {
     };
     match format {
         Format::Text => {
-            tracing::subscriber::with_default(text::subscriber(filter, make, false).0, act);
+            tracing::subscriber::with_default(text::subscriber(filter, make, false), act);
         }
-        Format::Json => tracing::subscriber::with_default(json::subscriber(filter, make).0, act),
+        Format::Json => tracing::subscriber::with_default(json::subscriber(filter, make), act),
     }
     kept.text()
 }
@@ -94,8 +94,8 @@ fn a_line_of_text_is_as_the_library_writes_it() {
         let kept = Kept::default();
         let writer = kept.clone();
         let make = move || writer.clone();
-        let filter = EnvFilter::new(Level::Info.directives());
-        let subscriber = text::subscriber(filter, make, colour).0;
+        let filter = Filter::new(Level::Info.targets());
+        let subscriber = text::subscriber(filter, make, colour);
         tracing::subscriber::with_default(subscriber, act);
         let text = without_colours(&kept.text());
         let lines = text.lines().map(|line| {
@@ -206,6 +206,38 @@ fn message(call: &str) -> String {
 }
 
 #[test]
+fn the_level_changes_while_the_log_runs() {
+    let (kept, filter) = (Kept::default(), Filter::new(Level::Warn.targets()));
+    let writer = kept.clone();
+    let act = || {
+        for level in [Level::Warn, Level::Debug, Level::Error, Level::Info] {
+            filter.set(level.targets());
+            tracing::debug!("debug at {level:?}");
+            tracing::info!("info at {level:?}");
+            tracing::warn!("warn at {level:?}");
+            tracing::warn!(target: "hickory_net", "of a library at {level:?}");
+        }
+    };
+    let subscriber = text::subscriber(filter.clone(), move || writer.clone(), false);
+    tracing::subscriber::with_default(subscriber, act);
+    let text = kept.text();
+    let lines: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.split_once("tests: "))
+        .map(|(_, line)| line)
+        .collect();
+    let expected = [
+        "warn at Warn",
+        "debug at Debug",
+        "info at Debug",
+        "warn at Debug",
+        "info at Info",
+        "warn at Info",
+    ];
+    assert_eq!(lines, expected, "{text}");
+}
+
+#[test]
 fn a_level_that_is_misspelt_silences_nothing() {
     for (text, sound) in [
         ("debug", true),
@@ -216,6 +248,7 @@ fn a_level_that_is_misspelt_silences_nothing() {
         ("info,wran", false),
         ("", false),
         ("portcullis=verbose", false),
+        ("[session]=debug", false),
     ] {
         assert_eq!(super::directives(text).is_ok(), sound, "{text:?}");
     }

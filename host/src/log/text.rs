@@ -8,37 +8,27 @@ use std::fmt::{self, Debug, Write};
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::{Format, Full, Writer};
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
-use tracing_subscriber::registry::{LookupSpan, Scope};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::{LookupSpan, Registry, Scope};
 
-use super::{MakeWriter, SetFilter};
+use super::MakeWriter;
+use super::filter::Filter;
 use crate::unicode::is_misleading;
 
-pub(super) fn subscriber<W>(
-    filter: EnvFilter,
-    writer: W,
-    colour: bool,
-) -> (impl Subscriber, SetFilter)
+pub(super) fn subscriber<W>(filter: Filter, writer: W, colour: bool) -> impl Subscriber
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_ansi(colour)
         .with_writer(writer)
         .fmt_fields(Fields)
-        .event_format(Line(Format::default()))
-        // After the rest, which decides what is filtered.
-        .with_filter_reloading();
-    let filter = builder.reload_handle();
-    (
-        builder.finish(),
-        Box::new(move |next| filter.reload(next).is_ok()),
-    )
+        .event_format(Line(Format::default()));
+    Registry::default().with(lines).with(filter)
 }
 
 /// A line: when, how grave, in which spans, where in the sources, and what.
