@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::late::Copies;
-use super::ledger::{Addressed, Ledger, State};
+use super::ledger::{Ledger, State};
 use super::part::{Dispatch, Fate, Part};
 use super::relay::HopMail;
 use super::settle::{self, Ending};
@@ -15,6 +15,7 @@ use super::sharing::{SentAway, Sharing};
 use super::target::Target;
 use super::{Consignment, DeliveryError, Message, header};
 use crate::address::Mailbox;
+use crate::boxed::boxed;
 use crate::content::Content;
 use crate::decision::Permit;
 use crate::facts::{Judgement, MailParameters, TenantId};
@@ -66,11 +67,11 @@ impl Handover {
         if self.has(permit.recipient()) {
             return Ok(());
         }
-        let any = Addressed::any(self.mail.sender.as_ref(), permit.recipient());
-        let standing = self.ledger.standing(&any);
+        let (sender, recipient) = (self.mail.sender.as_ref(), permit.recipient());
+        let standing = self.ledger.standing(sender, recipient);
         if let Err(sent_away) = self.sharing.admit(&standing) {
             if sent_away == SentAway::Yields {
-                self.ledger.has_yielded(&any);
+                self.ledger.has_yielded(sender, recipient);
             }
             return Err(DeliveryError::Apart);
         }
@@ -177,15 +178,12 @@ impl Delivered {
 /// What the ledger knows of these recipients' copies; the message is hashed only where
 /// it knows anything of them and this sender.
 async fn known(with: &Dispatch, permits: &[Permit]) -> HashMap<Mailbox, State> {
+    let recipients = || permits.iter().map(Permit::recipient);
     let sender = with.message.sender.as_ref();
-    let any: Vec<Addressed> = permits
-        .iter()
-        .map(|permit| Addressed::any(sender, permit.recipient()))
-        .collect();
-    if !with.ledger.knows_any(any.iter()) {
+    if !with.ledger.knows_any(sender, recipients()) {
         return HashMap::new();
     }
-    let copies = with.copies.of(permits.iter().map(Permit::recipient)).await;
+    let copies = with.copies.of(recipients()).await;
     let states = permits.iter().zip(copies.unwrap_or_default());
     states
         .filter_map(|(permit, copy)| {
@@ -228,7 +226,7 @@ async fn dispatch(
     {
         // Nearly all mail is for one tenant, which needs no task of its own.
         let permits = consignment.permits.clone();
-        let delivered = Box::pin(part.deliver(consignment, with)).await;
+        let delivered = boxed(|| part.deliver(consignment, with)).await;
         fates.extend(named(permits, delivered));
         return fates;
     }

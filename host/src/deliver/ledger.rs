@@ -25,11 +25,13 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, oneshot};
 
+use copies::Pair;
 pub(super) use copies::{Addressed, ContentHash};
 use disk::Days;
 use index::Index;
 pub(super) use index::{RefusalKind, Standing, State};
 
+use crate::address::Mailbox;
 use crate::facts::unix_seconds;
 
 /// How long copies are remembered: as long as mail servers try to deliver a message
@@ -111,14 +113,26 @@ impl Ledger {
     }
 
     /// How this recipient stands with this sender.
-    pub(super) fn standing(&self, of: &Addressed) -> Standing {
-        self.index().standing(of.pair, now())
+    pub(super) fn standing(&self, sender: Option<&Mailbox>, recipient: &Mailbox) -> Standing {
+        // Nearly always, and then nothing has to be hashed.
+        if self.index().is_empty() {
+            return Standing::UNKNOWN;
+        }
+        let pair = Pair::of(sender, recipient);
+        self.index().standing(pair, now())
     }
 
-    /// Whether anything is remembered of any of these.
-    pub(super) fn knows_any<'a>(&self, mut of: impl Iterator<Item = &'a Addressed>) -> bool {
-        let index = self.index();
-        !index.is_empty() && of.any(|one| index.knows(one.pair, now()))
+    /// Whether anything is remembered of this sender and any of these.
+    pub(super) fn knows_any<'a>(
+        &self,
+        sender: Option<&Mailbox>,
+        mut recipients: impl Iterator<Item = &'a Mailbox>,
+    ) -> bool {
+        let known = |recipient| {
+            let pair = Pair::of(sender, recipient);
+            self.index().knows(pair, now())
+        };
+        !self.index().is_empty() && recipients.any(known)
     }
 
     /// What is known of this copy.
@@ -127,8 +141,9 @@ impl Ledger {
     }
 
     /// One of the turns that this recipient gives others is over.
-    pub(super) fn has_yielded(&self, of: &Addressed) {
-        self.index().has_yielded(of.pair);
+    pub(super) fn has_yielded(&self, sender: Option<&Mailbox>, recipient: &Mailbox) {
+        let pair = Pair::of(sender, recipient);
+        self.index().has_yielded(pair);
     }
 
     /// This recipient gives others so many turns before its own, until it comes to an

@@ -18,6 +18,7 @@ use tracing::Instrument;
 
 use super::listener::Listener;
 use super::session::Session;
+use crate::boxed::boxed;
 use crate::decision::TlsOffer;
 use crate::facts::{Connection, HandshakeFailure, SessionId, unix_seconds};
 use crate::host::{Host, Shutdown};
@@ -66,7 +67,7 @@ pub fn drive(
     let serve = async move {
         tracing::debug!("session began");
         let served = match service.listener.is_implicit() {
-            true => Box::pin(service.serve_implicit(socket, connection)).await,
+            true => boxed(|| service.serve_implicit(socket, connection)).await,
             false => service.serve_clear(socket, connection).await,
         };
         match served {
@@ -113,7 +114,7 @@ impl Service {
     ) -> io::Result<()> {
         let unwelcome = |_| io::Error::other("too many handshakes");
         self.place.shake_hands().map_err(unwelcome)?;
-        let (stream, client) = Box::pin(self.shake_hands(socket, connection)).await?;
+        let (stream, client) = boxed(|| self.shake_hands(socket, connection)).await?;
         let (session, greeting) = Session::new(Arc::clone(&self.listener.profile), true);
         let mut conversation = Conversation::new(stream, self, session, client);
         conversation.greet(&greeting).await?;
@@ -127,10 +128,10 @@ impl Service {
         socket: TcpStream,
         connection: Arc<Connection>,
     ) -> io::Result<()> {
-        let clear = Box::pin(self.converse_in_clear(socket, connection)).await?;
+        let clear = boxed(|| self.converse_in_clear(socket, connection)).await?;
         match clear {
             None => Ok(()),
-            Some(begun) => Box::pin(Self::converse_in_tls(begun)).await,
+            Some(begun) => boxed(|| Self::converse_in_tls(begun)).await,
         }
     }
 
@@ -161,7 +162,7 @@ impl Service {
         let Stream::Clear(socket) = stream else {
             return Err(io::Error::other("TLS within TLS"));
         };
-        let (stream, client) = Box::pin(service.shake_hands(socket, client.connection)).await?;
+        let (stream, client) = boxed(|| service.shake_hands(socket, client.connection)).await?;
         session.secured();
         let mut conversation = Conversation::new(stream, service, session, client);
         conversation.run().await.map(drop)

@@ -12,14 +12,14 @@ const PIECE: usize = 256 * 1024;
 /// A sender and a recipient: the front of SHA-256 over both. Sixteen octets of it are
 /// enough that no two are ever alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(in crate::deliver) struct Pair(pub(super) [u8; 16]);
+pub(super) struct Pair(pub(super) [u8; 16]);
 
 /// A copy, by whom it is from and to and what it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::deliver) struct Addressed {
     pub(super) pair: Pair,
     /// SHA-256 over the octets received, the sender and the recipient, each with its
-    /// length; all zero where the content is not known yet.
+    /// length.
     pub(super) digest: Digest,
 }
 
@@ -28,18 +28,8 @@ pub(in crate::deliver) struct Addressed {
 #[derive(Clone)]
 pub(in crate::deliver) struct ContentHash(Hasher);
 
-impl Addressed {
-    /// Any copy of this sender to this recipient.
-    pub(in crate::deliver) fn any(sender: Option<&Mailbox>, recipient: &Mailbox) -> Self {
-        Self {
-            pair: Pair::of(sender, recipient),
-            digest: Digest::of(&[]),
-        }
-    }
-}
-
 impl Pair {
-    fn of(sender: Option<&Mailbox>, recipient: &Mailbox) -> Self {
+    pub(super) fn of(sender: Option<&Mailbox>, recipient: &Mailbox) -> Self {
         let mut hasher = Hasher::new();
         addresses(&mut hasher, sender, recipient);
         let mut front = [0; 16];

@@ -51,6 +51,15 @@ pub(in crate::deliver) struct Standing {
     pub(in crate::deliver) yields: bool,
 }
 
+impl Standing {
+    /// Of whom nothing is remembered: the rule.
+    pub(super) const UNKNOWN: Self = Self {
+        company: Company::Anyone,
+        may_have: false,
+        yields: false,
+    };
+}
+
 /// The ledger in memory. Times are in seconds since 1970.
 #[derive(Debug)]
 pub(super) struct Index {
@@ -155,11 +164,7 @@ impl Index {
     /// Of which message is not known, so all count: where they differ, the recipient
     /// shares with nobody, which is right for any of them.
     pub(super) fn standing(&self, pair: Pair, now: u64) -> Standing {
-        let mut standing = Standing {
-            company: Company::Anyone,
-            may_have: false,
-            yields: false,
-        };
+        let mut standing = Standing::UNKNOWN;
         let mut company = None;
         for entry in self.fresh(pair, now) {
             let one = entry.state.company();

@@ -32,7 +32,7 @@ fn a_copy_is_its_sender_recipient_and_content() {
     ] {
         assert_ne!(one.digest, other.digest);
     }
-    assert_eq!(one.pair, Addressed::any(Some(&a), &b).pair);
+    assert_eq!(one.pair, Pair::of(Some(&a), &b));
 }
 
 #[tokio::test]
@@ -77,11 +77,14 @@ async fn who_gives_turns_to_others_stays_what_it_was() {
     .into_iter()
     .enumerate()
     {
-        let copy = copy(&format!("r{at}@a.example"), "x");
+        let recipient = format!("r{at}@a.example");
+        let copy = copy(&recipient, "x");
         ledger.note(vec![(copy, known)]);
         ledger.let_yield(&copy, 1);
         assert_eq!(ledger.state(&copy), then, "{known:?}");
-        assert!(ledger.standing(&copy).yields, "{known:?}");
+        let sender = mailbox("s@sender.example");
+        let standing = ledger.standing(Some(&sender), &mailbox(&recipient));
+        assert!(standing.yields, "{known:?}");
     }
 }
 

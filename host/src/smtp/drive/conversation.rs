@@ -11,13 +11,13 @@ mod input;
 mod output;
 
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::AsyncWriteExt;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 use tracing::Instrument;
 
 use content::Chunk;
@@ -26,6 +26,7 @@ use output::{HOLD_BACK, held_back, write_out};
 
 use super::{Service, Stream};
 use crate::address::Mailbox;
+use crate::boxed::boxed;
 use crate::content::Content;
 use crate::decision::Permit;
 use crate::listen::Limit;
@@ -63,6 +64,9 @@ pub(super) struct Conversation {
     transaction: Transaction,
     input: BytesMut,
     output: Vec<u8>,
+    /// Rings when the client has had its time for a command. There is one for all of them:
+    /// to put it off costs far less than to set another.
+    alarm: Pin<Box<Sleep>>,
     /// When the first of what is to be written was said.
     held_since: Instant,
     /// Octets of content since there was a good part of it last.
@@ -78,7 +82,9 @@ impl Conversation {
     ) -> Self {
         let transaction = Transaction::new(service.host.snapshot.load_full());
         let (input, output) = (BytesMut::new(), Vec::new());
+        let patience = service.listener.limits.command_timeout;
         Self {
+            alarm: Box::pin(sleep(patience)),
             stream,
             service,
             session,
@@ -136,10 +142,8 @@ impl Conversation {
             Err(error) => (self.session.disconnected(), Abandoned::Lost(error)),
         };
         if let Some(permits) = permits {
-            let abandoned = self
-                .transaction
-                .abandoned(&self.service.host, permits, &why);
-            Box::pin(abandoned).await;
+            let (transaction, host) = (&mut self.transaction, &self.service.host);
+            boxed(|| transaction.abandoned(host, permits, &why)).await;
         }
         // What is left was decided, though nobody may have heard of it.
         self.transaction.replied(&self.service.host);
@@ -147,7 +151,7 @@ impl Conversation {
     }
 
     async fn converse(&mut self) -> io::Result<End> {
-        let mut deadline = self.command_deadline();
+        self.set_alarm();
         loop {
             let step = match front(&self.input) {
                 Front::Line(line, length) => {
@@ -156,7 +160,7 @@ impl Conversation {
                     step
                 }
                 Front::Fault(fault) => self.session.bad_line(fault),
-                Front::More => match self.next_input(deadline).await? {
+                Front::More => match self.next_input().await? {
                     Some(reply) => self.session.close(reply),
                     None => continue,
                 },
@@ -171,19 +175,21 @@ impl Conversation {
                 self.flush().await?;
             }
             if let Some(permits) = self.session.take_abandoned() {
-                let (host, why) = (&self.service.host, Abandoned::ByClient);
-                Box::pin(self.transaction.abandoned(host, permits, &why)).await;
+                let (transaction, host) = (&mut self.transaction, &self.service.host);
+                boxed(|| transaction.abandoned(host, permits, &Abandoned::ByClient)).await;
             }
-            deadline = self.command_deadline();
+            self.set_alarm();
         }
     }
 
-    fn command_deadline(&self) -> Instant {
-        Instant::now() + self.service.listener.limits.command_timeout
+    /// From now on the client has its time for a command.
+    fn set_alarm(&mut self) {
+        let patience = self.service.listener.limits.command_timeout;
+        self.alarm.as_mut().reset(Instant::now() + patience);
     }
 
     /// Reads more; a reply instead when the session is to be closed.
-    async fn next_input(&mut self, deadline: Instant) -> io::Result<Option<Reply>> {
+    async fn next_input(&mut self) -> io::Result<Option<Reply>> {
         self.service.place.wait(self.session.standing());
         self.flush().await?;
         if self.input.is_empty() {
@@ -202,12 +208,11 @@ impl Conversation {
             biased;
             () = stopping => Ok(Some(reply::shutting_down())),
             () = self.service.place.asked_to_leave() => Ok(Some(reply::limited(Limit::MakeRoom))),
-            read = timeout_at(deadline, read(&mut self.stream, &mut self.input)) => match read {
-                Ok(Ok(0)) => Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(Ok(_)) => Ok(None),
-                Ok(Err(error)) => Err(error),
-                Err(_) => Ok(Some(reply::timeout())),
+            read = read(&mut self.stream, &mut self.input) => match read? {
+                0 => Err(io::ErrorKind::UnexpectedEof.into()),
+                _ => Ok(None),
             },
+            () = self.alarm.as_mut() => Ok(Some(reply::timeout())),
         }
     }
 
@@ -241,25 +246,25 @@ impl Conversation {
                     match reply.is_positive() && self.input.is_empty() {
                         // Whoever says QUIT says nothing more.
                         true => self.hang_up().await?,
-                        false => Box::pin(self.finish()).await?,
+                        false => boxed(|| self.finish()).await?,
                     }
                     return Ok(Some(End::Closed(reply)));
                 }
                 // Each in a box of its own: what it needs is many times what a session needs
                 // that waits, and is moved there for every message.
-                Step::Refuse(permits, reply) => Box::pin(self.refuse(permits, reply)).await,
-                Step::Decide(mail, recipient) => Box::pin(self.decide(mail, recipient)).await?,
-                Step::Offer(mail, permit) => Box::pin(self.offer(mail, permit)).await?,
-                Step::Receive(reply) => Box::pin(self.take_content(reply)).await?,
+                Step::Refuse(permits, reply) => boxed(|| self.refuse(permits, reply)).await,
+                Step::Decide(mail, recipient) => boxed(|| self.decide(mail, recipient)).await?,
+                Step::Offer(mail, permit) => boxed(|| self.offer(mail, permit)).await?,
+                Step::Receive(reply) => boxed(|| self.take_content(reply)).await?,
                 Step::Chunk { size, last, before } => {
-                    Box::pin(self.take_chunk(size, last, before)).await?
+                    boxed(|| self.take_chunk(size, last, before)).await?
                 }
-                Step::Skip(size, reply) => match Box::pin(self.skip(size)).await? {
+                Step::Skip(size, reply) => match boxed(|| self.skip(size)).await? {
                     Ok(()) => Step::Reply(reply),
                     Err(reply) => self.session.close(reply),
                 },
-                Step::Review(envelope, content) => Box::pin(self.review(envelope, content)).await,
-                Step::Deliver(envelope, content) => Box::pin(self.deliver(envelope, content)).await,
+                Step::Review(envelope, content) => boxed(|| self.review(envelope, content)).await,
+                Step::Deliver(envelope, content) => boxed(|| self.deliver(envelope, content)).await,
             };
         }
     }
@@ -288,9 +293,8 @@ impl Conversation {
             let service = &self.service;
             let (host, offer) = (&service.host, service.listener.tls_offer());
             let (client, span) = (&self.client, self.transaction.span());
-            let deciding = self
-                .transaction
-                .decide(host, client, &mail, recipient, offer);
+            let transaction = &mut self.transaction;
+            let deciding = pin!(transaction.decide(host, client, &mail, recipient, offer));
             let deciding = pin!(deciding.instrument(span));
             let (stream, output) = (&mut self.stream, &mut self.output);
             let until = self.held_since + HOLD_BACK;
@@ -308,7 +312,7 @@ impl Conversation {
 
     async fn offer(&mut self, mail: Arc<Mail>, permit: Permit) -> io::Result<Step> {
         let (service, span) = (&self.service, self.transaction.span());
-        let offering = self.transaction.offer(&service.host, &mail, &permit);
+        let offering = pin!(self.transaction.offer(&service.host, &mail, &permit));
         let offering = pin!(offering.instrument(span));
         let (stream, output) = (&mut self.stream, &mut self.output);
         let until = self.held_since + HOLD_BACK;
@@ -341,23 +345,17 @@ impl Conversation {
         self.service.host.metrics.message(content.len());
         let (host, client) = (&self.service.host, &self.client);
         let (offer, span) = (self.service.listener.tls_offer(), self.transaction.span());
-        let review = self
-            .transaction
-            .review(host, client, envelope, content, offer)
-            .instrument(span)
-            .await;
-        self.session.reviewed(review)
+        let transaction = &mut self.transaction;
+        let reviewing = pin!(transaction.review(host, client, envelope, content, offer));
+        self.session.reviewed(reviewing.instrument(span).await)
     }
 
     async fn deliver(&mut self, envelope: Envelope, content: Content) -> Step {
         let (host, client) = (&self.service.host, &self.client);
         let span = self.transaction.span();
-        let reply = self
-            .transaction
-            .deliver(host, client, envelope, content)
-            .instrument(span)
-            .await;
-        self.session.delivered(reply)
+        let transaction = &mut self.transaction;
+        let delivering = pin!(transaction.deliver(host, client, envelope, content));
+        self.session.delivered(delivering.instrument(span).await)
     }
 
     fn say(&mut self, reply: &Reply) {
