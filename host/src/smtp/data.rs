@@ -130,6 +130,12 @@ impl Data {
             return 1;
         }
         let plain = memchr3(b'\r', b'\n', 0, input).unwrap_or(input.len());
+        if input[plain..].starts_with(b"\r\n") {
+            // A whole line, or the rest of one.
+            self.keep(&input[..plain + 2], kept);
+            self.state = State::LineStart;
+            return plain + 2;
+        }
         self.keep(&input[..plain], kept);
         if plain > 0 {
             self.state = State::Middle;

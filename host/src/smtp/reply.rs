@@ -3,7 +3,6 @@
 //! Codes are those of RFC 5321 section 4.2 with the enhanced codes of RFC 3463.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use super::chunk::{MAX_SMALL, SMALL};
 use super::command::CommandError;
@@ -96,7 +95,7 @@ impl Reply {
             out.extend_from_slice(self.enhanced.as_bytes());
             out.push(b' ');
         }
-        out.extend(printable(line));
+        out.extend_from_slice(printable(line).as_bytes());
     }
 }
 
@@ -115,20 +114,17 @@ impl std::fmt::Display for Reply {
                 joined.as_str()
             }
         };
-        printable(text).try_for_each(|octet| f.write_char(char::from(octet)))
+        f.write_str(&printable(text))
     }
 }
 
 /// Replies are ASCII without controls, whatever text went into them.
-fn printable(text: &str) -> impl Iterator<Item = u8> {
-    let shown = |c: char| {
-        if (' '..='~').contains(&c) {
-            c as u8
-        } else {
-            b'?'
-        }
-    };
-    text.chars().map(shown).take(MAX_TEXT)
+fn printable(text: &str) -> Cow<'_, str> {
+    if text.len() <= MAX_TEXT && text.bytes().all(|octet| matches!(octet, b' '..=b'~')) {
+        return text.into();
+    }
+    let shown = |c: char| if (' '..='~').contains(&c) { c } else { '?' };
+    text.chars().map(shown).take(MAX_TEXT).collect()
 }
 
 /// Refuses a recipient. Ends with the receipt's id, so that a bounce leads to it.

@@ -68,6 +68,9 @@ use super::migrations::migrator;
 type Db = sqlx::Postgres;
 type Connection = PgConnection;
 
+/// Adds rows of which none is there: an error ends the transaction.
+const INSERT: &str = "INSERT";
+
 /// Where Debian has the programs of each version.
 const PROGRAMS: &str = "/usr/lib/postgresql";
 

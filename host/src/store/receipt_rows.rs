@@ -2,7 +2,7 @@
 
 use sqlx::{QueryBuilder, query_as, query_scalar};
 
-use super::{Connection, Db};
+use super::{Connection, Db, INSERT};
 use crate::receipt::filter::{AddressFilter, Filter};
 use crate::receipt::source::Part;
 use crate::store::erasure::{Columned, Whole};
@@ -50,8 +50,9 @@ pub(in crate::store) async fn keep(c: &mut Connection, batch: Batch) -> Result<(
 
 /// The texts go as they are: they are the most of what a receipt costs.
 async fn insert(c: &mut Connection, rows: impl Iterator<Item = Row>) -> Result<()> {
-    let mut query = QueryBuilder::<Db>::new(
-        "INSERT INTO receipts (id, tenant, direction, sender_domain, sender_local, \
+    let mut query = QueryBuilder::<Db>::new(INSERT);
+    query.push(
+        " INTO receipts (id, tenant, direction, sender_domain, sender_local, \
          recipient_domain, recipient_local, client, policy, monitored, verdict, event, content, \
          outcome) ",
     );

@@ -27,6 +27,10 @@ pub(super) type Connection = sqlx::SqliteConnection;
 /// then would have to be done again.
 pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
 
+/// Adds rows of which none is there: an error ends the transaction. (SQLite else keeps a
+/// copy of every page that it changes, to take the rows before the wrong one back.)
+pub(super) const INSERT: &str = "INSERT OR FAIL";
+
 /// Fails where nothing can be written, and writes nothing. (SQLite begins a transaction
 /// on a file that it can only read as one that only reads.)
 pub(super) async fn probe(c: &mut Connection) -> Result<(), sqlx::Error> {
