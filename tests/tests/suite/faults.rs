@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 mod files;
 
-use portcullis_tests::client::Client;
+use portcullis_tests::client::{Client, Tls};
 use portcullis_tests::fault::Fault;
 use portcullis_tests::hop::Hop;
 use portcullis_tests::site::{Host, Site};
@@ -31,6 +30,9 @@ const BOB: &str = "bob@bank.example";
 
 /// More than is held in memory of a message, so that it goes through the spool.
 const LONG: usize = 3 << 20;
+
+/// A little more: the spool takes it in a few calls.
+const JUST_LONG: usize = (1 << 20) + (200 << 10);
 
 /// Each call with which a message gets into a maildir fails in turn, and in every way
 /// that a disk has: the client keeps the message, the next hop's copy is not sent twice,
@@ -84,6 +86,29 @@ fn each_call_of_a_long_delivery_fails() {
             sent.while_failing(&host, failing, &paths, reply),
             "{failing}"
         );
+    }
+    sent.assert_each_once(&host.stop().site, &hop);
+}
+
+/// Each write of a long message to the spool fails in turn: the first of a thread, the
+/// second, and so on.
+#[test]
+fn each_write_to_the_spool_fails() {
+    let hop = Hop::lmtp();
+    let host = site(&hop).start();
+    let mut sent = Sent {
+        length: JUST_LONG,
+        ..Sent::default()
+    };
+    for (error, reply) in [
+        ("ENOSPC", "452 4.3.1 No room"),
+        ("EIO", "451 4.3.0 Message not"),
+    ] {
+        let failed = (1..).take_while(|nth| {
+            let failing = format!("pwrite64:error={error}:when={nth}");
+            sent.while_failing(&host, &failing, &[], reply)
+        });
+        assert!(failed.count() > 0, "{error}: none failed");
     }
     sent.assert_each_once(&host.stop().site, &hop);
 }
@@ -256,7 +281,7 @@ fn a_disk_that_is_full() {
     let reply = sent.again(&host);
     assert!(reply.starts_with("250 2.0.0 "), "{reply}");
     let rest = contents(&files(&host, "data/mail/acme/new"));
-    let mail = copies(whole.into_iter().chain(rest), sent.length);
+    let mail = copies(whole.into_iter().chain(rest), |_| sent.length);
     let expected: BTreeMap<usize, usize> = (0..sent.messages.len()).map(|n| (n, 1)).collect();
     assert_eq!(
         mail, expected,
@@ -278,8 +303,9 @@ fn a_disk_that_is_full() {
     host.stop();
 }
 
-/// Killed again and again while clients send: what was answered with 250 is there, whole;
-/// a second copy comes only from attempts whose 250 the client never saw.
+/// Killed again and again while clients send, in clear and over TLS, short messages and some
+/// that go through the spool: what was answered with 250 is there, whole; a second copy comes
+/// only from attempts whose 250 the client never saw.
 #[test]
 fn killed_in_the_middle_of_load() {
     let hop = Hop::lmtp();
@@ -291,8 +317,14 @@ fn killed_in_the_middle_of_load() {
         let address = host.address("smtp");
         let begun = Instant::now();
         site = thread::scope(|scope| {
-            for _ in 0..6 {
-                scope.spawn(|| load.send_until_the_host_is_gone(address));
+            for number in 0..6 {
+                let load = &load;
+                scope.spawn(move || {
+                    load.send_until_the_host_is_gone(match number % 2 {
+                        0 => Client::connect(address),
+                        _ => Client::starttls(address, &Tls::tls13()),
+                    });
+                });
             }
             load.wait_for_answers(round * 60);
             evident.extend(load.answered(begun..Instant::now() - EVIDENT));
@@ -312,7 +344,7 @@ fn killed_in_the_middle_of_load() {
     let host = site.start();
     let mut attempts = load.into_attempts();
     for (number, attempt) in attempts.iter_mut().enumerate().filter(|(_, a)| !a.answered) {
-        let reply = deliver(&host, &[ANN, BEN], &numbered(number, 0));
+        let reply = deliver(&host, &[ANN, BEN], &numbered(number, under_load(number)));
         assert!(reply.starts_with("250 2.0.0 "), "{reply}");
         attempt.times += 1;
     }
@@ -323,8 +355,8 @@ fn killed_in_the_middle_of_load() {
         .map(|mail| String::from_utf8_lossy(mail).into_owned());
     let passed_on = hop.taken().into_iter().map(|taken| taken.content);
     for (place, found) in [
-        ("maildir", copies(mail, 0)),
-        ("next hop", copies(passed_on, 0)),
+        ("maildir", copies(mail, under_load)),
+        ("next hop", copies(passed_on, under_load)),
     ] {
         for (number, attempt) in attempts.iter().enumerate() {
             let copies = found.get(&number).copied().unwrap_or_default();
@@ -367,6 +399,14 @@ fn sender(number: usize) -> String {
     format!("amy-{number}@sender.example")
 }
 
+/// Octets in a message under load, about.
+fn under_load(number: usize) -> usize {
+    match number % 12 {
+        5 => JUST_LONG,
+        _ => 0,
+    }
+}
+
 /// What clients have sent that were cut off.
 #[derive(Default)]
 struct Load {
@@ -382,12 +422,12 @@ struct Attempt {
 }
 
 impl Load {
-    fn send_until_the_host_is_gone(&self, address: SocketAddr) {
-        let mut client = Client::connect(address);
+    fn send_until_the_host_is_gone(&self, mut client: Client) {
         client.ehlo();
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
-            match transaction(&mut client, &sender(number), &numbered(number, 0)) {
+            let message = numbered(number, under_load(number));
+            match transaction(&mut client, &sender(number), &message) {
                 None => return,
                 Some(reply) => assert!(reply.starts_with("250 2.0.0 "), "{reply}"),
             }
@@ -537,12 +577,11 @@ impl Sent {
         let stored = copies(
             mail.iter()
                 .map(|mail| String::from_utf8_lossy(mail).into_owned()),
-            self.length,
+            |_| self.length,
         );
-        let passed_on = copies(
-            hop.taken().into_iter().map(|taken| taken.content),
-            self.length,
-        );
+        let passed_on = copies(hop.taken().into_iter().map(|taken| taken.content), |_| {
+            self.length
+        });
         let expected: BTreeMap<usize, usize> = (0..self.messages.len()).map(|n| (n, 1)).collect();
         assert_eq!(stored, expected);
         assert_eq!(passed_on, expected);
@@ -556,14 +595,17 @@ fn numbered(number: usize, length: usize) -> String {
 }
 
 /// How often each message is there; fails the test unless each is whole.
-fn copies(contents: impl Iterator<Item = String>, length: usize) -> BTreeMap<usize, usize> {
+fn copies(
+    contents: impl Iterator<Item = String>,
+    length: impl Fn(usize) -> usize,
+) -> BTreeMap<usize, usize> {
     let mut copies = BTreeMap::new();
     for content in contents {
         let (_, rest) = content.split_once("Subject: number ").expect("a subject");
         let (number, _) = rest.split_once("\r\n").expect("a line");
         let number = number.parse().expect("a number");
         assert!(
-            content.ends_with(&numbered(number, length)),
+            content.ends_with(&numbered(number, length(number))),
             "{number} is not whole"
         );
         *copies.entry(number).or_insert(0) += 1;

@@ -1,5 +1,5 @@
-//! Thousands of clients that send an octet a second, or half a TLS hello, while others
-//! want to deliver mail.
+//! Thousands of clients that send an octet a second, of commands, of content or of a TLS
+//! hello, while others want to deliver mail.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep};
 
-use super::{PATIENCE, connect, deliver, from, hits, metric, site};
+use super::{PATIENCE, RECIPIENT, SENDER, connect, deliver, from, hits, metric, site};
 
 /// How many there are.
 const SLOW: usize = 5_000;
@@ -36,8 +36,8 @@ fn slow_clients_that_fit_hold_nobody_up_and_little_memory() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let host = crowded_site("sessions = 6000").start();
     let before = resident_kib(&host);
-    let crowd = Crowd::gather(&host);
-    crowd.wait_for_all();
+    let crowd = Crowd::gather(&host, &ALL);
+    crowd.wait_for(SLOW);
     let each = (resident_kib(&host) - before) / SLOW as u64;
     assert!(each <= MOST_KIB, "{each} KiB for each slow client");
     measure(&host);
@@ -56,8 +56,8 @@ const MOST_KIB: u64 = 32;
 fn slow_clients_that_do_not_fit_push_out_each_other() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let host = crowded_site("").start();
-    let crowd = Crowd::gather(&host);
-    crowd.wait_for_all();
+    let crowd = Crowd::gather(&host, &ALL);
+    crowd.wait_for(SLOW);
     measure(&host);
     let most = metric(&host, "sessions_limit");
     assert_eq!(most, 2000, "the default, for which there are descriptors");
@@ -67,6 +67,36 @@ fn slow_clients_that_do_not_fit_push_out_each_other() {
     let lines = log.matches("a session was closed to make room").count();
     assert!(lines < 120, "{lines}");
 }
+
+/// All of them are slow with the content of a message, of which they have sent more than
+/// the host has to hold in memory. Those who are at it go last, so there are as many as there
+/// is room for, while the others try again and again.
+#[test]
+fn slow_content_uses_up_neither_memory_nor_the_room_of_others() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let host = crowded_site("").start();
+    let before = resident_kib(&host);
+    let crowd = Crowd::gather(&host, &[Slow::Content]);
+    crowd.wait_for(SENDING);
+    measure(&host);
+    let mut client = greeted([127, 202, 0, 1], host.address("smtp"));
+    client.ehlo();
+    let long = format!("Subject: long\r\n\r\n{}", "a line\r\n".repeat(300_000));
+    let reply = client.deliver(SENDER, &[RECIPIENT], &long);
+    assert!(reply.starts_with("250"), "{reply}");
+    client.quit();
+    let took = resident_kib(&host) - before;
+    let most = CONTENT_MEMORY_KIB + metric(&host, "sessions_limit") * MOST_KIB;
+    assert!(took <= most, "{took} KiB, at most {most}");
+    crowd.disperse();
+    host.stop();
+}
+
+/// How many send content at one time at least, where there is room for 2,000 sessions.
+const SENDING: usize = 1_500;
+
+/// What `limits.content_memory` is where nobody says otherwise.
+const CONTENT_MEMORY_KIB: u64 = 256 * 1024;
 
 fn crowded_site(limits: &str) -> Site {
     site(limits).listener("smtps", "implicit", "")
@@ -112,12 +142,22 @@ struct Crowd {
 #[derive(Clone, Copy)]
 enum Slow {
     Commands,
+    Content,
     HelloAfterStarttls,
     Hello,
 }
 
+/// Half of them never finish a handshake.
+const ALL: [Slow; 4] = [
+    Slow::Commands,
+    Slow::Commands,
+    Slow::HelloAfterStarttls,
+    Slow::Hello,
+];
+
 impl Crowd {
-    fn gather(host: &Host) -> Self {
+    /// As many of each of these.
+    fn gather(host: &Host, kinds: &'static [Slow]) -> Self {
         allow_descriptors();
         let (tell, begun) = mpsc::channel();
         let (over, is_over) = oneshot::channel();
@@ -130,11 +170,10 @@ impl Crowd {
             let hello: Arc<[u8]> = Tls::tls13().hello().into();
             let mut clients = JoinSet::new();
             for number in 0..SLOW {
-                // Half of them never finish a handshake.
-                let (slow, to) = match number % 4 {
-                    0 | 1 => (Slow::Commands, smtp),
-                    2 => (Slow::HelloAfterStarttls, smtp),
-                    _ => (Slow::Hello, smtps),
+                let slow = kinds[number % kinds.len()];
+                let to = match slow {
+                    Slow::Hello => smtps,
+                    Slow::Commands | Slow::Content | Slow::HelloAfterStarttls => smtp,
                 };
                 let (source, hello) = (address(number), Arc::clone(&hello));
                 clients.spawn(be_slow(slow, source, to, hello, tell.clone()));
@@ -150,8 +189,9 @@ impl Crowd {
         }
     }
 
-    fn wait_for_all(&self) {
-        for number in 0..SLOW {
+    /// Until so many have come as far as they want to.
+    fn wait_for(&self, so_many: usize) {
+        for number in 0..so_many {
             let told = self.begun.recv_timeout(PATIENCE);
             assert!(told.is_ok(), "{number} have begun");
         }
@@ -205,6 +245,21 @@ async fn begin<'a>(slow: Slow, stream: &mut TcpStream, hello: &'a [u8]) -> Optio
         Slow::Commands => {
             told(stream, "220").await?;
             return Some(b"EHLO slow.example\r\n");
+        }
+        Slow::Content => {
+            told(stream, "220").await?;
+            for (said, code) in [
+                ("EHLO slow.example\r\n", "250"),
+                ("MAIL FROM:<amy@sender.example>\r\n", "250"),
+                ("RCPT TO:<bob@acme.example>\r\n", "250"),
+                ("DATA\r\n", "354"),
+            ] {
+                stream.write_all(said.as_bytes()).await.ok()?;
+                told(stream, code).await?;
+            }
+            let much = format!("Subject: slow\r\n\r\n{}", "a line\r\n".repeat(10_000));
+            stream.write_all(much.as_bytes()).await.ok()?;
+            return Some(b"a line that takes its time\r\n");
         }
         Slow::HelloAfterStarttls => {
             told(stream, "220").await?;
