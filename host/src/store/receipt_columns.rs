@@ -116,7 +116,7 @@ impl Batch {
                 self.new.push(relay_row(relay)?);
             }
             (Event::Content(second), Some(row)) => {
-                row.content = Some(text(second)?);
+                row.content = Some(text(second, VERDICT)?);
                 row.decided = Decided::of(second);
                 self.need(second);
             }
@@ -124,16 +124,16 @@ impl Batch {
                 self.later.push(Later::Content {
                     id: second.id.to_string(),
                     decided: Decided::of(second),
-                    event: text(second)?,
+                    event: text(second, VERDICT)?,
                 });
                 self.need(second);
             }
-            (Event::Outcome(outcome), Some(row)) => row.outcome = Some(text(outcome)?),
+            (Event::Outcome(outcome), Some(row)) => row.outcome = Some(text(outcome, OUTCOME)?),
             // They come to rows of their own: see `shadow_columns`.
             (Event::Shadow(_), _) => {}
             (Event::Outcome(outcome), None) => self.later.push(Later::Outcome {
                 id: outcome.id.to_string(),
-                event: text(outcome)?,
+                event: text(outcome, OUTCOME)?,
             }),
         }
         Ok(())
@@ -223,7 +223,7 @@ fn verdict_row(verdict: &VerdictEvent) -> serde_json::Result<Row> {
         recipient: parts(Some(&facts.recipient)),
         client: facts.connection.client.ip().to_canonical().to_string(),
         decided: Decided::of(verdict),
-        event: text(verdict)?,
+        event: text(verdict, VERDICT)?,
         content: None,
         outcome: None,
     })
@@ -242,7 +242,7 @@ fn relay_row(relay: &RelayEvent) -> serde_json::Result<Row> {
             monitored: None,
             verdict: RELAY,
         },
-        event: text(relay)?,
+        event: text(relay, VERDICT)?,
         content: None,
         outcome: None,
     })
@@ -262,11 +262,13 @@ impl Decided {
     }
 }
 
-/// Room for an event of usual size, so that it is not moved while it grows.
-const TEXT: usize = 2 * 1024;
+/// Octets of a verdict of usual size, so that it is not moved while it grows.
+const VERDICT: usize = 2 * 1024;
+/// The same of an outcome.
+const OUTCOME: usize = 512;
 
-fn text(event: &impl Serialize) -> serde_json::Result<String> {
-    let mut text = Vec::with_capacity(TEXT);
+fn text(event: &impl Serialize, usual: usize) -> serde_json::Result<String> {
+    let mut text = Vec::with_capacity(usual);
     serde_json::to_writer(&mut text, event)?;
     Ok(String::from_utf8(text).expect("JSON is UTF-8"))
 }

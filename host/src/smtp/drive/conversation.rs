@@ -22,7 +22,7 @@ use tracing::Instrument;
 
 use content::Chunk;
 use input::read;
-use output::{HOLD_BACK, held_back, write_out};
+use output::{held_back, held_until, write_out};
 
 use super::{Service, Stream};
 use crate::address::Mailbox;
@@ -67,8 +67,8 @@ pub(super) struct Conversation {
     /// Rings when the client has had its time for a command. There is one for all of them:
     /// to put it off costs far less than to set another.
     alarm: Pin<Box<Sleep>>,
-    /// When the first of what is to be written was said.
-    held_since: Instant,
+    /// Until when what is to be written may wait for answers, once it does.
+    held_until: Option<Instant>,
     /// Octets of content since there was a good part of it last.
     content: usize,
 }
@@ -92,7 +92,7 @@ impl Conversation {
             transaction,
             input,
             output,
-            held_since: Instant::now(),
+            held_until: None,
             content: 0,
         }
     }
@@ -296,8 +296,8 @@ impl Conversation {
             let transaction = &mut self.transaction;
             let deciding = pin!(transaction.decide(host, client, &mail, recipient, offer));
             let deciding = pin!(deciding.instrument(span));
+            let until = held_until(&self.output, &mut self.held_until);
             let (stream, output) = (&mut self.stream, &mut self.output);
-            let until = self.held_since + HOLD_BACK;
             held_back(stream, output, service, until, deciding).await
         };
         match (self.session.decided(answer), written) {
@@ -314,8 +314,8 @@ impl Conversation {
         let (service, span) = (&self.service, self.transaction.span());
         let offering = pin!(self.transaction.offer(&service.host, &mail, &permit));
         let offering = pin!(offering.instrument(span));
+        let until = held_until(&self.output, &mut self.held_until);
         let (stream, output) = (&mut self.stream, &mut self.output);
-        let until = self.held_since + HOLD_BACK;
         let (reply, written) = held_back(stream, output, service, until, offering).await;
         let step = self.session.offered(reply);
         written.map(|()| step)
@@ -361,7 +361,7 @@ impl Conversation {
     fn say(&mut self, reply: &Reply) {
         self.service.host.metrics.reply(reply.code());
         if self.output.is_empty() {
-            self.held_since = Instant::now();
+            self.held_until = None;
         }
         reply.write(&mut self.output);
     }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::io::{AsyncWrite, AsyncWriteExt};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::super::{Service, made_room};
 use super::LINGER;
@@ -13,7 +13,7 @@ use super::LINGER;
 /// How long a reply may wait for those to recipients who came with it, however many they
 /// are: a policy takes milliseconds, a next hop may take minutes, and clients wait five for
 /// each reply.
-pub(super) const HOLD_BACK: Duration = Duration::from_secs(5);
+const HOLD_BACK: Duration = Duration::from_secs(5);
 
 /// Writes what there is to say, as long as the client takes it, and the host has no need
 /// of the place. A host that stops has less patience: what a client that reads is told
@@ -27,34 +27,42 @@ pub(super) async fn write_out(
         stream.write_all(output).await?;
         stream.flush().await
     };
+    // Nearly always all is written at once, and nobody looks at the clock.
+    let too_long = async { sleep(service.listener.limits.command_timeout).await };
     let stopping = async {
         service.shutdown.draining().await;
         sleep(LINGER).await;
     };
     tokio::select! {
         biased;
-        written = timeout(service.listener.limits.command_timeout, write) => {
-            written.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
-        }
+        written = write => written?,
         () = service.place.asked_to_leave() => return Err(made_room()),
+        () = too_long => return Err(io::ErrorKind::TimedOut.into()),
         () = stopping => return Err(io::ErrorKind::TimedOut.into()),
     }
     *output = Vec::new();
     Ok(())
 }
 
-/// What comes of asking about a recipient. The replies that wait for it do so until then;
-/// whether the client takes them then changes nothing of the answer.
+/// Until when these replies may wait: since they wait for the first time. None where there are
+/// none.
+pub(super) fn held_until(output: &[u8], until: &mut Option<Instant>) -> Option<Instant> {
+    let begin = || Instant::now() + HOLD_BACK;
+    (!output.is_empty()).then(|| *until.get_or_insert_with(begin))
+}
+
+/// What comes of asking about a recipient. The replies that wait for it do so until then, if
+/// there are any; whether the client takes them then changes nothing of the answer.
 pub(super) async fn held_back<T>(
     stream: &mut (impl AsyncWrite + Unpin),
     output: &mut Vec<u8>,
     service: &Service,
-    until: Instant,
+    until: Option<Instant>,
     mut asking: Pin<&mut impl Future<Output = T>>,
 ) -> (T, io::Result<()>) {
-    if output.is_empty() {
+    let Some(until) = until else {
         return (asking.await, Ok(()));
-    }
+    };
     if let Ok(answer) = timeout_at(until, asking.as_mut()).await {
         return (answer, Ok(()));
     }
