@@ -34,15 +34,19 @@ const SMALLEST_FRONT: usize = 64 << 10;
 /// By how much a front grows: most mail needs one of these.
 const LEASE: usize = 16 << 10;
 
-/// How much is written to disk at once, in octets; four leases.
+/// How much is written to disk at once, in octets, where memory is not short; four leases.
 const PIECE: usize = 64 << 10;
+
+/// Most that comes with one read.
+const READ: usize = 8 << 10;
 
 /// Where content is kept while it is received and delivered.
 #[derive(Clone, Debug)]
 pub struct Spool {
     directory: Arc<Path>,
-    /// Leases for what a message cannot do without: its smallest front, and a piece that
-    /// is on its way to disk. A host full of long fronts still takes the next message.
+    /// Leases for what a message cannot do without: four for its smallest front, and one for
+    /// a piece that is on its way to disk. A host full of long fronts still takes the next
+    /// message.
     essential: Arc<Semaphore>,
     /// Leases for whatever is asked for.
     ample: Arc<Semaphore>,
@@ -72,6 +76,13 @@ struct Writing {
     written: u64,
     /// Octets that are to be written next.
     pending: Vec<u8>,
+    room: Room,
+}
+
+/// What a piece has of the memory.
+#[derive(Debug)]
+struct Room {
+    octets: usize,
     _leased: OwnedSemaphorePermit,
 }
 
@@ -104,14 +115,16 @@ struct Unnamed(Option<File>);
 
 impl Spool {
     /// Keeps at most `memory` octets of all messages together in memory, and the rest
-    /// in files in `directory`.
+    /// in files in `directory`. With 128 KiB for each message there is always room for what
+    /// it cannot do without, whatever the others are.
     pub fn new(directory: PathBuf, memory: u64) -> Self {
         let leases = usize::try_from(memory).unwrap_or(usize::MAX) / LEASE;
-        let half = |leases: usize| Arc::new(Semaphore::new(leases.min(Semaphore::MAX_PERMITS)));
+        let ample = leases * 3 / 8;
+        let part = |leases: usize| Arc::new(Semaphore::new(leases.min(Semaphore::MAX_PERMITS)));
         Self {
             directory: directory.into(),
-            essential: half(leases.div_ceil(2)),
-            ample: half(leases / 2),
+            essential: part(leases - ample),
+            ample: part(ample),
         }
     }
 
@@ -129,9 +142,22 @@ impl Spool {
         receiving
     }
 
-    fn lease_essential(&self, leases: u32) -> Option<OwnedSemaphorePermit> {
-        let essential = Arc::clone(&self.essential).try_acquire_many_owned(leases);
-        essential.ok().or_else(|| self.lease_ample(leases))
+    fn lease_essential(&self) -> Option<OwnedSemaphorePermit> {
+        let essential = Arc::clone(&self.essential).try_acquire_owned();
+        essential.ok().or_else(|| self.lease_ample(1))
+    }
+
+    /// For a piece, which is smaller where memory is short.
+    fn lease_piece(&self) -> Option<Room> {
+        let large = self.lease_ample((PIECE / LEASE) as u32);
+        let (octets, leased) = match large {
+            Some(leased) => (PIECE, leased),
+            None => (LEASE, self.lease_essential()?),
+        };
+        Some(Room {
+            octets,
+            _leased: leased,
+        })
     }
 
     fn lease_ample(&self, leases: u32) -> Option<OwnedSemaphorePermit> {
@@ -157,7 +183,7 @@ impl Receiving {
                     self.begin_file().await;
                 }
             }
-            Behind::File(writing) if writing.pending.len() < PIECE => {}
+            Behind::File(writing) if writing.pending.len() + READ <= writing.room.octets => {}
             Behind::File(_) => self.write().await,
             Behind::Failed(_) => self.front = Vec::new(),
         }
@@ -206,7 +232,7 @@ impl Receiving {
         }
         while length >= self.leased.len() * LEASE {
             let lease = match length < SMALLEST_FRONT {
-                true => self.spool.lease_essential(1),
+                true => self.spool.lease_essential(),
                 false => self.spool.lease_ample(1),
             };
             let Some(lease) = lease else { return false };
@@ -227,7 +253,7 @@ impl Receiving {
                 false => KeepError::LongHeader,
             });
         }
-        let Some(lease) = self.spool.lease_essential((PIECE / LEASE) as u32) else {
+        let Some(room) = self.spool.lease_piece() else {
             return self.fail(KeepError::NoRoom);
         };
         let directory = Arc::clone(&self.spool.directory);
@@ -240,8 +266,8 @@ impl Receiving {
                 self.behind = Behind::File(Writing {
                     file: Unnamed(Some(file)),
                     written: 0,
-                    pending: Vec::with_capacity(PIECE + LEASE),
-                    _leased: lease,
+                    pending: Vec::with_capacity(room.octets),
+                    room,
                 });
             }
             Err(error) => self.fail_on_disk(&error),

@@ -1,7 +1,5 @@
 use super::*;
 
-const READ: usize = 8 << 10;
-
 async fn take(receiving: &mut Receiving, octets: &[u8]) {
     for piece in octets.chunks(READ) {
         receiving.room().extend_from_slice(piece);
@@ -90,8 +88,8 @@ async fn a_front_takes_no_more_than_was_leased() {
 #[tokio::test]
 async fn fronts_share_what_memory_there_is() {
     let directory = Directory::new();
-    // Half of it is ample: one long front and a half.
-    let spool = directory.spool(2 * (FRONT + FRONT / 2));
+    // Three eighths of it are ample: one long front and a part.
+    let spool = directory.spool(3 * FRONT);
     let sent = message(4, 2 << 20);
     let first = receive(&spool, &sent).await.expect("kept");
     let second = receive(&spool, &sent).await.expect("kept");
@@ -112,11 +110,39 @@ async fn what_is_essential_is_not_taken_by_long_fronts() {
     let spool = directory.spool(2 << 20);
     let sent = message(4, 2 << 20);
     let mut kept = Vec::new();
-    // Of the essential half, each takes its smallest front for itself.
+    // Of what is essential, each takes its smallest front for itself.
     for _ in 0..8 {
         kept.push(receive(&spool, &sent).await.expect("kept"));
     }
     assert!(kept.iter().all(|content| content.len() == 2 << 20));
+}
+
+/// As many as there is memory for take as much of it as they can get, in any order, and
+/// keep it: each still has what it cannot do without.
+#[tokio::test]
+async fn whoever_holds_what_there_is_room_is_left_for_each() {
+    const MESSAGES: usize = 40;
+    for long_first in [true, false] {
+        let directory = Directory::new();
+        let spool = directory.spool(MESSAGES * (128 << 10));
+        let mut held = Vec::new();
+        for number in 0..MESSAGES {
+            let length = match (number < MESSAGES / 4) == long_first {
+                true => FRONT - READ,
+                false => 3 * SMALLEST_FRONT,
+            };
+            let mut receiving = spool.receive();
+            take(&mut receiving, &message(4, length)).await;
+            assert_eq!(receiving.error(), None, "{number}, {long_first}");
+            held.push(receiving);
+        }
+        assert!(spool.lease_ample(1).is_none(), "they took what they could");
+        for receiving in held {
+            let content = receiving.finish().await.expect("kept");
+            let sent = message(4, usize::try_from(content.len()).expect("it is short"));
+            assert!(whole(&content) == sent);
+        }
+    }
 }
 
 #[tokio::test]
@@ -168,7 +194,7 @@ async fn a_header_section_ends_in_the_front_or_is_too_long() {
 async fn a_header_section_that_memory_is_too_short_for() {
     let directory = Directory::new();
     let spool = directory.spool(2 * (SMALLEST_FRONT + PIECE));
-    let _ample = spool.lease_ample(8).expect("nobody else has it");
+    let _ample = spool.lease_ample(6).expect("nobody else has it");
     let header = message(SMALLEST_FRONT + READ + 1, 2 << 20);
     assert_eq!(
         receive(&spool, &header).await.err(),
