@@ -139,17 +139,19 @@ fn targets(level: Level) -> Targets {
 /// all others: a level that is misspelt must not do that.
 fn directives(text: &str) -> Result<Targets, String> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-    for word in text.split(',').map(str::trim) {
+    let words: Vec<&str> = text.split(',').map(str::trim).collect();
+    for word in words.iter().copied() {
         let is_level = LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
         let is_part = word.contains([':', '=']) || word == "portcullis";
-        if !(is_level || is_part) || word.contains('[') {
+        if !(is_level || is_part) || word.contains('[') || word.ends_with('=') {
             return Err(format!(
                 "{word:?} is none of {}, nor a part of the host such as portcullis::engine=debug",
                 LEVELS.join(", ")
             ));
         }
     }
-    text.parse().map_err(|error| format!("{text:?}: {error}"))
+    let targets = words.join(",").parse();
+    targets.map_err(|error| format!("{text:?}: {error}"))
 }
 
 impl Level {

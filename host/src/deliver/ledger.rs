@@ -128,11 +128,13 @@ impl Ledger {
         sender: Option<&Mailbox>,
         mut recipients: impl Iterator<Item = &'a Mailbox>,
     ) -> bool {
-        let known = |recipient| {
+        if self.index().is_empty() {
+            return false;
+        }
+        recipients.any(|recipient| {
             let pair = Pair::of(sender, recipient);
             self.index().knows(pair, now())
-        };
-        !self.index().is_empty() && recipients.any(known)
+        })
     }
 
     /// What is known of this copy.

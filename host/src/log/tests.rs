@@ -248,8 +248,12 @@ fn a_level_that_is_misspelt_silences_nothing() {
         ("info,wran", false),
         ("", false),
         ("portcullis=verbose", false),
+        ("portcullis=", false),
         ("[session]=debug", false),
     ] {
         assert_eq!(super::directives(text).is_ok(), sound, "{text:?}");
     }
+    let spaced = super::directives(" warn , portcullis::engine=debug ").expect("it is sound");
+    assert!(spaced.would_enable("portcullis::engine", &tracing::Level::DEBUG));
+    assert!(spaced.would_enable("rustls", &tracing::Level::WARN));
 }

@@ -67,8 +67,8 @@ pub(super) struct Conversation {
     /// Rings when the client has had its time for a command. There is one for all of them:
     /// to put it off costs far less than to set another.
     alarm: Pin<Box<Sleep>>,
-    /// Until when what is to be written may wait for answers, once it does.
-    held_until: Option<Instant>,
+    /// When the first of what is to be written was said, if more had come by then.
+    held_since: Option<Instant>,
     /// Octets of content since there was a good part of it last.
     content: usize,
 }
@@ -92,7 +92,7 @@ impl Conversation {
             transaction,
             input,
             output,
-            held_until: None,
+            held_since: None,
             content: 0,
         }
     }
@@ -296,7 +296,7 @@ impl Conversation {
             let transaction = &mut self.transaction;
             let deciding = pin!(transaction.decide(host, client, &mail, recipient, offer));
             let deciding = pin!(deciding.instrument(span));
-            let until = held_until(&self.output, &mut self.held_until);
+            let until = held_until(&self.output, self.held_since);
             let (stream, output) = (&mut self.stream, &mut self.output);
             held_back(stream, output, service, until, deciding).await
         };
@@ -314,7 +314,7 @@ impl Conversation {
         let (service, span) = (&self.service, self.transaction.span());
         let offering = pin!(self.transaction.offer(&service.host, &mail, &permit));
         let offering = pin!(offering.instrument(span));
-        let until = held_until(&self.output, &mut self.held_until);
+        let until = held_until(&self.output, self.held_since);
         let (stream, output) = (&mut self.stream, &mut self.output);
         let (reply, written) = held_back(stream, output, service, until, offering).await;
         let step = self.session.offered(reply);
@@ -361,7 +361,8 @@ impl Conversation {
     fn say(&mut self, reply: &Reply) {
         self.service.host.metrics.reply(reply.code());
         if self.output.is_empty() {
-            self.held_until = None;
+            // Where nothing more has come it leaves at once, and nobody looks at the clock.
+            self.held_since = (!self.input.is_empty()).then(Instant::now);
         }
         reply.write(&mut self.output);
     }

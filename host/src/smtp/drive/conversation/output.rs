@@ -44,11 +44,10 @@ pub(super) async fn write_out(
     Ok(())
 }
 
-/// Until when these replies may wait: since they wait for the first time. None where there are
+/// Until when these replies may wait, the first of which was said then. None where there are
 /// none.
-pub(super) fn held_until(output: &[u8], until: &mut Option<Instant>) -> Option<Instant> {
-    let begin = || Instant::now() + HOLD_BACK;
-    (!output.is_empty()).then(|| *until.get_or_insert_with(begin))
+pub(super) fn held_until(output: &[u8], since: Option<Instant>) -> Option<Instant> {
+    (!output.is_empty()).then(|| since.unwrap_or_else(Instant::now) + HOLD_BACK)
 }
 
 /// What comes of asking about a recipient. The replies that wait for it do so until then, if
