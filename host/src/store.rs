@@ -45,6 +45,7 @@ pub use audit::{AuditFilter, AuditRecord};
 pub use difference::{Change, Edit, Kept, Subject};
 pub use erasure::Erased;
 pub use error::StoreError;
+pub(crate) use receipt_columns::Batch;
 pub use receipts::{ReceiptPage, ReceiptWriter, Scope};
 pub use retention::Allowance;
 pub use revisions::{Arrival, RevisionState, Upload, Waiting};

@@ -290,13 +290,13 @@ async fn receipts(c: &mut Connection, module: Digest) {
         sample::outcome(&one),
         sample::relay("no"),
     ];
-    let (mut batch, _) = Batch::of(&events);
+    let mut batch = Batch::of(&events);
     batch
         .policies
         .insert(Digest::of(b"board"), "board".to_owned());
-    receipt_rows::keep(c, batch).await.expect("written");
-    let (batch, _) = Batch::of(&[sample::outcome(&two), Event::Content(Box::new(two.clone()))]);
-    receipt_rows::keep(c, batch).await.expect("written");
+    receipt_rows::keep(c, &batch).await.expect("written");
+    let batch = Batch::of(&[sample::outcome(&two), Event::Content(Box::new(two.clone()))]);
+    receipt_rows::keep(c, &batch).await.expect("written");
     let ids = [one.id, two.id].map(|id| id.to_string());
     let known = receipt_rows::known(c, &ids).await.expect("known");
     assert_eq!(known.len(), 2);
@@ -489,8 +489,8 @@ async fn shadows(c: &mut Connection, tenant: &TenantDocument) {
     let one = shadow_rows::one(c, "a", "m").await.expect("read");
     assert_eq!(one, Some((number, digest, 8)));
     let verdict = sample::verdict("a@a.example");
-    let (batch, _) = Batch::of(&[Event::Verdict(Box::new(verdict.clone()))]);
-    receipt_rows::keep(c, batch).await.expect("written");
+    let batch = Batch::of(&[Event::Verdict(Box::new(verdict.clone()))]);
+    receipt_rows::keep(c, &batch).await.expect("written");
     let of = ShadowOf {
         tenant: id.clone(),
         module: "m".to_owned(),

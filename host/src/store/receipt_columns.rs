@@ -13,16 +13,26 @@ use crate::digest::Digest;
 use crate::facts::{FactSet, ReceiptId};
 use crate::receipt::filter::parts;
 use crate::receipt::read::Receipt;
-use crate::receipt::{Event, PolicyUsed, RelayEvent, VerdictEvent};
+use crate::receipt::{Event, PolicyUsed, RelayEvent, ShadowEvent, VerdictEvent};
 
 /// What stands in the column `verdict`.
 pub(super) const ACCEPTED: &str = "accepted";
 const REFUSED: &str = "refused";
 const RELAY: &str = "relay";
 
-/// What a batch comes to.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
+/// Events as what they come to. An event is let go of at once: it is many small pieces of
+/// memory, which sessions need again while the cache has them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Batch {
+    /// How many events it has.
+    events: usize,
+    /// Where the receipts are in `new`.
+    places: HashMap<ReceiptId, usize>,
+    /// Receipts with an event that cannot be said in JSON, which is none that a host makes:
+    /// it is left out.
+    pub(super) wrong: Vec<ReceiptId>,
+    /// What candidates said: rows of their own come of it, see `shadow_columns`.
+    pub(super) shadows: Vec<ShadowEvent>,
     /// Receipts that begin in it, in their order.
     pub(super) new: Vec<Row>,
     /// Later events of receipts that began in an earlier one.
@@ -34,7 +44,7 @@ pub(super) struct Batch {
 }
 
 /// A receipt.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) id: String,
     /// Empty for refused relaying.
@@ -59,15 +69,17 @@ pub(super) struct Decided {
 }
 
 /// An event of a receipt that is there already.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Later {
     Content {
         id: String,
+        tenant: String,
         decided: Decided,
         event: String,
     },
     Outcome {
         id: String,
+        tenant: String,
         event: String,
     },
 }
@@ -86,33 +98,47 @@ pub(super) const LIST: &str = "list";
 pub(super) const POLICY: &str = "policy";
 
 impl Batch {
-    /// What these events come to. One that cannot be said in JSON is none that a host
-    /// makes; it is left out, and its id given.
-    pub(super) fn of(events: &[Event]) -> (Self, Vec<ReceiptId>) {
-        let (mut batch, mut places, mut wrong) = (Self::default(), HashMap::new(), Vec::new());
+    /// What these events come to.
+    pub(super) fn of(events: &[Event]) -> Self {
+        let mut batch = Self::default();
         for event in events {
-            if batch.take(event, &mut places).is_err() {
-                wrong.push(event.id());
-            }
+            batch.take(event.clone());
         }
-        (batch, wrong)
+        batch
     }
 
-    fn take(
-        &mut self,
-        event: &Event,
-        places: &mut HashMap<ReceiptId, usize>,
-    ) -> serde_json::Result<()> {
-        let known = places.get(&event.id()).copied();
+    /// Takes one more.
+    pub(crate) fn take(&mut self, event: Event) {
+        self.events += 1;
+        if self.add(&event).is_err() {
+            self.wrong.push(event.id());
+        }
+        if let Event::Shadow(shadow) = event {
+            self.shadows.push(*shadow);
+        }
+    }
+
+    /// How many events it has.
+    pub(crate) fn len(&self) -> usize {
+        self.events
+    }
+
+    /// Receipts of which an event was left out.
+    pub(crate) fn wrong(&self) -> &[ReceiptId] {
+        &self.wrong
+    }
+
+    fn add(&mut self, event: &Event) -> serde_json::Result<()> {
+        let known = self.places.get(&event.id()).copied();
         let known = known.and_then(|place| self.new.get_mut(place));
         match (event, known) {
             (Event::Verdict(verdict), _) => {
-                places.insert(verdict.id, self.new.len());
+                self.places.insert(verdict.id, self.new.len());
                 self.new.push(verdict_row(verdict)?);
                 self.need(verdict);
             }
             (Event::Relay(relay), _) => {
-                places.insert(relay.id, self.new.len());
+                self.places.insert(relay.id, self.new.len());
                 self.new.push(relay_row(relay)?);
             }
             (Event::Content(second), Some(row)) => {
@@ -123,16 +149,17 @@ impl Batch {
             (Event::Content(second), None) => {
                 self.later.push(Later::Content {
                     id: second.id.to_string(),
+                    tenant: second.facts.tenant.to_string(),
                     decided: Decided::of(second),
                     event: text(second, VERDICT)?,
                 });
                 self.need(second);
             }
             (Event::Outcome(outcome), Some(row)) => row.outcome = Some(text(outcome, OUTCOME)?),
-            // They come to rows of their own: see `shadow_columns`.
             (Event::Shadow(_), _) => {}
             (Event::Outcome(outcome), None) => self.later.push(Later::Outcome {
                 id: outcome.id.to_string(),
+                tenant: outcome.tenant.to_string(),
                 event: text(outcome, OUTCOME)?,
             }),
         }
@@ -180,6 +207,7 @@ impl Batch {
         for row in self.new.extract_if(.., |row| known.contains(&row.id)) {
             let Row {
                 id,
+                tenant,
                 decided,
                 content,
                 outcome,
@@ -187,10 +215,11 @@ impl Batch {
             } = row;
             let content = content.map(|event| Later::Content {
                 id: id.clone(),
+                tenant: tenant.clone(),
                 decided,
                 event,
             });
-            let outcome = outcome.map(|event| Later::Outcome { id, event });
+            let outcome = outcome.map(|event| Later::Outcome { id, tenant, event });
             self.later.extend(content.into_iter().chain(outcome));
         }
     }

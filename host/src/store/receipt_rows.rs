@@ -14,16 +14,15 @@ type Result<T> = std::result::Result<T, sqlx::Error>;
 /// well within the values that a statement may have.
 const ROWS: usize = 50;
 
-/// Writes a batch; the caller has a transaction. Receipts that are there already stay as
+/// Writes a batch; the caller has a transaction, which ends with an error. Receipts that are there already stay as
 /// they are, and are not counted again: whoever does not know what became of a batch may
 /// write it again.
-pub(in crate::store) async fn keep(c: &mut Connection, batch: Batch) -> Result<()> {
+pub(in crate::store) async fn keep(c: &mut Connection, batch: &Batch) -> Result<()> {
     for (tenant, receipts) in batch.counts() {
         count(c, tenant, receipts).await?;
     }
-    let mut new = batch.new.into_iter();
-    while !new.as_slice().is_empty() {
-        insert(c, new.by_ref().take(ROWS)).await?;
+    for rows in batch.new.chunks(ROWS) {
+        insert(c, rows).await?;
     }
     for later in &batch.later {
         update(c, later).await?;
@@ -48,8 +47,7 @@ pub(in crate::store) async fn keep(c: &mut Connection, batch: Batch) -> Result<(
     Ok(())
 }
 
-/// The texts go as they are: they are the most of what a receipt costs.
-async fn insert(c: &mut Connection, rows: impl Iterator<Item = Row>) -> Result<()> {
+async fn insert(c: &mut Connection, rows: &[Row]) -> Result<()> {
     let mut query = QueryBuilder::<Db>::new(INSERT);
     query.push(
         " INTO receipts (id, tenant, direction, sender_domain, sender_local, \
@@ -58,27 +56,29 @@ async fn insert(c: &mut Connection, rows: impl Iterator<Item = Row>) -> Result<(
     );
     query.push_values(rows, |mut values, row| {
         values
-            .push_bind(row.id)
-            .push_bind(row.tenant)
+            .push_bind(&row.id)
+            .push_bind(&row.tenant)
             .push_bind(row.direction)
-            .push_bind(row.sender.0)
-            .push_bind(row.sender.1)
-            .push_bind(row.recipient.0)
-            .push_bind(row.recipient.1)
-            .push_bind(row.client)
-            .push_bind(row.decided.policy)
-            .push_bind(row.decided.monitored)
+            .push_bind(&row.sender.0)
+            .push_bind(&row.sender.1)
+            .push_bind(&row.recipient.0)
+            .push_bind(&row.recipient.1)
+            .push_bind(&row.client)
+            .push_bind(&row.decided.policy)
+            .push_bind(&row.decided.monitored)
             .push_bind(row.decided.verdict)
-            .push_bind(row.event)
-            .push_bind(row.content)
-            .push_bind(row.outcome);
+            .push_bind(&row.event)
+            .push_bind(&row.content)
+            .push_bind(&row.outcome);
     });
     query.build().execute(c).await.map(drop)
 }
 
 async fn update(c: &mut Connection, later: &Later) -> Result<()> {
     match later {
-        Later::Content { id, decided, event } => {
+        Later::Content {
+            id, decided, event, ..
+        } => {
             let sql = "UPDATE receipts SET policy = $2, monitored = $3, verdict = $4, content = $5 \
                        WHERE id = $1";
             let query = sqlx::query::<Db>(sql).bind(id).bind(&decided.policy);
@@ -86,7 +86,7 @@ async fn update(c: &mut Connection, later: &Later) -> Result<()> {
             let query = query.bind(decided.verdict).bind(event);
             query.execute(c).await.map(drop)
         }
-        Later::Outcome { id, event } => {
+        Later::Outcome { id, event, .. } => {
             let sql = "UPDATE receipts SET outcome = $2 WHERE id = $1";
             let query = sqlx::query::<Db>(sql).bind(id).bind(event);
             query.execute(c).await.map(drop)

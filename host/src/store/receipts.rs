@@ -11,10 +11,10 @@ use super::sqlite::{self, receipt_rows, shadow_rows};
 use super::{Store, StoreError, file};
 use crate::facts::{ReceiptId, TenantId};
 use crate::name::Name;
+use crate::receipt::Event;
 use crate::receipt::filter::Filter;
 use crate::receipt::read::Receipt;
 use crate::receipt::source::Part;
-use crate::receipt::{Event, ShadowEvent};
 use crate::tenant::in_background;
 
 /// Longest wait for somebody else's transaction before a batch is said not to be written.
@@ -53,14 +53,18 @@ impl ReceiptWriter {
     /// # Errors
     /// When it cannot be written. Write it again then: what is there is not written twice.
     pub async fn write(&mut self, events: &[Event]) -> Result<Vec<ReceiptId>, StoreError> {
-        let (mut batch, wrong) = Batch::of(events);
-        self.store.late.erase_from(&mut batch, events);
-        let shadows = events.iter().filter_map(|event| match event {
-            Event::Shadow(shadow) => Some(&**shadow),
-            _ => None,
-        });
-        let shadows: Vec<&ShadowEvent> = shadows.collect();
-        let written = self.write_batch(batch, &shadows).await;
+        let mut batch = Batch::of(events);
+        self.write_batch(&mut batch).await?;
+        Ok(batch.wrong)
+    }
+
+    /// The same with a batch. What an address was erased from in it stays so.
+    ///
+    /// # Errors
+    /// When it cannot be written. Write it again then, with what has come since.
+    pub(crate) async fn write_batch(&mut self, batch: &mut Batch) -> Result<(), StoreError> {
+        self.store.late.erase_from(batch);
+        let written = self.write_rows(batch).await;
         self.unsure = written.is_err();
         if self.unsure {
             // SQLite ends a transaction by itself when the disk is full, which the
@@ -68,16 +72,12 @@ impl ReceiptWriter {
             self.connection = None;
         }
         self.shadowed = written.map_err(|failure| failure.at(&self.store.path))?;
-        Ok(wrong)
+        Ok(())
     }
 
     /// How many events of candidates are written then. They are in their order, so what is
     /// there already is the beginning of these.
-    async fn write_batch(
-        &mut self,
-        mut batch: Batch,
-        shadows: &[&ShadowEvent],
-    ) -> Result<i64, Failure> {
+    async fn write_rows(&mut self, batch: &Batch) -> Result<i64, Failure> {
         let connection = match &mut self.connection {
             Some(open) => open,
             None => {
@@ -95,16 +95,19 @@ impl ReceiptWriter {
         if self.unsure {
             let ids: Vec<String> = batch.new.iter().map(|row| row.id.clone()).collect();
             let known = receipt_rows::known(&mut transaction, &ids).await?;
-            batch.leave_out(&known.into_iter().collect());
+            let mut rest = batch.clone();
+            rest.leave_out(&known.into_iter().collect());
+            receipt_rows::keep(&mut transaction, &rest).await?;
+        } else {
+            receipt_rows::keep(&mut transaction, batch).await?;
         }
-        receipt_rows::keep(&mut transaction, batch).await?;
         let mut shadowed = self.shadowed;
-        if !shadows.is_empty() {
+        if !batch.shadows.is_empty() {
             if self.unsure {
                 shadowed = shadow_rows::written(&mut transaction, &self.id).await?;
             }
             let there = usize::try_from(shadowed - self.shadowed).unwrap_or(0);
-            let mut rest = Shadowed::of(shadows.iter().skip(there).copied());
+            let mut rest = Shadowed::of(batch.shadows.iter().skip(there));
             self.store.late.erase_from_shadowed(&mut rest);
             shadowed += rest.events;
             shadow_rows::keep(&mut transaction, &rest, &self.id, shadowed).await?;

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use tokio::runtime::Handle;
 
 use super::{Counts, Event};
-use crate::store::{ReceiptWriter, Store};
+use crate::store::{Batch, ReceiptWriter, Store};
 
 /// Most events of a batch, some 4 MB: a tenth of a second of writing, which a change of
 /// the configuration waits for at the longest.
@@ -17,7 +17,7 @@ pub(super) struct Kept {
     writer: ReceiptWriter,
     /// Where the store's connections are at home.
     runtime: Handle,
-    batch: Vec<Event>,
+    batch: Batch,
     /// The store did not take it; it is tried again when it is time to sync.
     failed: bool,
     counts: Arc<Counts>,
@@ -28,7 +28,7 @@ impl Kept {
         Self {
             writer: ReceiptWriter::new(store),
             runtime,
-            batch: Vec::new(),
+            batch: Batch::default(),
             failed: false,
             counts,
         }
@@ -41,7 +41,7 @@ impl Kept {
 
     /// Takes an event, which is written later.
     pub(super) fn take(&mut self, event: Event) {
-        self.batch.push(event);
+        self.batch.take(event);
     }
 
     /// Writes a batch that is full.
@@ -53,20 +53,21 @@ impl Kept {
 
     /// Whether all that was taken is on disk.
     pub(super) fn sync(&mut self) -> bool {
-        if self.batch.is_empty() {
+        if self.batch.len() == 0 {
             return true;
         }
-        let written = self.runtime.block_on(self.writer.write(&self.batch));
+        let writing = self.writer.write_batch(&mut self.batch);
+        let written = self.runtime.block_on(writing);
         self.failed = written.is_err();
         match written {
-            Ok(wrong) => {
-                for id in &wrong {
+            Ok(()) => {
+                let written = std::mem::take(&mut self.batch);
+                for id in written.wrong() {
                     tracing::error!(receipt.id = %id, "a receipt could not be written");
                 }
-                let (all, wrong) = (self.batch.len() as u64, wrong.len() as u64);
+                let (all, wrong) = (written.len() as u64, written.wrong().len() as u64);
                 self.counts.written.fetch_add(all - wrong, Relaxed);
                 self.counts.lost.fetch_add(wrong, Relaxed);
-                self.batch.clear();
             }
             Err(error) => {
                 tracing::error!(%error, "receipts could not be written to the store");

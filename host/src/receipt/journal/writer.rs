@@ -17,9 +17,9 @@ use crate::directory;
 /// time for the writing itself.
 const SYNC_EVERY: Duration = Duration::from_millis(500);
 
-/// How long events gather before they are taken. The queue holds what 100,000 recipients
-/// a second leave in that time.
-const GATHER: Duration = Duration::from_millis(20);
+/// How long events gather before they are taken: what was allocated for them is given back
+/// soon, and the queue holds what 100,000 recipients a second leave in that time.
+const GATHER: Duration = Duration::from_millis(10);
 
 /// How often what is left at the end is tried.
 const LAST_TRIES: u32 = 3;
@@ -175,7 +175,7 @@ impl Sinks {
     }
 
     /// Writes what is not to wait. What goes wrong is said when it is time to sync, not
-    /// fifty times a second.
+    /// a hundred times a second.
     fn write(&mut self) {
         if let Some(files) = &mut self.files {
             let _ = files.write();

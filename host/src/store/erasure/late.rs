@@ -14,7 +14,6 @@ use serde_json::Value as Json;
 
 use super::whole::{erase_later, erase_row};
 use crate::facts::{ReceiptId, TenantId};
-use crate::receipt::Event;
 use crate::receipt::eraser::Eraser;
 use crate::store::receipt_columns::{Batch, Later};
 use crate::store::shadow_columns::Shadowed;
@@ -60,8 +59,8 @@ impl Late {
         }
     }
 
-    /// Erases from what is about to be written of these events.
-    pub(in crate::store) fn erase_from(&self, batch: &mut Batch, events: &[Event]) {
+    /// Erases from what is about to be written.
+    pub(in crate::store) fn erase_from(&self, batch: &mut Batch) {
         for erasure in self.all() {
             for row in &mut batch.new {
                 if erasure.is_about(&row.id) && erasure.is_theirs(&row.tenant) {
@@ -69,8 +68,9 @@ impl Late {
                 }
             }
             for later in &mut batch.later {
-                let (Later::Content { id, .. } | Later::Outcome { id, .. }) = &*later;
-                if erasure.is_about(id) && erasure.is_theirs(tenant_of(events, id)) {
+                let (Later::Content { id, tenant, .. } | Later::Outcome { id, tenant, .. }) =
+                    &*later;
+                if erasure.is_about(id) && erasure.is_theirs(tenant) {
                     erase_later(later, &erasure.eraser);
                 }
             }
@@ -110,14 +110,4 @@ impl Erasure {
         let own = self.tenant.as_ref();
         own.is_none_or(|own| own.as_str() == tenant)
     }
-}
-
-/// Whose mail it is that this event of a receipt is about. There are few of which it is asked.
-fn tenant_of<'a>(events: &'a [Event], id: &str) -> &'a str {
-    let found = events.iter().find_map(|event| match event {
-        Event::Content(second) if second.id.to_string() == id => Some(&second.facts.tenant),
-        Event::Outcome(outcome) if outcome.id.to_string() == id => Some(&outcome.tenant),
-        _ => None,
-    });
-    found.map_or("", TenantId::as_str)
 }
