@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use portcullis_tests::api::{ADDRESS, over_network, over_socket, send};
 use portcullis_tests::client::{Client, Tls};
+use portcullis_tests::hop::Hop;
 use portcullis_tests::site::{Host, Site};
 use portcullis_tests::tool;
 use serde_json::Value;
@@ -121,6 +122,43 @@ fn what_is_counted_is_exactly_what_was_done() {
     assert_eq!(decisions.count(), 3, "and no others");
     let expiry = found["certificate_expiry_timestamp_seconds{certificate=mx.host.example}"];
     assert!(expiry > 1.7e9, "{expiry}");
+}
+
+#[test]
+fn what_next_hops_do_is_counted_by_its_kind_and_outcome() {
+    for (hop, kind) in [(Hop::lmtp(), "lmtp"), (Hop::smtp(), "smtp")] {
+        let target = format!("domains = [\"acme.example\"]\n{}", hop.target(""));
+        let host = Site::new()
+            .settings(METRICS)
+            .tenant("acme", &target)
+            .start();
+        for (answer, expected) in [
+            ("250 2.0.0 taken", "250 "),
+            ("250 2.0.0 taken", "250 "),
+            ("552 5.2.2 too much", "552 5.2.2 "),
+            ("452 4.2.2 full", "452 4.2.2 "),
+        ] {
+            hop.answer(if kind == "lmtp" { ". bob@" } else { "." }, &[answer]);
+            let mut client = Client::connect(host.address("smtp"));
+            client.ehlo();
+            let message = "Subject: x\r\n\r\n";
+            let reply = client.deliver("amy@sender.example", &["bob@acme.example"], message);
+            assert!(reply.starts_with(expected), "{kind}, {answer}: {reply}");
+            client.quit();
+        }
+        // Four verdicts and what became of each.
+        let found = scrape_until(&host, "receipts_written_total", 8.0);
+        for (outcome, count) in [("delivered", 2.0), ("refused", 1.0), ("deferred", 1.0)] {
+            let delivery =
+                format!("deliveries_total{{target={kind},direction=inbound,outcome={outcome}}}");
+            assert_eq!(found.get(&delivery), Some(&count), "{delivery}: {found:#?}");
+            let outcomes = format!("outcomes_total{{outcome={outcome}}}");
+            assert_eq!(found.get(&outcomes), Some(&count), "{outcomes}: {found:#?}");
+        }
+        let timed = format!("delivery_duration_seconds_count{{target={kind}}}");
+        assert_eq!(found.get(&timed), Some(&4.0), "{found:#?}");
+        host.stop();
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -69,15 +70,15 @@ fn slow_clients_that_do_not_fit_push_out_each_other() {
 }
 
 /// All of them are slow with the content of a message, of which they have sent more than
-/// the host has to hold in memory. Those who are at it go last, so there are as many as there
-/// is room for, while the others try again and again.
+/// the host holds in memory for so many. Those who are at it go last, so there are as many as
+/// there is room for, while the others try again and again.
 #[test]
 fn slow_content_uses_up_neither_memory_nor_the_room_of_others() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let host = crowded_site("").start();
     let before = resident_kib(&host);
-    let crowd = Crowd::gather(&host, &[Slow::Content]);
-    crowd.wait_for(SENDING);
+    let crowd = Crowd::gather(&host, &CONTENT);
+    crowd.wait_for_at_one_time(SENDING);
     measure(&host);
     let mut client = greeted([127, 202, 0, 1], host.address("smtp"));
     client.ehlo();
@@ -85,6 +86,7 @@ fn slow_content_uses_up_neither_memory_nor_the_room_of_others() {
     let reply = client.deliver(SENDER, &[RECIPIENT], &long);
     assert!(reply.starts_with("250"), "{reply}");
     client.quit();
+    crowd.wait_for_at_one_time(SENDING);
     let took = resident_kib(&host) - before;
     let most = CONTENT_MEMORY_KIB + metric(&host, "sessions_limit") * MOST_KIB;
     assert!(took <= most, "{took} KiB, at most {most}");
@@ -134,6 +136,8 @@ fn measure(host: &Host) {
 struct Crowd {
     /// Each tells once when it has come as far as it wants to.
     begun: mpsc::Receiver<()>,
+    /// How many are that far now.
+    there: Arc<AtomicUsize>,
     over: oneshot::Sender<()>,
     thread: JoinHandle<()>,
 }
@@ -143,6 +147,7 @@ struct Crowd {
 enum Slow {
     Commands,
     Content,
+    LongContent,
     HelloAfterStarttls,
     Hello,
 }
@@ -155,12 +160,26 @@ const ALL: [Slow; 4] = [
     Slow::Hello,
 ];
 
+/// Some 600 MB of what 2,000 have sent, where all of it held.
+const CONTENT: [Slow; 8] = [
+    Slow::LongContent,
+    Slow::Content,
+    Slow::Content,
+    Slow::Content,
+    Slow::Content,
+    Slow::Content,
+    Slow::Content,
+    Slow::Content,
+];
+
 impl Crowd {
     /// As many of each of these.
     fn gather(host: &Host, kinds: &'static [Slow]) -> Self {
         allow_descriptors();
         let (tell, begun) = mpsc::channel();
         let (over, is_over) = oneshot::channel();
+        let there = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&there);
         let (smtp, smtps) = (host.address("smtp"), host.address("smtps"));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -173,10 +192,11 @@ impl Crowd {
                 let slow = kinds[number % kinds.len()];
                 let to = match slow {
                     Slow::Hello => smtps,
-                    Slow::Commands | Slow::Content | Slow::HelloAfterStarttls => smtp,
+                    _ => smtp,
                 };
                 let (source, hello) = (address(number), Arc::clone(&hello));
-                clients.spawn(be_slow(slow, source, to, hello, tell.clone()));
+                let (tell, there) = (tell.clone(), Arc::clone(&counted));
+                clients.spawn(be_slow(slow, source, to, hello, tell, there));
             }
             // Whether it is over or the test has failed.
             let _ = is_over.await;
@@ -184,6 +204,7 @@ impl Crowd {
         let thread = thread::spawn(move || runtime.block_on(be_there));
         Self {
             begun,
+            there,
             over,
             thread,
         }
@@ -194,6 +215,16 @@ impl Crowd {
         for number in 0..so_many {
             let told = self.begun.recv_timeout(PATIENCE);
             assert!(told.is_ok(), "{number} have begun");
+        }
+    }
+
+    /// Until so many are that far at one time.
+    fn wait_for_at_one_time(&self, so_many: usize) {
+        let began = Instant::now();
+        while self.there.load(Relaxed) < so_many {
+            let there = self.there.load(Relaxed);
+            assert!(began.elapsed() < 2 * PATIENCE, "only {there} are there");
+            thread::sleep(Duration::from_millis(20));
         }
     }
 
@@ -214,14 +245,20 @@ fn address(number: usize) -> [u8; 4] {
     ]
 }
 
-/// Comes again three seconds after it has been turned away.
+/// Comes again some seconds after it has been turned away.
 async fn be_slow(
     slow: Slow,
     source: [u8; 4],
     to: SocketAddr,
     hello: Arc<[u8]>,
     begun: mpsc::Sender<()>,
+    there: Arc<AtomicUsize>,
 ) {
+    let again = match slow {
+        // What they send in vain takes both sides time.
+        Slow::Content | Slow::LongContent => Duration::from_secs(10),
+        Slow::Commands | Slow::HelloAfterStarttls | Slow::Hello => Duration::from_secs(3),
+    };
     let mut begun = Some(begun);
     loop {
         if let Ok(mut stream) = connect(source, to).await
@@ -231,9 +268,11 @@ async fn be_slow(
                 // Nobody may be waiting any more.
                 let _ = begun.send(());
             }
+            there.fetch_add(1, Relaxed);
             trickle(&mut stream, octets).await;
+            there.fetch_sub(1, Relaxed);
         }
-        sleep(Duration::from_secs(3)).await;
+        sleep(again).await;
     }
 }
 
@@ -246,7 +285,7 @@ async fn begin<'a>(slow: Slow, stream: &mut TcpStream, hello: &'a [u8]) -> Optio
             told(stream, "220").await?;
             return Some(b"EHLO slow.example\r\n");
         }
-        Slow::Content => {
+        Slow::Content | Slow::LongContent => {
             told(stream, "220").await?;
             for (said, code) in [
                 ("EHLO slow.example\r\n", "250"),
@@ -257,7 +296,13 @@ async fn begin<'a>(slow: Slow, stream: &mut TcpStream, hello: &'a [u8]) -> Optio
                 stream.write_all(said.as_bytes()).await.ok()?;
                 told(stream, code).await?;
             }
-            let much = format!("Subject: slow\r\n\r\n{}", "a line\r\n".repeat(10_000));
+            let octets = if let Slow::Content = slow {
+                200_000
+            } else {
+                1_000_000
+            };
+            let much = "a line\r\n".repeat(octets / 8);
+            stream.write_all(b"Subject: slow\r\n\r\n").await.ok()?;
             stream.write_all(much.as_bytes()).await.ok()?;
             return Some(b"a line that takes its time\r\n");
         }
