@@ -88,7 +88,8 @@ fn slow_content_uses_up_neither_memory_nor_the_room_of_others() {
     client.quit();
     crowd.wait_for_at_one_time(SENDING);
     let took = resident_kib(&host) - before;
-    let most = CONTENT_MEMORY_KIB + metric(&host, "sessions_limit") * MOST_KIB;
+    // As much again for 2,000 sessions, the database, and what the allocator has in pieces.
+    let most = 2 * CONTENT_MEMORY_KIB;
     assert!(took <= most, "{took} KiB, at most {most}");
     crowd.disperse();
     host.stop();
