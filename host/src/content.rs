@@ -37,8 +37,10 @@ const LEASE: usize = 16 << 10;
 /// How much is written to disk at once, in octets, where memory is not short; four leases.
 const PIECE: usize = 64 << 10;
 
-/// Most that comes with one read.
-const READ: usize = 8 << 10;
+/// How much is read of a client at once, in octets, and so what comes between two calls of
+/// [`Receiving::settle`]: a TLS record is at most 16 KiB, and most command groups are far
+/// smaller.
+pub const READ: usize = 8 << 10;
 
 /// Where content is kept while it is received and delivered.
 #[derive(Clone, Debug)]

@@ -251,7 +251,7 @@ impl Conversation {
                     return Ok(Some(End::Closed(reply)));
                 }
                 // Each in a box of its own: what it needs is many times what a session needs
-                // that waits, and is moved there for every message.
+                // that waits.
                 Step::Refuse(permits, reply) => boxed(|| self.refuse(permits, reply)).await,
                 Step::Decide(mail, recipient) => boxed(|| self.decide(mail, recipient)).await?,
                 Step::Offer(mail, permit) => boxed(|| self.offer(mail, permit)).await?,

@@ -10,9 +10,7 @@ use std::task::{Poll, ready};
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, ReadBuf};
 
-/// How much is read at once: a TLS record is at most 16 KiB, and most command groups
-/// are far smaller.
-const READ: usize = 8 * 1024;
+use crate::content::READ;
 
 /// Reads what there is to the end of `input`, and gives how much it was; 0 at the end.
 /// It comes by way of the stack, which a task that waits does not have.
