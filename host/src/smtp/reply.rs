@@ -475,6 +475,24 @@ mod tests {
     }
 
     #[test]
+    fn any_text_is_cut_to_what_a_line_may_have() {
+        let letters = |count| "x".repeat(count);
+        for (text, shown) in [
+            (letters(MAX_TEXT), letters(MAX_TEXT)),
+            (letters(MAX_TEXT + 1), letters(MAX_TEXT)),
+            (
+                format!("\u{e9}{}", letters(MAX_TEXT)),
+                format!("?{}", letters(MAX_TEXT - 1)),
+            ),
+            ("a \t~\u{7f}".to_owned(), "a ?~?".to_owned()),
+        ] {
+            let reply = Reply::new(250, "2.0.0", text);
+            assert_eq!(wire(&reply), format!("250 2.0.0 {shown}\r\n"));
+            assert_eq!(reply.to_string(), format!("250 2.0.0 {shown}"));
+        }
+    }
+
+    #[test]
     fn a_contact_stands_before_the_receipt() {
         let id = ReceiptId::new(std::time::UNIX_EPOCH);
         let text = wire(&refused(
