@@ -49,6 +49,7 @@ use compiler::Compiler;
 use host::Question;
 use run::{Limits, Linked, Program};
 use share::Shares;
+use ticker::Ticker;
 use usage::Work;
 
 pub use compiler::AdmissionError;
@@ -76,6 +77,7 @@ const PAGE: usize = 64 << 10;
 pub struct Engine {
     settings: EngineSettings,
     wasm: wasmtime::Engine,
+    ticker: Ticker,
     cache: Cache,
     compiler: Compiler,
     shares: Shares,
@@ -122,7 +124,7 @@ impl Engine {
             memory: settings.memory,
             reason: format!("{error:#}"),
         })?;
-        ticker::start(&wasm).map_err(EngineError::Ticker)?;
+        let ticker = Ticker::start(&wasm).map_err(EngineError::Ticker)?;
         Ok(Arc::new(Self {
             cache: Cache::open(&settings.cache, tuning::compatibility(&wasm))?,
             compiler: Compiler::new(&settings),
@@ -130,6 +132,7 @@ impl Engine {
             loaded: Mutex::default(),
             work: Arc::default(),
             wasm,
+            ticker,
             settings,
         }))
     }
@@ -441,7 +444,7 @@ impl Engine {
         let program = Arc::new(Program {
             digest,
             manifest: compiled.manifest().clone(),
-            linked: Linked::new(&component)?,
+            linked: Linked::new(&component, self.ticker.clone())?,
         });
         let mut loaded = self.lock();
         loaded.retain(|_, program| program.strong_count() > 0);

@@ -18,6 +18,7 @@ use super::budget::Budget;
 use super::convert;
 use super::log::Log;
 use super::outcome::{Failure, LogLine};
+use super::ticker::Running;
 use super::trace::{Asked, Event, Listed};
 use crate::decision::{Requirement, Requirements};
 use crate::facts::{Fact, FactSet, Facts};
@@ -37,6 +38,8 @@ pub(super) struct Call {
     pub(super) reads: FactSet,
     /// What it does, where somebody wants to see that.
     pub(super) trace: Option<Vec<Event>>,
+    /// Its time is measured.
+    pub(super) running: Option<Running>,
 }
 
 /// What is asked about; none when a module is asked about itself.
@@ -57,6 +60,7 @@ impl Call {
             starting: None,
             reads: FactSet::default(),
             trace: None,
+            running: None,
         }
     }
 

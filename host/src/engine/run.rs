@@ -22,6 +22,7 @@ use super::host::{Call, Question};
 use super::log::kept;
 use super::module::Manifest;
 use super::outcome::{Answer, Failure, Ran};
+use super::ticker::Ticker;
 use super::trace::Trace;
 use crate::digest::Digest;
 
@@ -52,6 +53,7 @@ pub(super) struct Linked {
     policy: PolicyPre<Call>,
     /// Where what decides is: what a decision does not call is not looked up for it.
     secure_receipt: secure_receipt::GuestIndices,
+    ticker: Ticker,
 }
 
 /// Limits of one run.
@@ -64,12 +66,13 @@ pub(super) struct Limits {
 
 impl Linked {
     /// Links a component; the error says which import or export does not fit.
-    pub(super) fn new(component: &Component) -> wasmtime::Result<Self> {
+    pub(super) fn new(component: &Component, ticker: Ticker) -> wasmtime::Result<Self> {
         let linker = Self::linker(component.engine())?;
         let policy = PolicyPre::new(linker.instantiate_pre(component)?)?;
         Ok(Self {
             secure_receipt: secure_receipt::GuestIndices::new(policy.instance_pre())?,
             policy,
+            ticker,
         })
     }
 
@@ -223,7 +226,9 @@ impl Linked {
     }
 
     pub(super) fn store(&self, question: Option<Question>, limits: Limits) -> Store<Call> {
-        let mut store = Store::new(self.policy.engine(), Self::call(question, limits));
+        let mut call = Self::call(question, limits);
+        call.running = Some(self.ticker.run());
+        let mut store = Store::new(self.policy.engine(), call);
         store.limiter(|call| &mut call.budget);
         // An engine without fuel is a fault of `tuning`; the run then ends as out of it.
         let _ = store.set_fuel(limits.fuel);

@@ -32,6 +32,7 @@ use super::module::{FAULTS, Manifest, ManifestError, SettingsFault};
 use super::run::{Limits, Linked};
 use super::scan::{ScanError, scan};
 use super::schema::{self, SchemaError};
+use super::ticker::Ticker;
 use super::tuning::{self, Effort};
 use super::unserved::unserved;
 
@@ -269,7 +270,8 @@ pub(super) fn compile(bytes: &[u8], memory: usize, effort: Effort) -> Result<Art
     let failed = |error: wasmtime::Error| Refused::Compile(format!("{error:#}"));
     let engine = wasmtime::Engine::new(&tuning::config(memory, 1, effort)).map_err(failed)?;
     let component = Component::from_binary(&engine, &component).map_err(|error| invalid(&error))?;
-    let linked = Linked::new(&component).map_err(|error| unfit(&component, &error))?;
+    let linked =
+        Linked::new(&component, Ticker::stopped()).map_err(|error| unfit(&component, &error))?;
     let manifest = describe(&linked, memory)?;
     manifest.check()?;
     schema::compile(&manifest.settings_schema)?;

@@ -78,7 +78,7 @@ fn a_slow_start_is_ended_before_others_notice() {
     let scanned = scan::scan(&bytes).expect("a module");
     let component = componentise::componentise(scanned).expect("a component");
     let component = Component::new(&bench.engine.wasm, component).expect("it compiles");
-    let linked = Linked::new(&component).expect("a policy");
+    let linked = Linked::new(&component, bench.engine.ticker.clone()).expect("a policy");
     let limits = bench.engine.limits();
     let mut store = linked.store(None, limits);
     let failure = linked.decider(&mut store, limits).err();
