@@ -76,6 +76,11 @@ impl Shutdown {
         self.drain.is_cancelled()
     }
 
+    /// For one session, which may be told to end before.
+    pub fn of_session(&self) -> CancellationToken {
+        self.drain.child_token()
+    }
+
     /// Waits until idle sessions are to end.
     pub async fn draining(&self) {
         self.drain.cancelled().await;

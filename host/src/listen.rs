@@ -21,7 +21,7 @@ use arc_swap::ArcSwap;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::task::TaskTracker;
 
-pub use admission::{Admission, Bounds, Place};
+pub use admission::{Admission, Bounds, Leave, Place};
 pub use descriptors::sessions_that_fit;
 pub use limit::Limit;
 pub use peer::{NoPeer, Peer, Proxies};
@@ -166,8 +166,7 @@ impl Sessions {
         };
         tokio::select! {
             peer = peer.through(proxies, socket) => peer,
-            () = self.shutdown.draining() => Err(NoPeer::Closed),
-            () = place.asked_to_leave() => Err(NoPeer::Closed),
+            _ = place.asked_to_leave() => Err(NoPeer::Closed),
         }
     }
 }

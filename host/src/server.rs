@@ -233,7 +233,9 @@ impl Server {
             // It is tried again when the host runs.
             tracing::debug!(%error, "candidates are loaded later");
         }
-        let admission = Admission::new(bounds(&config.limits), Arc::clone(&metrics));
+        let shutdown = Shutdown::default();
+        let bounds = bounds(&config.limits);
+        let admission = Admission::new(bounds, shutdown.clone(), Arc::clone(&metrics));
         let host = Arc::new(Host {
             hostname: config.hostname.to_string(),
             engine,
@@ -253,7 +255,7 @@ impl Server {
             host,
             admission: Arc::new(admission),
             tracker: TaskTracker::new(),
-            shutdown: Shutdown::default(),
+            shutdown,
         };
         let state = State {
             certificates,

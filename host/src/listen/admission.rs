@@ -9,6 +9,9 @@
 //! has is counted by itself, and **nobody has to go for a client that is over its own
 //! limit**, which is judged first.
 //!
+//! A session is told in one way that it is to leave, whether others need its place or the
+//! host stops ([`Leave`]): it waits for one thing beside its client.
+//!
 //! Behind a proxy a session enters before its client is known, and [`Place::admit`]
 //! follows when it is.
 
@@ -17,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use ipnet::IpNet;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::counts::Counts;
 use super::limit::{Limit, Notices};
@@ -26,6 +29,7 @@ use super::rate::Rates;
 use super::refusals::Refusals;
 use super::source::Source;
 use super::waiting::{Standing, Turn, Waiting};
+use crate::host::Shutdown;
 use crate::metrics::Metrics;
 
 #[cfg(test)]
@@ -56,6 +60,7 @@ pub struct Bounds {
 #[derive(Debug)]
 pub struct Admission {
     bounds: Bounds,
+    shutdown: Shutdown,
     books: Mutex<Books>,
     notices: Notices,
     refusals: Refusals,
@@ -89,6 +94,15 @@ pub struct Place {
     asked: CancellationToken,
 }
 
+/// Why a session is to leave that did nothing wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leave {
+    /// Others need its place.
+    MakeRoom,
+    /// The host stops, and takes no newcomers.
+    Stopping,
+}
+
 /// Where a session stands in the order of leaving.
 #[derive(Debug)]
 enum Queue {
@@ -101,8 +115,8 @@ enum Queue {
 }
 
 impl Admission {
-    /// Admits within these bounds.
-    pub fn new(bounds: Bounds, metrics: Arc<Metrics>) -> Self {
+    /// Admits within these bounds, until the host stops.
+    pub fn new(bounds: Bounds, shutdown: Shutdown, metrics: Arc<Metrics>) -> Self {
         metrics.sessions_limit(bounds.sessions);
         let books = Books {
             sessions: 0,
@@ -115,6 +129,7 @@ impl Admission {
         };
         Self {
             bounds,
+            shutdown,
             books: Mutex::new(books),
             notices: Notices::default(),
             refusals: Refusals::default(),
@@ -148,7 +163,7 @@ impl Admission {
         counted: Option<Source>,
         enter: impl FnOnce(&mut Books, &Bounds, &CancellationToken, Instant) -> Result<Turn, Limit>,
     ) -> Result<Place, Limit> {
-        let asked = CancellationToken::new();
+        let asked = self.shutdown.of_session();
         let entered = enter(&mut self.books(), &self.bounds, &asked, Instant::now());
         let turn = entered.map_err(|limit| self.hit(limit, peer))?;
         Ok(Place {
@@ -387,14 +402,36 @@ impl Place {
         }
     }
 
-    /// Waits until the session is to leave.
-    pub async fn asked_to_leave(&self) {
-        self.asked.cancelled().await;
+    /// What ends when the session is to leave; [`Self::leave`] then says why.
+    pub fn leaving(&self) -> WaitForCancellationFutureOwned {
+        self.asked.clone().cancelled_owned()
     }
 
-    /// Whether the session is to leave.
-    pub fn is_asked_to_leave(&self) -> bool {
-        self.asked.is_cancelled()
+    /// Why the session is to leave, where it is.
+    pub fn leave(&self) -> Leave {
+        match self.admission.shutdown.is_draining() {
+            true => Leave::Stopping,
+            false => Leave::MakeRoom,
+        }
+    }
+
+    /// Waits until the session is to leave.
+    pub async fn asked_to_leave(&self) -> Leave {
+        self.asked.cancelled().await;
+        self.leave()
+    }
+
+    /// Waits until others need its place, which nobody does any more when the host stops.
+    pub async fn asked_to_make_room(&self) {
+        match self.asked_to_leave().await {
+            Leave::MakeRoom => {}
+            Leave::Stopping => std::future::pending().await,
+        }
+    }
+
+    /// Whether others need its place.
+    pub fn is_asked_to_make_room(&self) -> bool {
+        self.asked.is_cancelled() && self.leave() == Leave::MakeRoom
     }
 }
 

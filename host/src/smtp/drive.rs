@@ -22,7 +22,7 @@ use crate::boxed::boxed;
 use crate::decision::TlsOffer;
 use crate::facts::{Connection, HandshakeFailure, SessionId, unix_seconds};
 use crate::host::{Host, Shutdown};
-use crate::listen::{Peer, Place};
+use crate::listen::{Leave, Peer, Place};
 use crate::metrics::SessionMeter;
 use crate::reverse_name::Pending;
 use crate::tls;
@@ -177,11 +177,11 @@ impl Service {
         let unusable = || io::Error::other("no usable certificate");
         let acceptor = self.listener.acceptor().ok_or_else(unusable)?;
         let accepted = tokio::select! {
+            biased;
             accepted = timeout(self.listener.limits.handshake_timeout, acceptor.accept(socket)) => {
                 accepted.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
             }
-            () = self.shutdown.draining() => return Err(io::Error::other("the host is stopping")),
-            () = self.place.asked_to_leave() => return Err(made_room()),
+            leave = self.place.asked_to_leave() => return Err(left(leave)),
         };
         let stream = accepted.inspect_err(|error| self.note_failure(&connection, error))?;
         let observed = tls::observe(stream.get_ref().1, self.listener.asks_client_certificate);
@@ -210,6 +210,9 @@ impl Service {
 }
 
 /// The end of a session that has no time for a reply.
-fn made_room() -> io::Error {
-    io::Error::other("closed to make room for others")
+fn left(leave: Leave) -> io::Error {
+    io::Error::other(match leave {
+        Leave::MakeRoom => "closed to make room for others",
+        Leave::Stopping => "the host is stopping",
+    })
 }

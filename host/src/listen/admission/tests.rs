@@ -16,7 +16,7 @@ fn bounds() -> Bounds {
 }
 
 fn admission(bounds: Bounds) -> Arc<Admission> {
-    Arc::new(Admission::new(bounds, Arc::default()))
+    Arc::new(Admission::new(bounds, Shutdown::default(), Arc::default()))
 }
 
 fn address(text: &str) -> IpAddr {
@@ -103,36 +103,36 @@ fn a_newcomer_finds_a_place_and_who_did_least_has_to_go() {
     places[0].wait(Standing::Greeted);
     places[1].wait(Standing::Engaged);
     places[2].work();
-    assert!(places.iter().all(|place| !place.is_asked_to_leave()));
+    assert!(places.iter().all(|place| !place.is_asked_to_make_room()));
     // From here on each has to be made room for.
     let newcomers: Vec<_> = (0..12)
         .map(|_| admission.begin(address("10.0.0.1")).expect("room"))
         .collect();
-    let asked = places.iter().map(Place::is_asked_to_leave);
+    let asked = places.iter().map(Place::is_asked_to_make_room);
     let gone: Vec<_> = (0..).zip(asked).filter(|(_, asked)| *asked).collect();
     let gone: Vec<_> = gone.into_iter().map(|(index, _)| index).collect();
     assert_eq!(gone, (3..15).collect::<Vec<_>>());
     // Nobody has left yet: the limit is the limit.
     let over = admission.begin(address("10.0.0.1")).err();
     assert_eq!(over, Some(Limit::Sessions));
-    places.retain(|place| !place.is_asked_to_leave());
+    places.retain(|place| !place.is_asked_to_make_room());
     drop(admission.begin(address("10.0.0.1")).expect("room was made"));
     drop((places, newcomers));
     assert!(admission.is_empty());
 }
 
 #[test]
-fn nobody_is_asked_to_leave_while_there_is_room_or_work_to_do() {
+fn nobody_is_asked_to_make_room_while_there_is_room_or_work_to_do() {
     let admission = admission(bounds());
     let mut places = silent(&admission, 88);
-    assert!(places.iter().all(|place| !place.is_asked_to_leave()));
+    assert!(places.iter().all(|place| !place.is_asked_to_make_room()));
     for place in &mut places {
         place.work();
     }
     let _newcomers: Vec<_> = (0..12)
         .map(|_| admission.begin(address("10.0.0.1")).expect("room"))
         .collect();
-    assert!(places.iter().all(|place| !place.is_asked_to_leave()));
+    assert!(places.iter().all(|place| !place.is_asked_to_make_room()));
 }
 
 #[test]
@@ -159,9 +159,9 @@ fn what_was_proven_is_kept_and_noise_is_no_progress() {
     };
     (0..4).for_each(|_| one_more());
     for next in [noisy, secured, regular] {
-        assert!(!next.is_asked_to_leave());
+        assert!(!next.is_asked_to_make_room());
         let newcomer = enter();
-        assert!(next.is_asked_to_leave());
+        assert!(next.is_asked_to_make_room());
         drop((next, newcomer));
         one_more();
     }
@@ -178,7 +178,7 @@ fn a_small_host_keeps_no_room_free() {
         admission.begin(address("10.0.0.2")).err(),
         Some(Limit::Sessions)
     );
-    assert!(!first.is_asked_to_leave());
+    assert!(!first.is_asked_to_make_room());
 }
 
 /// What a client does that is over its limit, or its network, costs it alone.
@@ -195,9 +195,9 @@ fn nobody_has_to_go_for_a_client_that_is_over_its_limit() {
         for _ in 0..30 {
             assert!(begin("192.0.2.1").is_err() && begin("192.0.2.3").is_err());
         }
-        assert!(all().all(|place| !place.is_asked_to_leave()));
+        assert!(all().all(|place| !place.is_asked_to_make_room()));
         let _newcomer = begin("198.51.100.1").expect("room");
-        let asked = all().filter(|place| place.is_asked_to_leave());
+        let asked = all().filter(|place| place.is_asked_to_make_room());
         assert_eq!(asked.count(), 1);
     }
 }
@@ -208,10 +208,10 @@ fn a_client_behind_a_proxy_does_not_make_room_by_leaving_itself() {
     let mut first = admission.enter(address("10.0.0.1")).expect("room");
     let others = silent(&admission, 87);
     let _unknown = admission.enter(address("10.0.0.1")).expect("room");
-    assert!(!others[0].is_asked_to_leave());
+    assert!(!others[0].is_asked_to_make_room());
     first.admit(address("192.0.2.1")).expect("room");
-    assert!(!first.is_asked_to_leave());
-    assert!(others[0].is_asked_to_leave());
+    assert!(!first.is_asked_to_make_room());
+    assert!(others[0].is_asked_to_make_room());
 }
 
 /// Else nobody behind a proxy would ever find one again.
@@ -229,7 +229,7 @@ fn where_all_places_are_taken_a_proxys_connection_makes_room() {
     }
     let enter = || admission.enter(address("10.0.0.1"));
     assert_eq!(enter().err(), Some(Limit::Sessions));
-    places.retain(|place| !place.is_asked_to_leave());
+    places.retain(|place| !place.is_asked_to_make_room());
     assert_eq!(places.len(), 99);
     drop(enter().expect("room was made"));
 }
@@ -279,7 +279,7 @@ proptest! {
             let chosen = (!places.is_empty()).then(|| which.index(places.len()));
             match (step, chosen) {
                 (0, _) | (_, None) => {
-                    let asked = places.iter().filter(|place| place.is_asked_to_leave()).count();
+                    let asked = places.iter().filter(|place| place.is_asked_to_make_room()).count();
                     let staying = places.len() - asked;
                     let client = IpAddr::from([192, 0, octet % 4, octet % 16]);
                     let begun = match octet < 128 {
@@ -291,7 +291,7 @@ proptest! {
                         Err(Limit::Sessions) => prop_assert_eq!(places.len(), sessions),
                         Err(_) => {}
                     }
-                    let asked_now = places.iter().filter(|place| place.is_asked_to_leave()).count();
+                    let asked_now = places.iter().filter(|place| place.is_asked_to_make_room()).count();
                     prop_assert!(asked_now == asked || staying >= comfortable);
                     prop_assert!(asked_now <= asked + 1);
                 }

@@ -18,6 +18,7 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 use tracing::Instrument;
 
 use content::Chunk;
@@ -29,7 +30,7 @@ use crate::address::Mailbox;
 use crate::boxed::boxed;
 use crate::content::Content;
 use crate::decision::Permit;
-use crate::listen::Limit;
+use crate::listen::{Leave, Limit};
 use crate::smtp::envelope::{Envelope, Mail};
 use crate::smtp::line::{Front, front};
 use crate::smtp::reply::{self, Reply};
@@ -67,6 +68,8 @@ pub(super) struct Conversation {
     /// Rings when the client has had its time for a command. There is one for all of them:
     /// to put it off costs far less than to set another.
     alarm: Pin<Box<Sleep>>,
+    /// Ends when the session is to leave. There is one for all commands, too.
+    leaving: Pin<Box<WaitForCancellationFutureOwned>>,
     /// When the first of what is to be written was said, if more had come by then.
     held_since: Option<Instant>,
     /// Octets of content since there was a good part of it last.
@@ -85,6 +88,7 @@ impl Conversation {
         let patience = service.listener.limits.command_timeout;
         Self {
             alarm: Box::pin(sleep(patience)),
+            leaving: Box::pin(service.place.leaving()),
             stream,
             service,
             session,
@@ -122,7 +126,7 @@ impl Conversation {
                 }
                 reply::early()
             }
-            () = self.service.place.asked_to_leave() => reply::limited(Limit::MakeRoom),
+            leave = self.service.place.asked_to_leave() => farewell(leave),
         };
         self.say(&refusal);
         self.service.meter.closing(refusal.code());
@@ -197,21 +201,26 @@ impl Conversation {
             self.input = BytesMut::new();
         }
         let between_chunks = self.session.is_between_chunks();
-        let shutdown = &self.service.shutdown;
-        let stopping = async {
-            match between_chunks {
-                true => shutdown.cut_off().await,
-                false => shutdown.draining().await,
+        let Service {
+            place, shutdown, ..
+        } = &*self.service;
+        let leave = async {
+            self.leaving.as_mut().await;
+            let leave = place.leave();
+            if between_chunks && leave == Leave::Stopping {
+                shutdown.cut_off().await;
             }
+            farewell(leave)
         };
+        // What has come is read first. Who sends without end has to leave all the same: a
+        // task is made to wait after some hundred reads.
         tokio::select! {
             biased;
-            () = stopping => Ok(Some(reply::shutting_down())),
-            () = self.service.place.asked_to_leave() => Ok(Some(reply::limited(Limit::MakeRoom))),
             read = read(&mut self.stream, &mut self.input) => match read? {
                 0 => Err(io::ErrorKind::UnexpectedEof.into()),
                 _ => Ok(None),
             },
+            reply = leave => Ok(Some(reply)),
             () = self.alarm.as_mut() => Ok(Some(reply::timeout())),
         }
     }
@@ -272,6 +281,7 @@ impl Conversation {
     /// The client's name, which the first recipient waits for.
     async fn learn_name(&mut self) {
         let learnt = tokio::select! {
+            biased;
             name = self.service.reverse_name.name() => name,
             () = self.service.shutdown.cut_off() => None,
         };
@@ -402,10 +412,18 @@ impl Conversation {
             }
             io::Result::Ok(())
         };
-        let asked = self.service.place.is_asked_to_leave();
+        let asked = self.service.place.is_asked_to_make_room();
         let patience = if asked { Duration::ZERO } else { LINGER };
         // Neither a reset nor a client that stays is of interest any more.
         let _ = timeout(patience, drain).await;
         Ok(())
+    }
+}
+
+/// What a session is told that is to leave.
+fn farewell(leave: Leave) -> Reply {
+    match leave {
+        Leave::MakeRoom => reply::limited(Limit::MakeRoom),
+        Leave::Stopping => reply::shutting_down(),
     }
 }

@@ -7,8 +7,9 @@ use std::time::Duration;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::super::{Service, made_room};
+use super::super::{Service, left};
 use super::LINGER;
+use crate::listen::Leave;
 
 /// How long a reply may wait for those to recipients who came with it, however many they
 /// are: a policy takes milliseconds, a next hop may take minutes, and clients wait five for
@@ -29,16 +30,20 @@ pub(super) async fn write_out(
     };
     // Nearly always all is written at once, and nobody looks at the clock.
     let too_long = async { sleep(service.listener.limits.command_timeout).await };
-    let stopping = async {
-        service.shutdown.draining().await;
-        sleep(LINGER).await;
+    let leave = async {
+        match service.place.asked_to_leave().await {
+            Leave::MakeRoom => left(Leave::MakeRoom),
+            Leave::Stopping => {
+                sleep(LINGER).await;
+                io::ErrorKind::TimedOut.into()
+            }
+        }
     };
     tokio::select! {
         biased;
         written = write => written?,
-        () = service.place.asked_to_leave() => return Err(made_room()),
+        error = leave => return Err(error),
         () = too_long => return Err(io::ErrorKind::TimedOut.into()),
-        () = stopping => return Err(io::ErrorKind::TimedOut.into()),
     }
     *output = Vec::new();
     Ok(())
