@@ -22,6 +22,7 @@ mod migrations;
 #[cfg(test)]
 mod postgres;
 mod receipt_columns;
+mod receipt_entry;
 mod receipts;
 mod retention;
 mod revisions;
@@ -46,6 +47,7 @@ pub use difference::{Change, Edit, Kept, Subject};
 pub use erasure::Erased;
 pub use error::StoreError;
 pub(crate) use receipt_columns::Batch;
+pub(crate) use receipt_entry::Entry;
 pub use receipts::{ReceiptPage, ReceiptWriter, Scope};
 pub use retention::Allowance;
 pub use revisions::{Arrival, RevisionState, Upload, Waiting};

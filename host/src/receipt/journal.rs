@@ -1,8 +1,9 @@
 //! Receipts on their way to where they are kept: a bounded queue, and one thread that
 //! writes.
 //!
-//! What has come is written together and is on disk within a second: a sync for each
-//! event would cost more than the decisions that they record. **What is not taken, by the
+//! An event is put into words where it happens. What has come is written together and is on
+//! disk within a second: a sync for each event would cost more than the decisions that they
+//! record. **What is not taken, by the
 //! store or by the disk of the day files, stays in memory, whole and in order, and is
 //! tried again.** That is bounded: when it is full the queue fills, then those who decide
 //! about recipients wait, and then they ask clients to come back, so that there is room for
@@ -16,12 +17,13 @@ mod writer;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread::Thread;
 
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::Event;
-use crate::store::Store;
+use crate::store::{Entry, Store};
 pub use writer::Writer;
 
 /// Events that may wait to be written: some 4 MB, or a second of a busy host.
@@ -34,6 +36,10 @@ const RESERVE: usize = QUEUE / 2;
 /// What is no part of a receipt is taken only while so many have room, so that it never
 /// takes the last place of a recipient's.
 const SPARE: usize = QUEUE / 4 * 3;
+
+/// The writer is woken when only so many have room: as often as there is something to do,
+/// since to wake costs a busy host more than to take an event.
+const GATHERED: usize = QUEUE / 8 * 7;
 
 /// Where receipts are written.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +55,9 @@ pub struct Places {
 #[derive(Clone, Debug)]
 pub struct Journal {
     queue: mpsc::Sender<Handed>,
+    words: Words,
+    /// The thread that takes from the queue.
+    writer: Thread,
     counts: Arc<Counts>,
     /// The queue has more room than before.
     room: Arc<Notify>,
@@ -57,9 +66,25 @@ pub struct Journal {
 /// What goes through the queue.
 #[derive(Debug)]
 enum Handed {
-    Event(Event),
+    Event(Written),
     /// Whoever waits until all that came before it is on disk.
     Barrier(oneshot::Sender<()>),
+}
+
+/// Of an event what is written, for each place.
+#[derive(Debug)]
+struct Written {
+    /// Its line in a day file.
+    line: Option<Vec<u8>>,
+    /// What it comes to in the store.
+    entry: Option<Entry>,
+}
+
+/// Puts events into the words of the places where they are kept.
+#[derive(Clone, Copy, Debug)]
+struct Words {
+    store: bool,
+    files: bool,
 }
 
 /// What became of events.
@@ -107,12 +132,19 @@ impl Journal {
     /// When the day files cannot be written.
     pub fn start(places: Places) -> Result<(Self, Writer), JournalError> {
         let (queue, receiver) = mpsc::channel(QUEUE);
+        let words = Words {
+            store: places.store.is_some(),
+            files: places.files.is_some(),
+        };
+        let (counts, room) = (Arc::default(), Arc::default());
+        let writer = Writer::start(places, receiver, Arc::clone(&counts), Arc::clone(&room))?;
         let journal = Self {
             queue,
-            counts: Arc::default(),
-            room: Arc::default(),
+            words,
+            writer: writer.thread(),
+            counts,
+            room,
         };
-        let writer = Writer::start(places, receiver, &journal)?;
         Ok((journal, writer))
     }
 
@@ -137,7 +169,12 @@ impl Journal {
     /// What is lost is counted and logged.
     pub async fn record(&self, event: Event, until: Instant) {
         let id = event.id();
-        match timeout_at(until, self.queue.send(Handed::Event(event))).await {
+        let Some(written) = self.words.of(event) else {
+            self.counts.lost.fetch_add(1, Relaxed);
+            return;
+        };
+        self.call_the_writer();
+        match timeout_at(until, self.queue.send(Handed::Event(written))).await {
             Ok(Ok(())) => return,
             Ok(Err(_)) => {
                 tracing::error!(receipt.id = %id, "the receipt writer is gone, a receipt is lost");
@@ -152,7 +189,16 @@ impl Journal {
     /// Hands an event over that is no part of a receipt, where there is room for it beside
     /// the receipts of recipients to come; whether there was.
     pub fn offer(&self, event: Event) -> bool {
-        self.queue.capacity() >= SPARE && self.queue.try_send(Handed::Event(event)).is_ok()
+        let has_room = self.queue.capacity() >= SPARE;
+        let written = has_room.then(|| self.words.of(event)).flatten();
+        written.is_some_and(|written| self.queue.try_send(Handed::Event(written)).is_ok())
+    }
+
+    /// Where enough has come, the writer takes it.
+    fn call_the_writer(&self) {
+        if self.queue.capacity() < GATHERED {
+            self.writer.unpark();
+        }
     }
 
     /// Waits until all that was handed over before is on disk, until then at the longest;
@@ -176,6 +222,26 @@ impl Journal {
             limit: QUEUE as u64,
             is_closed: self.queue.is_closed(),
         }
+    }
+}
+
+impl Words {
+    /// Says it, or why it cannot be said: in JSON, which no event is that a host makes.
+    fn of(self, event: Event) -> Option<Written> {
+        let id = event.id();
+        let written = self.write(event);
+        let said = written.inspect_err(|error| {
+            tracing::error!(receipt.id = %id, %error, "a receipt could not be written");
+        });
+        said.ok()
+    }
+
+    fn write(self, event: Event) -> serde_json::Result<Written> {
+        // What candidates say is in the store alone.
+        let in_files = self.files && !matches!(event, Event::Shadow(_));
+        let line = in_files.then(|| serde_json::to_vec(&event)).transpose()?;
+        let entry = self.store.then(|| Entry::of(event)).transpose()?;
+        Ok(Written { line, entry })
     }
 }
 

@@ -5,32 +5,20 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use serde::Serialize;
-
 use super::error::Failure;
-use crate::decision::Verdict;
+use super::receipt_entry::{Content, Decided, Entry, Part, RELAY, Row, Used};
 use crate::digest::Digest;
-use crate::facts::{FactSet, ReceiptId};
-use crate::receipt::filter::parts;
+use crate::facts::{FactSet, ReceiptId, TenantId};
 use crate::receipt::read::Receipt;
-use crate::receipt::{Event, PolicyUsed, RelayEvent, ShadowEvent, VerdictEvent};
+use crate::receipt::{ShadowEvent, VerdictEvent};
 
-/// What stands in the column `verdict`.
-pub(super) const ACCEPTED: &str = "accepted";
-const REFUSED: &str = "refused";
-const RELAY: &str = "relay";
-
-/// Events as what they come to. An event is let go of at once: it is many small pieces of
-/// memory, which sessions need again while the cache has them.
+/// Events as what they come to.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Batch {
     /// How many events it has.
     events: usize,
     /// Where the receipts are in `new`.
     places: HashMap<ReceiptId, usize>,
-    /// Receipts with an event that cannot be said in JSON, which is none that a host makes:
-    /// it is left out.
-    pub(super) wrong: Vec<ReceiptId>,
     /// What candidates said: rows of their own come of it, see `shadow_columns`.
     pub(super) shadows: Vec<ShadowEvent>,
     /// Receipts that begin in it, in their order.
@@ -41,31 +29,6 @@ pub(crate) struct Batch {
     pub(super) needs: BTreeMap<Need, String>,
     /// The policies among that, by their digests.
     pub(super) policies: BTreeMap<Digest, String>,
-}
-
-/// A receipt.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Row {
-    pub(super) id: String,
-    /// Empty for refused relaying.
-    pub(super) tenant: String,
-    pub(super) direction: &'static str,
-    pub(super) sender: (String, String),
-    pub(super) recipient: (String, String),
-    pub(super) client: String,
-    pub(super) decided: Decided,
-    pub(super) event: String,
-    pub(super) content: Option<String>,
-    pub(super) outcome: Option<String>,
-}
-
-/// How it was decided at last.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Decided {
-    pub(super) policy: Option<String>,
-    /// The one that was only monitored.
-    pub(super) monitored: Option<String>,
-    pub(super) verdict: &'static str,
 }
 
 /// An event of a receipt that is there already.
@@ -98,23 +61,53 @@ pub(super) const LIST: &str = "list";
 pub(super) const POLICY: &str = "policy";
 
 impl Batch {
-    /// What these events come to.
-    pub(super) fn of(events: &[Event]) -> Self {
+    #[cfg(test)]
+    pub(super) fn of(events: &[crate::receipt::Event]) -> Self {
         let mut batch = Self::default();
         for event in events {
-            batch.take(event.clone());
+            batch.take(Entry::of(event.clone()).expect("it can be said in JSON"));
         }
         batch
     }
 
     /// Takes one more.
-    pub(crate) fn take(&mut self, event: Event) {
+    pub(crate) fn take(&mut self, entry: Entry) {
+        let Entry { id, part, used } = entry;
         self.events += 1;
-        if self.add(&event).is_err() {
-            self.wrong.push(event.id());
+        if let Some(used) = used {
+            self.need(id, &used);
         }
-        if let Event::Shadow(shadow) = event {
-            self.shadows.push(*shadow);
+        let known = self.places.get(&id).copied();
+        let known = known.and_then(|place| self.new.get_mut(place));
+        match (part, known) {
+            (Part::New(row), _) => {
+                self.places.insert(id, self.new.len());
+                self.new.push(*row);
+            }
+            (Part::Content(content), Some(row)) => {
+                row.decided = content.decided;
+                row.content = Some(content.event);
+            }
+            (Part::Content(content), None) => {
+                let Content {
+                    tenant,
+                    decided,
+                    event,
+                } = *content;
+                self.later.push(Later::Content {
+                    id: id.to_string(),
+                    tenant: tenant.to_string(),
+                    decided,
+                    event,
+                });
+            }
+            (Part::Outcome { event, .. }, Some(row)) => row.outcome = Some(event),
+            (Part::Outcome { tenant, event }, None) => self.later.push(Later::Outcome {
+                id: id.to_string(),
+                tenant: tenant.to_string(),
+                event,
+            }),
+            (Part::Shadow(shadow), _) => self.shadows.push(*shadow),
         }
     }
 
@@ -123,78 +116,31 @@ impl Batch {
         self.events
     }
 
-    /// Receipts of which an event was left out.
-    pub(crate) fn wrong(&self) -> &[ReceiptId] {
-        &self.wrong
-    }
-
-    fn add(&mut self, event: &Event) -> serde_json::Result<()> {
-        let known = self.places.get(&event.id()).copied();
-        let known = known.and_then(|place| self.new.get_mut(place));
-        match (event, known) {
-            (Event::Verdict(verdict), _) => {
-                self.places.insert(verdict.id, self.new.len());
-                self.new.push(verdict_row(verdict)?);
-                self.need(verdict);
-            }
-            (Event::Relay(relay), _) => {
-                self.places.insert(relay.id, self.new.len());
-                self.new.push(relay_row(relay)?);
-            }
-            (Event::Content(second), Some(row)) => {
-                row.content = Some(text(second, VERDICT)?);
-                row.decided = Decided::of(second);
-                self.need(second);
-            }
-            (Event::Content(second), None) => {
-                self.later.push(Later::Content {
-                    id: second.id.to_string(),
-                    tenant: second.facts.tenant.to_string(),
-                    decided: Decided::of(second),
-                    event: text(second, VERDICT)?,
-                });
-                self.need(second);
-            }
-            (Event::Outcome(outcome), Some(row)) => row.outcome = Some(text(outcome, OUTCOME)?),
-            (Event::Shadow(_), _) => {}
-            (Event::Outcome(outcome), None) => self.later.push(Later::Outcome {
-                id: outcome.id.to_string(),
-                tenant: outcome.tenant.to_string(),
-                event: text(outcome, OUTCOME)?,
-            }),
-        }
-        Ok(())
-    }
-
     /// Notes what it takes to run a decision again.
-    fn need(&mut self, verdict: &VerdictEvent) {
-        for digest in verdict.lists.values() {
-            self.note(verdict, LIST, *digest);
+    fn need(&mut self, id: ReceiptId, used: &Used) {
+        for digest in &used.lists {
+            self.note(id, &used.tenant, LIST, *digest);
         }
-        let monitored = verdict
-            .monitored
-            .as_ref()
-            .map(|monitored| &monitored.policy);
-        for used in verdict.policy.iter().chain(monitored) {
-            self.note(verdict, POLICY, used.revision);
-            if let Some(module) = &used.module {
-                self.note(verdict, MODULE, module.digest);
+        for policy in &used.policies {
+            self.note(id, &used.tenant, POLICY, policy.revision);
+            if let Some(module) = &policy.module {
+                self.note(id, &used.tenant, MODULE, module.digest);
             }
-            if !self.policies.contains_key(&used.revision)
-                && let Some(policy) = policy(verdict, used)
+            if !self.policies.contains_key(&policy.revision)
+                && let Some(text) = used.text_of(policy)
             {
-                self.policies.insert(used.revision, policy);
+                self.policies.insert(policy.revision, text);
             }
         }
     }
 
-    fn note(&mut self, verdict: &VerdictEvent, kind: &'static str, digest: Digest) {
+    fn note(&mut self, id: ReceiptId, tenant: &TenantId, kind: &'static str, digest: Digest) {
         let need = Need {
             kind,
             digest,
-            tenant: verdict.facts.tenant.to_string(),
+            tenant: tenant.to_string(),
         };
-        let id = verdict.id.to_string();
+        let id = id.to_string();
         let last = self.needs.entry(need).or_default();
         if *last < id {
             *last = id;
@@ -232,74 +178,6 @@ impl Batch {
         }
         counts
     }
-}
-
-/// The policy as it was when this was decided. An event that was read back does not know.
-fn policy(verdict: &VerdictEvent, used: &PolicyUsed) -> Option<String> {
-    let tenant = verdict.under.as_ref()?;
-    let mut policies = tenant.policies.iter();
-    let policy = policies.find(|policy| policy.name.as_str() == used.name)?;
-    Some(policy.text()).filter(|text| Digest::of(text.as_bytes()) == used.revision)
-}
-
-fn verdict_row(verdict: &VerdictEvent) -> serde_json::Result<Row> {
-    let facts = &verdict.facts;
-    Ok(Row {
-        id: verdict.id.to_string(),
-        tenant: facts.tenant.to_string(),
-        direction: facts.direction.as_str(),
-        sender: parts(facts.sender.as_ref()),
-        recipient: parts(Some(&facts.recipient)),
-        client: facts.connection.client.ip().to_canonical().to_string(),
-        decided: Decided::of(verdict),
-        event: text(verdict, VERDICT)?,
-        content: None,
-        outcome: None,
-    })
-}
-
-fn relay_row(relay: &RelayEvent) -> serde_json::Result<Row> {
-    Ok(Row {
-        id: relay.id.to_string(),
-        tenant: String::new(),
-        direction: "",
-        sender: parts(relay.sender.as_ref()),
-        recipient: parts(Some(&relay.recipient)),
-        client: relay.connection.client.ip().to_canonical().to_string(),
-        decided: Decided {
-            policy: None,
-            monitored: None,
-            verdict: RELAY,
-        },
-        event: text(relay, VERDICT)?,
-        content: None,
-        outcome: None,
-    })
-}
-
-impl Decided {
-    pub(super) fn of(verdict: &VerdictEvent) -> Self {
-        let monitored = verdict.monitored.as_ref();
-        Self {
-            policy: verdict.policy.as_ref().map(|policy| policy.name.clone()),
-            monitored: monitored.map(|monitored| monitored.policy.name.clone()),
-            verdict: match verdict.verdict {
-                Verdict::Accepted => ACCEPTED,
-                Verdict::Refused(_) => REFUSED,
-            },
-        }
-    }
-}
-
-/// Octets of a verdict of usual size, so that it is not moved while it grows.
-const VERDICT: usize = 2 * 1024;
-/// The same of an outcome.
-const OUTCOME: usize = 512;
-
-fn text(event: &impl Serialize, usual: usize) -> serde_json::Result<String> {
-    let mut text = Vec::with_capacity(usual);
-    serde_json::to_writer(&mut text, event)?;
-    Ok(String::from_utf8(text).expect("JSON is UTF-8"))
 }
 
 /// The events of a row: id, verdict, and three texts.

@@ -6,7 +6,8 @@ use super::{Connection, Db, INSERT};
 use crate::receipt::filter::{AddressFilter, Filter};
 use crate::receipt::source::Part;
 use crate::store::erasure::{Columned, Whole};
-use crate::store::receipt_columns::{ACCEPTED, Batch, Later, Row, Texts};
+use crate::store::receipt_columns::{Batch, Later, Texts};
+use crate::store::receipt_entry::{ACCEPTED, Row};
 
 type Result<T> = std::result::Result<T, sqlx::Error>;
 

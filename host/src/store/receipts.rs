@@ -6,6 +6,7 @@ use sqlx::{Connection as _, SqliteConnection};
 
 use super::error::Failure;
 use super::receipt_columns::{self, Batch, Texts};
+use super::receipt_entry::Entry;
 use super::shadow_columns::Shadowed;
 use super::sqlite::{self, receipt_rows, shadow_rows};
 use super::{Store, StoreError, file};
@@ -53,9 +54,15 @@ impl ReceiptWriter {
     /// # Errors
     /// When it cannot be written. Write it again then: what is there is not written twice.
     pub async fn write(&mut self, events: &[Event]) -> Result<Vec<ReceiptId>, StoreError> {
-        let mut batch = Batch::of(events);
+        let (mut batch, mut wrong) = (Batch::default(), Vec::new());
+        for event in events {
+            match Entry::of(event.clone()) {
+                Ok(entry) => batch.take(entry),
+                Err(_) => wrong.push(event.id()),
+            }
+        }
         self.write_batch(&mut batch).await?;
-        Ok(batch.wrong)
+        Ok(wrong)
     }
 
     /// The same with a batch. What an address was erased from in it stays so.

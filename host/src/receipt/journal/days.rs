@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
-use super::{Counts, Event};
+use super::Counts;
 use crate::facts::unix_seconds;
 use crate::receipt::timestamp;
 
@@ -66,22 +66,14 @@ impl Days {
         self.pending.len() >= PIECE
     }
 
-    /// Takes an event, which is written later.
-    pub(super) fn record(&mut self, event: &Event) {
+    /// Takes an event's line, which is written later.
+    pub(super) fn take(&mut self, line: &[u8]) {
         // A line that is there in part has to end where it is: as long as its file takes
         // nothing, the day goes on. That it takes nothing is said when it is synced.
         let _ = self.open(&today());
-        match serde_json::to_vec(event) {
-            Ok(line) => {
-                self.pending.extend_from_slice(&line);
-                self.pending.push(b'\n');
-                self.waiting += 1;
-            }
-            Err(error) => {
-                tracing::error!(receipt.id = %event.id(), %error, "a receipt could not be written");
-                self.counts.lost.fetch_add(1, Relaxed);
-            }
-        }
+        self.pending.extend_from_slice(line);
+        self.pending.push(b'\n');
+        self.waiting += 1;
     }
 
     /// Makes the file of this day the current one, once the last has all that is its own.

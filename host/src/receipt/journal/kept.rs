@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use tokio::runtime::Handle;
 
-use super::{Counts, Event};
-use crate::store::{Batch, ReceiptWriter, Store};
+use super::Counts;
+use crate::store::{Batch, Entry, ReceiptWriter, Store};
 
 /// Most events of a batch, some 4 MB: a tenth of a second of writing, which a change of
 /// the configuration waits for at the longest.
@@ -39,9 +39,9 @@ impl Kept {
         self.batch.len() < BATCH
     }
 
-    /// Takes an event, which is written later.
-    pub(super) fn take(&mut self, event: Event) {
-        self.batch.take(event);
+    /// Takes what an event comes to, which is written later.
+    pub(super) fn take(&mut self, entry: Entry) {
+        self.batch.take(entry);
     }
 
     /// Writes a batch that is full.
@@ -62,12 +62,7 @@ impl Kept {
         match written {
             Ok(()) => {
                 let written = std::mem::take(&mut self.batch);
-                for id in written.wrong() {
-                    tracing::error!(receipt.id = %id, "a receipt could not be written");
-                }
-                let (all, wrong) = (written.len() as u64, written.wrong().len() as u64);
-                self.counts.written.fetch_add(all - wrong, Relaxed);
-                self.counts.lost.fetch_add(wrong, Relaxed);
+                self.counts.written.fetch_add(written.len() as u64, Relaxed);
             }
             Err(error) => {
                 tracing::error!(%error, "receipts could not be written to the store");

@@ -85,6 +85,11 @@ async fn nobody_waits_for_ever_for_what_takes_nothing() {
     let (queue, _hangs) = mpsc::channel(1);
     let journal = Journal {
         queue,
+        words: Words {
+            store: false,
+            files: true,
+        },
+        writer: std::thread::current(),
         counts: Arc::default(),
         room: Arc::default(),
     };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
@@ -10,16 +10,15 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::days::{Days, today};
 use super::kept::Kept;
-use super::{Counts, Event, Handed, Journal, JournalError, Places};
+use super::{Counts, Handed, JournalError, Places, Written};
 use crate::directory;
 
 /// How often what has come is synced: within the second that is promised, with as much
 /// time for the writing itself.
 const SYNC_EVERY: Duration = Duration::from_millis(500);
 
-/// How long events gather before they are taken: what was allocated for them is given back
-/// soon, and the queue holds what 100,000 recipients a second leave in that time.
-const GATHER: Duration = Duration::from_millis(10);
+/// How long the thread sleeps while there is little to take: the end is noticed as soon.
+const GATHER: Duration = Duration::from_millis(50);
 
 /// How often what is left at the end is tried.
 const LAST_TRIES: u32 = 3;
@@ -40,13 +39,13 @@ struct Sinks {
 }
 
 impl Writer {
-    /// Starts the thread.
+    /// Starts the thread. Whoever waits for room in the queue is told when there is more.
     pub(super) fn start(
         places: Places,
         receiver: mpsc::Receiver<Handed>,
-        journal: &Journal,
+        counts: Arc<Counts>,
+        room: Arc<Notify>,
     ) -> Result<Self, JournalError> {
-        let counts = Arc::clone(&journal.counts);
         let Places { store, files } = places;
         let files = match files {
             None => None,
@@ -65,7 +64,7 @@ impl Writer {
             files,
             barriers: Vec::new(),
             counts,
-            room: Arc::clone(&journal.room),
+            room,
         };
         let thread = std::thread::Builder::new()
             .name("receipts".into())
@@ -75,6 +74,11 @@ impl Writer {
             source,
         })?;
         Ok(Self(thread))
+    }
+
+    /// The thread, which is unparked when there is much to take.
+    pub(super) fn thread(&self) -> Thread {
+        self.0.thread().clone()
     }
 
     /// Waits until everything is written.
@@ -109,7 +113,7 @@ fn write_for_a_while(
 ) -> bool {
     let due = *begun + SYNC_EVERY;
     while !receiver.is_closed() && Instant::now() < due {
-        std::thread::sleep(GATHER);
+        std::thread::park_timeout(GATHER);
         sinks.fill(receiver);
         sinks.write();
     }
@@ -139,19 +143,17 @@ fn write_the_last(receiver: &mut mpsc::Receiver<Handed>, sinks: &mut Sinks) {
 impl Sinks {
     fn take(&mut self, handed: Handed) {
         match handed {
-            Handed::Event(event) => self.keep(event),
+            Handed::Event(written) => self.keep(written),
             Handed::Barrier(barrier) => self.barriers.push(barrier),
         }
     }
 
-    fn keep(&mut self, event: Event) {
-        if let Some(files) = &mut self.files
-            && !matches!(event, Event::Shadow(_))
-        {
-            files.record(&event);
+    fn keep(&mut self, written: Written) {
+        if let Some((files, line)) = self.files.as_mut().zip(written.line) {
+            files.take(&line);
         }
-        if let Some(store) = &mut self.store {
-            store.take(event);
+        if let Some((store, entry)) = self.store.as_mut().zip(written.entry) {
+            store.take(entry);
         }
     }
 

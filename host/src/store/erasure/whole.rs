@@ -6,7 +6,8 @@
 use serde_json::Value as Json;
 
 use crate::receipt::eraser::{Eraser, MARK};
-use crate::store::receipt_columns::{self, Later, Row, Texts};
+use crate::store::receipt_columns::{self, Later, Texts};
+use crate::store::receipt_entry::Row;
 
 /// An address in two columns.
 pub(super) type Columns = (String, String);

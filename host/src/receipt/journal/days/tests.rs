@@ -1,7 +1,6 @@
 use std::sync::atomic::AtomicU64;
 
 use super::*;
-use crate::receipt::{Outcome, OutcomeEvent};
 
 #[test]
 fn days_are_counted_over_months() {
@@ -42,17 +41,6 @@ fn each_day_has_a_file_and_old_ones_go() {
     assert_eq!(days.pending, all[2].as_bytes());
 }
 
-fn event(detail: String) -> Event {
-    Event::Outcome(OutcomeEvent {
-        id: crate::facts::ReceiptId::new(SystemTime::UNIX_EPOCH),
-        time: String::new(),
-        tenant: "acme".parse().expect("an id"),
-        outcome: Outcome::Delivered,
-        reply: String::new(),
-        detail,
-    })
-}
-
 /// A directory in the way of the day's file stands for a disk that takes nothing.
 #[test]
 fn what_the_disk_does_not_take_stays_and_is_bounded() {
@@ -61,10 +49,10 @@ fn what_the_disk_does_not_take_stays_and_is_bounded() {
     fs::create_dir(&path).expect("made");
     let counts = Arc::new(Counts::default());
     let mut days = Days::new(directory.path().to_owned(), 1, Arc::clone(&counts));
-    days.record(&event("first".into()));
+    days.take(b"first");
     assert!(!days.sync());
     assert!(days.has_room());
-    days.record(&event("x".repeat(PENDING)));
+    days.take(&[b'x'; PENDING]);
     assert!(!days.has_room() && !days.sync());
     let count = |count: &AtomicU64| count.load(Relaxed);
     assert_eq!((count(&counts.written), count(&counts.lost)), (0, 0));
