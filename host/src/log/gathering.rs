@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// How long lines gather behind those that were just written. A thread that wakes for
 /// each line costs a busy host more than the line.
-const GATHER: Duration = Duration::from_millis(10);
+const GATHER: Duration = Duration::from_millis(50);
 
 /// Octets that are written at once: as much as a pipe takes.
 const PIECE: usize = 64 * 1024;
