@@ -61,6 +61,11 @@ impl Ticker {
         Self(Arc::default())
     }
 
+    #[cfg(test)]
+    pub(super) fn is_asleep(&self) -> bool {
+        self.0.asleep.load(SeqCst)
+    }
+
     /// Something begins to run.
     pub(super) fn run(&self) -> Running {
         self.0.running.fetch_add(1, SeqCst);

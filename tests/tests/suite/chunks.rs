@@ -144,6 +144,27 @@ fn between_chunks_there_is_only_bdat() {
     assert_eq!(host.stop().site.mail("acme").len(), 0);
 }
 
+/// Content has begun: a host that stops takes the rest of it, and nobody else's.
+#[test]
+fn between_chunks_there_is_time_for_the_rest_when_the_host_stops() {
+    let host = site().settings("[limits]\ngrace_s = 100").start();
+    let mut idle = connect(&host);
+    let mut client = envelope(&host, &[ANN]);
+    client.send(bdat("Subject: half\r\n\r\n", ""));
+    assert!(client.reply().starts_with("250 2.0.0 "));
+    host.terminate();
+    let told = idle.reply();
+    assert!(told.starts_with("421 4.3.2 "), "{told}");
+    client.send(bdat("sound\r\n", " LAST"));
+    let reply = client.reply();
+    assert!(reply.starts_with("250 2.0.0 "), "{reply}");
+    let told = client.reply();
+    assert!(told.starts_with("421 4.3.2 "), "{told}");
+    let ended = host.wait();
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.log);
+    assert_only_sound(&ended, "Subject: half\r\n\r\nsound\r\n");
+}
+
 /// A thousand small chunks are a slow client; more are an attempt to keep the host busy.
 #[test]
 fn too_many_small_chunks() {

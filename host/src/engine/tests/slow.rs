@@ -29,6 +29,26 @@ async fn time_is_bounded_where_fuel_is_not() {
     assert!(started.elapsed() < Duration::from_secs(5));
 }
 
+/// Nothing has run for a while, and the thread that measures time sleeps.
+#[tokio::test]
+async fn time_is_bounded_after_a_rest() {
+    let bench = Bench::with(|settings| slow(settings, 30));
+    let module = bench.module(&guest(SLOW));
+    let ticker = &bench.engine.ticker;
+    for _ in 0..2 {
+        let rest = async {
+            while !ticker.is_asleep() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let rested = tokio::time::timeout(Duration::from_secs(60), rest).await;
+        rested.expect("it sleeps where nothing runs");
+        let ran = bench.run(&module).await;
+        assert!(matches!(ran.result, Err(Failure::Deadline { .. })));
+        assert!(!ticker.is_asleep(), "something has just run");
+    }
+}
+
 /// On one thread: a guest that goes on and on lets others run meanwhile.
 #[tokio::test]
 async fn a_slow_guest_yields() {

@@ -1,6 +1,7 @@
 use std::net::Ipv4Addr;
 
 use proptest::prelude::*;
+use tokio::time::{Duration, timeout};
 
 use super::*;
 
@@ -307,4 +308,37 @@ proptest! {
         drop(places);
         prop_assert!(admission.is_empty());
     }
+}
+
+#[tokio::test]
+async fn who_stops_asks_all_to_leave_and_needs_no_room() {
+    let shutdown = Shutdown::default();
+    let admission = Admission::new(bounds(), shutdown.clone(), Arc::default());
+    let place = Arc::new(admission).begin(address("10.0.0.1"));
+    let mut place = place.expect("room");
+    place.work();
+    let told = timeout(Duration::from_millis(1), place.asked_to_leave()).await;
+    assert!(told.is_err(), "nobody has asked");
+    shutdown.drain();
+    place.leaving().await;
+    assert_eq!(place.asked_to_leave().await, Leave::Stopping);
+    assert!(!place.is_asked_to_make_room());
+    let told = timeout(Duration::from_millis(1), place.asked_to_make_room()).await;
+    assert!(told.is_err(), "there are no newcomers");
+}
+
+#[tokio::test]
+async fn who_is_to_make_room_hears_of_it() {
+    let admission = admission(Bounds {
+        sessions: 8,
+        ..bounds()
+    });
+    let places: Vec<Place> = (0..8)
+        .map(|_| admission.begin(address("10.0.0.1")).expect("room"))
+        .collect();
+    let told = timeout(Duration::from_secs(60), places[0].asked_to_leave()).await;
+    assert_eq!(told, Ok(Leave::MakeRoom));
+    places[0].asked_to_make_room().await;
+    let other = timeout(Duration::from_millis(1), places[7].asked_to_leave()).await;
+    assert!(other.is_err(), "it came last");
 }

@@ -105,6 +105,33 @@ async fn nobody_waits_for_ever_for_what_takes_nothing() {
     assert_eq!(journal.state().deferred, 1);
 }
 
+/// The thread of this test stands for the writer's.
+#[tokio::test]
+async fn the_writer_is_woken_when_there_is_enough_to_do() {
+    let (queue, _waits) = mpsc::channel(QUEUE);
+    let journal = Journal {
+        queue,
+        words: Words {
+            store: true,
+            files: false,
+        },
+        writer: std::thread::current(),
+        counts: Arc::default(),
+        room: Arc::default(),
+    };
+    let sleeps = |most| {
+        let began = std::time::Instant::now();
+        std::thread::park_timeout(most);
+        began.elapsed() >= most
+    };
+    while journal.queue.capacity() >= GATHERED {
+        journal.record(relay("one"), until(10)).await;
+    }
+    assert!(sleeps(Duration::from_millis(1)), "for little it is not");
+    journal.record(relay("more"), until(10)).await;
+    assert!(!sleeps(Duration::from_secs(60)));
+}
+
 /// Another program has the store: the queue fills up to the reserve, nothing is lost, and
 /// all of it is there when the store is free again.
 #[tokio::test(flavor = "multi_thread")]
