@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::time::Duration;
+use std::{array, thread};
 
 use crate::load::{self, Plan, TlsPlan};
 use crate::site::{PARTNER, Programs, RECIPIENT, STRANGER, SUBJECTS, Site, Subject};
@@ -15,7 +16,7 @@ pub(crate) struct Route {
     per_connection: usize,
     /// On the disk, so that a sync is one; in memory otherwise.
     disk: bool,
-    /// Of a round: enough for the kernel's hundredths of a second to be small.
+    /// Of a round.
     messages: usize,
 }
 
@@ -62,11 +63,17 @@ const CONNECTIONS: usize = 16;
 const SIZE: usize = 4096;
 
 /// Turns of a round: what else the machine does lasts for seconds, and so meets all
-/// subjects alike.
-const TURNS: usize = 8;
+/// subjects of most turns alike. The median of the turns counts.
+const TURNS: usize = 16;
 
-/// Processor time for 1,000 messages of a subject in one round.
-pub(crate) type Round = [Duration; SUBJECTS.len()];
+/// What a server may do after the last reply: receipts are on the disk within a second.
+const AFTERWARDS: Duration = Duration::from_millis(1500);
+
+/// Processor time for 1,000 messages of each subject in one turn.
+pub(crate) type Turn = [Duration; SUBJECTS.len()];
+
+/// The turns of a round.
+pub(crate) type Round = Vec<Turn>;
 
 /// Measures a route: one entry a round, subjects in turns.
 pub(crate) fn measure(
@@ -94,19 +101,38 @@ pub(crate) fn measure(
     }
     let mut all = Vec::new();
     for _ in 0..rounds {
-        let mut round = Round::default();
+        // Before each turn and after the last, so that what is done behind the last reply
+        // counts.
+        let mut readings = Vec::new();
         for _ in 0..TURNS {
-            for ((subject, site), cost) in sites.iter().zip(&mut round) {
-                let before = site.server.processor_time()?;
+            readings.push(read(&sites)?);
+            for (subject, site) in &sites {
                 send(site, *subject, route, turn)?;
-                *cost += site.server.processor_time()?.saturating_sub(before);
                 site.empty()?;
             }
         }
-        let thousands = (turn * TURNS) as f64 / 1000.0;
-        all.push(round.map(|cost| cost.div_f64(thousands)));
+        thread::sleep(AFTERWARDS);
+        readings.push(read(&sites)?);
+        let turns = readings.windows(2);
+        all.push(turns.map(|read| costs(turn, read[0], read[1])).collect());
     }
     Ok(all)
+}
+
+fn read(sites: &[(Subject, Site)]) -> anyhow::Result<Turn> {
+    let mut readings = Turn::default();
+    for ((_, site), reading) in sites.iter().zip(&mut readings) {
+        *reading = site.server.processor_time()?;
+    }
+    Ok(readings)
+}
+
+fn costs(messages: usize, before: Turn, after: Turn) -> Turn {
+    let thousands = messages as f64 / 1000.0;
+    array::from_fn(|subject| {
+        let cost = after[subject].saturating_sub(before[subject]);
+        cost.div_f64(thousands)
+    })
 }
 
 fn send(site: &Site, subject: Subject, route: Route, messages: usize) -> anyhow::Result<()> {

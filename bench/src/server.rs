@@ -8,13 +8,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use nix::time::clock_getcpuclockid;
+use nix::unistd::Pid;
 
 /// The core of servers; clients are on the next one.
 const SERVERS: &str = "0";
 const CLIENTS: &str = "1";
-
-/// The kernel counts processor time in hundredths of a second for those who ask.
-const TICK: Duration = Duration::from_millis(10);
 
 /// A server that listens. It is killed when it goes out of scope.
 pub(crate) struct Server {
@@ -85,15 +84,11 @@ impl Server {
     }
 
     /// The processor time of all its threads since it began, those included that have
-    /// ended; a multiple of 10 ms.
+    /// ended.
     pub(crate) fn processor_time(&self) -> anyhow::Result<Duration> {
-        let stat = self.proc("stat")?;
-        // Behind the name, which may have anything in it: the state is the first field.
-        let (_, fields) = stat.rsplit_once(')').context("the name in parentheses")?;
-        let mut fields = fields.split_whitespace().skip(11);
-        let mut ticks =
-            || -> anyhow::Result<u32> { Ok(fields.next().context("processor time")?.parse()?) };
-        Ok(TICK * (ticks()? + ticks()?))
+        let process = Pid::from_raw(self.child.id().try_into()?);
+        let clock = clock_getcpuclockid(process).context("the clock of the server")?;
+        Ok(clock.now()?.into())
     }
 
     /// Resident memory in KiB.

@@ -6,7 +6,7 @@ use portcullis::author::bench::Cost;
 
 use crate::changes::Round as Change;
 use crate::decisions::KINDS;
-use crate::mail::{ROUTES, Round, STARTTLS, SYNCED};
+use crate::mail::{ROUTES, Round, STARTTLS, SYNCED, Turn};
 use crate::memory::Idle;
 use crate::receipts::{PLACES, Round as Kept};
 use crate::replay::{CANDIDATES, Replayed, Size};
@@ -57,16 +57,17 @@ pub(crate) fn decisions(rounds: &[[Cost; KINDS.len()]]) -> Vec<Bound> {
 /// Shows what messages cost, and what they are held to.
 pub(crate) fn mail(routes: &[Vec<Round>]) -> Vec<Bound> {
     println!("\n## Processor time of the server for 1,000 messages of 4 KiB, in seconds\n");
-    println!("In brackets the ratio to the floor of the same round.\n");
+    println!("In brackets the ratio to the floor of the same turn.\n");
     println!(
         "| | floor | no policy | a constant | a module |\n| --- | ---: | ---: | ---: | ---: |"
     );
     let mut without_policy = Vec::new();
     for (route, rounds) in ROUTES.iter().zip(routes) {
-        let of = |place: usize| median(rounds.iter().map(|round| round[place].as_secs_f64()));
+        let of = |place: usize| of_turns(rounds, |turn| turn[place].as_secs_f64());
         let ratio = |place: usize| {
-            let ratios = rounds.iter();
-            median(ratios.map(|round| round[place].as_secs_f64() / round[0].as_secs_f64()))
+            of_turns(rounds, |turn| {
+                turn[place].as_secs_f64() / turn[0].as_secs_f64()
+            })
         };
         print!("| {} | {:.3} |", route.name, of(0));
         for place in 1..SUBJECTS.len() {
@@ -90,6 +91,11 @@ pub(crate) fn mail(routes: &[Vec<Round>]) -> Vec<Bound> {
             SYNCED,
         ),
     ]
+}
+
+/// The median of the rounds, each of which is the median of its turns.
+fn of_turns(rounds: &[Round], read: impl Fn(&Turn) -> f64) -> f64 {
+    median(rounds.iter().map(|round| median(round.iter().map(&read))))
 }
 
 /// Shows what idle connections cost, and what they are held to.
@@ -281,10 +287,14 @@ mod tests {
     }
 
     /// Rounds in which the host costs so much of the floor without a policy, and ever so
-    /// much with one.
+    /// much with one. One turn of each strikes it alone, and one the floor.
     fn rounds(ratios: &[f64]) -> Vec<Round> {
-        let cost = |ratio: f64| Duration::from_secs(1).mul_f64(ratio);
-        let round = |ratio: &f64| [1.0, *ratio, 9.0, 9.0].map(cost);
+        let turn = |of: [f64; 4]| of.map(|ratio| Duration::from_secs(1).mul_f64(ratio));
+        let round = |ratio: &f64| {
+            let struck = [[1.0, 99.0, 9.0, 9.0], [99.0, *ratio, 9.0, 9.0]];
+            let quiet = [[1.0, *ratio, 9.0, 9.0]];
+            struck.into_iter().chain(quiet).map(turn).collect()
+        };
         ratios.iter().map(round).collect()
     }
 
