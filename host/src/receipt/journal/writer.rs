@@ -24,7 +24,7 @@ const GATHER: Duration = Duration::from_millis(50);
 const LAST_TRIES: u32 = 3;
 
 /// The thread that writes. Wait for it with [`Writer::finish`] when the last
-/// [`Journal`] is gone, so that every receipt is on disk.
+/// [`Journal`](super::Journal) is gone, so that every receipt is on disk.
 #[derive(Debug)]
 pub struct Writer(JoinHandle<()>);
 
