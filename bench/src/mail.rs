@@ -99,6 +99,7 @@ pub(crate) fn measure(
     for (subject, site) in &sites {
         send(site, *subject, route, messages / 10)?;
     }
+    thread::sleep(AFTERWARDS);
     let mut all = Vec::new();
     for _ in 0..rounds {
         // Before each turn and after the last, so that what is done behind the last reply

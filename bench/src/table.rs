@@ -238,7 +238,9 @@ fn micros(duration: Duration) -> f64 {
 fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+    let of = |place: usize| values.get(place).copied().unwrap_or(f64::NAN);
+    let length = values.len();
+    f64::midpoint(of(length.saturating_sub(1) / 2), of(length / 2))
 }
 
 #[cfg(test)]
@@ -296,6 +298,14 @@ mod tests {
             struck.into_iter().chain(quiet).map(turn).collect()
         };
         ratios.iter().map(round).collect()
+    }
+
+    #[test]
+    fn a_median_is_in_the_middle() {
+        let of = |values: &[f64]| median(values.iter().copied());
+        assert_eq!(of(&[9.0, 1.0, 2.0]), 2.0);
+        assert_eq!(of(&[9.0, 1.0, 2.0, 3.0]), 2.5);
+        assert!(of(&[]).is_nan());
     }
 
     #[test]

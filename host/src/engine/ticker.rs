@@ -1,7 +1,7 @@
 //! The ticker: a thread that advances the engine's epoch, by which the time of a run is
 //! measured. It is a thread and not a task, since it must tick while every worker
-//! thread is inside a guest. **When nothing has run for a second it sleeps until something
-//! does**: a host without modules is not woken a hundred times a second.
+//! thread is inside a guest. **When nothing was running at a hundred ticks in a row it
+//! sleeps until something does**: a host without modules is not woken for them.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -10,8 +10,8 @@ use std::thread::{self, Thread};
 
 use super::run::TICK;
 
-/// Ticks without a run after which it sleeps: to wake it costs a run more than a few ticks
-/// cost the host.
+/// Ticks at which nothing was running after which it sleeps: to wake it costs a run more
+/// than a few ticks cost the host.
 const IDLE: u32 = 100;
 
 /// Measures time for those who hold a [`Running`] of it.

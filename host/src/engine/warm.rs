@@ -52,7 +52,9 @@ impl Warm {
             facts: Arc::clone(facts),
             lists: Arc::clone(lists),
         };
+        let running = self.store.data_mut().running.take();
         *self.store.data_mut() = Linked::call(Some(question), self.limits);
+        self.store.data_mut().running = running;
         // As for a store of its own.
         let _ = self.store.set_fuel(self.limits.fuel);
         Linked::answer(&self.policy, &mut self.store, settings, self.limits).await

@@ -26,7 +26,7 @@ use super::Event;
 use crate::store::{Entry, Store};
 pub use writer::Writer;
 
-/// Events that may wait to be written: some 4 MB, or a second of a busy host.
+/// Events that may wait to be written: some 6 MB, or a second of a busy host.
 const QUEUE: usize = 2048;
 
 /// Recipients are decided only while so many events have room: it is for what becomes of
@@ -189,6 +189,7 @@ impl Journal {
     /// Hands an event over that is no part of a receipt, where there is room for it beside
     /// the receipts of recipients to come; whether there was.
     pub fn offer(&self, event: Event) -> bool {
+        self.call_the_writer();
         let has_room = self.queue.capacity() >= SPARE;
         let written = has_room.then(|| self.words.of(event)).flatten();
         written.is_some_and(|written| self.queue.try_send(Handed::Event(written)).is_ok())

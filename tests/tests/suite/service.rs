@@ -7,6 +7,7 @@ use std::io::{ErrorKind, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use portcullis_tests::certificate::Identity;
@@ -125,6 +126,29 @@ fn a_client_that_does_not_read_holds_no_stop_up() {
     assert!(began.elapsed() < GRACE, "{}", ended.log);
     assert_eq!(ended.status.code(), Some(0), "{}", ended.log);
     assert!(!ended.log.contains("cutting off"), "{}", ended.log);
+}
+
+/// Content that comes faster than the host takes it is always there to be read: that it
+/// is time to end is heard all the same.
+#[test]
+fn a_client_that_sends_without_end_is_cut_off() {
+    let host = site().settings("[limits]\ngrace_s = 1").start();
+    let mut endless = TcpStream::connect(host.address("smtp")).expect("the host listens");
+    let mut client = Client::over(endless.try_clone().expect("a descriptor"));
+    assert!(client.reply().starts_with("220 "));
+    client.ehlo();
+    client.expect(&format!("MAIL FROM:<{SENDER}>"), "250");
+    client.expect("RCPT TO:<postmaster@acme.example>", "250");
+    client.expect("DATA", "354");
+    let lines = format!("{}\r\n", "x".repeat(70)).repeat(2000);
+    let sender = thread::spawn(move || while endless.write_all(lines.as_bytes()).is_ok() {});
+    host.terminate();
+    let ended = host.wait();
+    sender.join().expect("the host has closed");
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.log);
+    let cut = "cutting off the sessions that are left";
+    assert!(ended.log.contains(cut), "{}", ended.log);
+    assert!(!ended.log.contains("hang"), "{}", ended.log);
 }
 
 #[test]

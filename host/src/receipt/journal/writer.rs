@@ -177,7 +177,7 @@ impl Sinks {
     }
 
     /// Writes what is not to wait. What goes wrong is said when it is time to sync, not
-    /// a hundred times a second.
+    /// each time that the thread wakes.
     fn write(&mut self) {
         if let Some(files) = &mut self.files {
             let _ = files.write();

@@ -212,15 +212,14 @@ impl Conversation {
             }
             farewell(leave)
         };
-        // What has come is read first. Who sends without end has to leave all the same: a
-        // task is made to wait after some hundred reads.
+        // First: who sends without end has to leave all the same.
         tokio::select! {
             biased;
+            reply = leave => Ok(Some(reply)),
             read = read(&mut self.stream, &mut self.input) => match read? {
                 0 => Err(io::ErrorKind::UnexpectedEof.into()),
                 _ => Ok(None),
             },
-            reply = leave => Ok(Some(reply)),
             () = self.alarm.as_mut() => Ok(Some(reply::timeout())),
         }
     }

@@ -137,7 +137,6 @@ impl Conversation {
         self.service.place.wait(self.session.standing());
         self.flush().await?;
         let read = tokio::select! {
-            biased;
             read = timeout_at(pace.due, read(&mut self.stream, &mut self.input)) => read,
             () = self.service.shutdown.cut_off() => return Ok(Err(reply::shutting_down())),
             () = self.service.place.asked_to_make_room() => {
