@@ -59,6 +59,7 @@ use api::Failure;
 use check::counted;
 use interrupt::{Interrupted, unless_interrupted};
 
+use crate::blocking;
 use crate::log::{self, LogSettings};
 use crate::unicode;
 
@@ -229,6 +230,7 @@ fn run<T>(
     let _log = log::start(settings);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .max_blocking_threads(blocking::THREADS)
         .build()?;
     let result = runtime.block_on(command);
     // A disk that does not answer must not keep the process from ending.
@@ -260,13 +262,25 @@ fn failed(error: &anyhow::Error) -> ExitCode {
         rows::aside(unicode::shown(fault));
     }
     match faults.len() {
-        0 => rows::aside(format_args!("portcullis: {error:#}")),
+        0 => rows::aside(format_args!("portcullis: {}", in_words(error))),
         many => rows::aside(format_args!("portcullis: {}", concluded(error, many))),
     }
     let interrupted = error.downcast_ref::<Interrupted>();
     let code = interrupted.map(Interrupted::exit_code);
     code.or(failure.map(Failure::exit_code))
         .unwrap_or(ExitCode::FAILURE)
+}
+
+/// What failed, and why. Some errors say that themselves, and it is said once.
+fn in_words(error: &anyhow::Error) -> String {
+    let mut words = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !words.ends_with(&cause) {
+            words.push_str(": ");
+            words.push_str(&cause);
+        }
+    }
+    words
 }
 
 /// How many faults, with how things stand: where nothing else is said, as they were.

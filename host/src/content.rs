@@ -15,10 +15,14 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use from::{HeaderFrom, MAX_ADDRESSES};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
+
+use crate::blocking::Share;
 
 #[cfg(test)]
 mod tests;
@@ -42,6 +46,12 @@ const PIECE: usize = 64 << 10;
 /// smaller.
 pub const READ: usize = 8 << 10;
 
+/// How long a disk may take for a piece. Beyond that the client is asked to come back.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Most threads at one time that wait for the disk of a spool.
+const THREADS: usize = 256;
+
 /// Where content is kept while it is received and delivered.
 #[derive(Clone, Debug)]
 pub struct Spool {
@@ -52,6 +62,7 @@ pub struct Spool {
     essential: Arc<Semaphore>,
     /// Leases for whatever is asked for.
     ample: Arc<Semaphore>,
+    threads: Share,
 }
 
 /// Content that is being received.
@@ -127,6 +138,7 @@ impl Spool {
             directory: directory.into(),
             essential: part(leases - ample),
             ample: part(ample),
+            threads: Share::new(THREADS),
         }
     }
 
@@ -160,6 +172,20 @@ impl Spool {
             octets,
             _leased: leased,
         })
+    }
+
+    /// What comes of work that waits for the disk. One that hangs goes on in its thread, and
+    /// has what it was given.
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let deadline = Instant::now() + PATIENCE;
+        let late = || io::Error::new(io::ErrorKind::TimedOut, "no answer from the disk");
+        let started = Share::start(&[&self.threads], deadline, work).await;
+        let done = timeout_at(deadline, started.ok_or_else(late)?).await;
+        done.map_err(|_| late())?
+            .unwrap_or_else(|lost| Err(io::Error::other(lost)))
     }
 
     fn lease_ample(&self, leases: u32) -> Option<OwnedSemaphorePermit> {
@@ -259,7 +285,7 @@ impl Receiving {
             return self.fail(KeepError::NoRoom);
         };
         let directory = Arc::clone(&self.spool.directory);
-        let made = blocking(move || {
+        let made = self.spool.on_disk(move || {
             crate::directory::make(&directory)?;
             tempfile::tempfile_in(&directory)
         });
@@ -278,7 +304,7 @@ impl Receiving {
 
     async fn write(&mut self) {
         match std::mem::replace(&mut self.behind, Behind::Nothing) {
-            Behind::File(writing) => match blocking(move || writing.write()).await {
+            Behind::File(writing) => match self.spool.on_disk(move || writing.write()).await {
                 Ok(writing) => self.behind = Behind::File(writing),
                 Err(error) => self.fail_on_disk(&error),
             },
@@ -345,6 +371,16 @@ impl Content {
         }
     }
 
+    /// Content whose disk is gone.
+    #[cfg(test)]
+    pub fn unreadable() -> Self {
+        Self {
+            front: b"\r\n".to_vec(),
+            behind: Some((Unnamed(None), 1)),
+            ..Self::default()
+        }
+    }
+
     /// All of its octets.
     pub fn len(&self) -> u64 {
         let behind = self.behind.as_ref().map_or(0, |(_, length)| *length);
@@ -374,13 +410,4 @@ impl Content {
             None => Ok(0),
         }
     }
-}
-
-/// Disks are waited for by threads that may wait.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|lost| Err(io::Error::other(lost)))
 }

@@ -32,7 +32,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use handover::{Delivered, Handover};
+pub use handover::{Delivered, Handover, Until};
 pub use ledger::{Ledger, LedgerError};
 pub use parcel::Parcel;
 pub use relay::{
@@ -110,6 +110,12 @@ pub enum DeliveryError {
     /// The target has not answered about the last time it came.
     #[error("whether an earlier copy was stored is not known yet")]
     UnderWay,
+    /// It may have been delivered before, and cannot be compared with that.
+    #[error("some of it may have been delivered before, and it cannot be read again to tell")]
+    Unnamed,
+    /// The host stops, and the target has not answered.
+    #[error("the host stops before the target has answered")]
+    CutOff,
     /// It cannot be in a transaction with those who are there already.
     #[error(
         "to be sent separately: recipients of this sender came to different ends before, or have too many next hops"
@@ -163,6 +169,8 @@ impl DeliveryError {
             Self::Storage { .. }
             | Self::Timeout { .. }
             | Self::UnderWay
+            | Self::Unnamed
+            | Self::CutOff
             | Self::Apart
             | Self::OneTenant
             | Self::Lost(_) => false,

@@ -18,6 +18,7 @@
 pub mod config;
 
 pub mod address;
+mod blocking;
 mod boxed;
 pub mod digest;
 pub mod directory;

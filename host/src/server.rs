@@ -30,7 +30,7 @@ use tokio_util::task::TaskTracker;
 use admin_certificate::AdminCertificate;
 pub use amend::{Amended, Amendment, Current};
 pub use apply::Applied;
-use certificates::{Sources, Watch};
+use certificates::{Ends, Sources, Watch};
 pub use listeners::{Listening, Sockets};
 use preparation::Preparation;
 use reload::State;
@@ -71,6 +71,7 @@ pub struct Server {
     listening: Vec<Listening>,
     shutdown: Shutdown,
     tracker: TaskTracker,
+    ledger: Arc<Ledger>,
     receipts: Writer,
     /// Where metrics are asked for, until the end.
     metrics: Option<Endpoint>,
@@ -214,7 +215,7 @@ impl Server {
         let Loaded {
             snapshot, refused, ..
         } = first_tenants(config, &store, means, &metrics).await?;
-        let (tls, certificates) = tls_or_none(config, &metrics);
+        let (tls, certificates, ends) = tls_or_none(config, &metrics);
         let preparation = Preparation::of(&snapshot);
         let reverse_names = reverse_names(config, &metrics)?;
         let ledger = Ledger::open(&config.data_dir.join("ledger"))?;
@@ -259,6 +260,7 @@ impl Server {
         };
         let state = State {
             certificates,
+            ends,
             tls,
             refused,
             preparation,
@@ -298,7 +300,7 @@ impl Server {
             tracker,
             ..
         } = sessions;
-        let store = host.store.clone();
+        let (store, ledger) = (host.store.clone(), Arc::clone(&host.ledger));
         let source = Source::of(&config, &store);
         let has_day_files = config.receipts.files;
         let bells = Bells::default();
@@ -354,6 +356,7 @@ impl Server {
             listening,
             shutdown,
             tracker,
+            ledger,
             receipts,
             lock,
         }
@@ -386,13 +389,19 @@ impl Server {
 
     /// Stops: no new sessions, idle ones are told to come back, those that are
     /// receiving content may finish it until `cut` resolves, and are then told to come
-    /// back, too. Every receipt is on disk then, unless the disk does not answer.
+    /// back, too; deliveries that are late are waited for as long. Every receipt is on disk
+    /// then, unless the disk does not answer.
     pub async fn stop(self, cut: impl Future<Output = ()>) {
         self.shutdown.drain();
+        let over = async {
+            self.tracker.wait().await;
+            self.ledger.settled().await;
+        };
         tokio::select! {
-            () = self.tracker.wait() => {}
+            () = over => {}
             () = cut => {
-                tracing::warn!(sessions = self.tracker.len(), "cutting off the sessions that are left");
+                let (sessions, late) = (self.tracker.len(), self.ledger.unsettled());
+                tracing::warn!(sessions, late, "cutting off the sessions and late deliveries that are left");
                 self.shutdown.cut();
                 self.filling.close();
             }
@@ -499,14 +508,15 @@ fn reverse_names(
 
 /// TLS, or none while there is no usable certificate: mail that need not be
 /// encrypted still flows then, and what must be is deferred.
-fn tls_or_none(config: &Config, metrics: &Metrics) -> (Option<TlsServer>, Watch) {
+fn tls_or_none(config: &Config, metrics: &Metrics) -> (Option<TlsServer>, Watch, Ends) {
     let sources = Sources::of(config);
     let stamp = sources.stamp();
     match sources.load() {
         Ok(identities) => {
             metrics.certificates(identities.iter().map(Identity::expiry));
+            let ends = Ends::of(&identities);
             let server = TlsServer::new(identities);
-            (server.ok(), Watch::new(stamp))
+            (server.ok(), Watch::new(stamp), ends)
         }
         Err(unusable) => {
             let mut listeners = config.listeners.iter();
@@ -514,7 +524,7 @@ fn tls_or_none(config: &Config, metrics: &Metrics) -> (Option<TlsServer>, Watch)
             metrics.lacks_certificate(needed);
             tracing::error!(error = %shown(&unusable.faults), "TLS is not available: STARTTLS gets 454, enforced routes 451");
             let watch = Watch::refused(stamp, &unusable, Instant::now());
-            (None, watch)
+            (None, watch, Ends::default())
         }
     }
 }

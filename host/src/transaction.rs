@@ -31,7 +31,7 @@ use shadow::Standing;
 
 use crate::content::Content;
 use crate::decision::Permit;
-use crate::deliver::{DeliveryError, Handover, Message};
+use crate::deliver::{DeliveryError, Handover, Message, Until};
 use crate::facts::{Connection, Direction, Judgement, TenantId, unix_seconds};
 use crate::host::Host;
 use crate::receipt::{Outcome, VerdictEvent};
@@ -237,13 +237,15 @@ impl Transaction {
         self.count_accepted(permit);
     }
 
-    /// Delivers to the target of every recipient: the reply to the end of data.
+    /// Delivers to the target of every recipient: the reply to the end of data. Targets that
+    /// have not answered are not waited for any longer when `cut_off` resolves.
     pub async fn deliver(
         &mut self,
         host: &Host,
         client: &Client,
         envelope: Envelope,
         content: Content,
+        cut_off: impl Future<Output = ()>,
     ) -> Reply {
         let permits = envelope.permits;
         let receipt = permits.first().map(Permit::receipt);
@@ -255,8 +257,10 @@ impl Transaction {
             return reply;
         };
         let since = Instant::now();
+        let due = self.due;
+        let until = Until { due, cut_off };
         let delivered = handover
-            .deliver(message, &permits, trust, &host.hostname, self.due)
+            .deliver(message, &permits, trust, &host.hostname, until)
             .await;
         let reply = reply::delivered(&delivered.ending, receipt);
         let until = evidence::patience();

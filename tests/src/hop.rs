@@ -28,6 +28,12 @@ pub const TAKE_NOTHING: &str = "354 go on, and it closes";
 /// Asks for the content, and does not read it until the hop is gone.
 pub const STALL: &str = "354 go on, and it reads nothing";
 
+/// Before an answer: it comes some seconds later.
+pub const LATE: &str = "late ";
+
+/// How much later.
+const LATENESS: Duration = Duration::from_secs(4);
+
 /// How long what became of a message may stay unknown, on a busy machine.
 const UNSETTLED: Duration = Duration::from_secs(30);
 
@@ -357,6 +363,13 @@ impl<'a> Talk<'a> {
             }
             _ => {}
         }
+        let answer = match answer.strip_prefix(LATE) {
+            Some(answer) => {
+                thread::sleep(LATENESS);
+                answer.to_owned()
+            }
+            None => answer,
+        };
         let stream = self.stream.get_mut();
         let written = stream.write_all(format!("{answer}\r\n").as_bytes());
         written.and_then(|()| stream.flush()).ok()?;
@@ -448,7 +461,7 @@ impl<'a> Talk<'a> {
             };
             // It has what it took, whether the host hears of it or not.
             let answer = self.shared.answer(&end, "250 2.0.0 taken");
-            if answer.starts_with('2') {
+            if answer.trim_start_matches(LATE).starts_with('2') {
                 self.shared.state().taken.push(Taken {
                     sender: self.sender.clone(),
                     recipients,

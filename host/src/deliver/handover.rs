@@ -32,6 +32,24 @@ pub struct Handover {
     sharing: Sharing,
 }
 
+/// How long targets are waited for.
+#[derive(Debug)]
+pub struct Until<F> {
+    /// The client has its reply then.
+    pub due: Instant,
+    /// The host stops, and waits no longer.
+    pub cut_off: F,
+}
+
+#[cfg(test)]
+impl Until<std::future::Pending<()>> {
+    /// The host does not stop.
+    pub(crate) fn due(due: Instant) -> Self {
+        let cut_off = std::future::pending();
+        Self { due, cut_off }
+    }
+}
+
 /// What became of a message.
 #[derive(Debug)]
 pub struct Delivered {
@@ -129,14 +147,15 @@ impl Handover {
 
     /// Delivers to all who were accepted. `permits` are these, in the client's order;
     /// `trust` says what each tenant makes of the client's certificate. Targets have
-    /// answered by `due`; what has to be remembered takes up to 50 seconds more.
+    /// answered by `until.due`, and are not waited for beyond `until.cut_off`; what has to be
+    /// remembered takes up to 50 seconds more.
     pub async fn deliver(
         self,
         message: Message,
         permits: &[Permit],
         trust: HashMap<TenantId, Judgement>,
         hostname: &str,
-        due: Instant,
+        until: Until<impl Future<Output = ()>>,
     ) -> Delivered {
         let scan = header::scan(message.content.front(), hostname);
         if scan.received > header::MAX_RECEIVED {
@@ -152,13 +171,23 @@ impl Handover {
             mail: self.mail,
             ledger: self.ledger,
             copies: Arc::new(copies),
-            due,
+            due: until.due,
         });
-        let known = known(&with, permits).await;
-        let fates = dispatch(self.parts, &known, trust, &with).await;
+        let Some(known) = known(&with, permits).await else {
+            self.parts.into_iter().for_each(Part::abandon);
+            return Delivered::not(DeliveryError::Unnamed, permits.len());
+        };
+        let mut fates = HashMap::new();
+        let none = tokio::select! {
+            biased;
+            () = dispatch(self.parts, &known, trust, &with, &mut fates) => {
+                DeliveryError::Lost("no word of a recipient".into())
+            }
+            () = until.cut_off => DeliveryError::CutOff,
+        };
         let fate = |permit: &Permit| {
-            let none = || Err(DeliveryError::Lost("no word of a recipient".into()));
-            fates.get(permit.recipient()).cloned().unwrap_or_else(none)
+            let fate = fates.get(permit.recipient()).cloned();
+            fate.unwrap_or_else(|| Err(none.clone()))
         };
         let fates: Vec<Fate> = permits.iter().map(fate).collect();
         settle(&with, permits, fates, self.sharing.turns_owed()).await
@@ -176,31 +205,29 @@ impl Delivered {
 }
 
 /// What the ledger knows of these recipients' copies; the message is hashed only where
-/// it knows anything of them and this sender.
-async fn known(with: &Dispatch, permits: &[Permit]) -> HashMap<Mailbox, State> {
+/// it knows anything of them and this sender. None where that cannot be done.
+async fn known(with: &Dispatch, permits: &[Permit]) -> Option<HashMap<Mailbox, State>> {
     let recipients = || permits.iter().map(Permit::recipient);
     let sender = with.message.sender.as_ref();
     if !with.ledger.knows_any(sender, recipients()) {
-        return HashMap::new();
+        return Some(HashMap::new());
     }
-    let copies = with.copies.of(recipients()).await;
-    let states = permits.iter().zip(copies.unwrap_or_default());
-    states
-        .filter_map(|(permit, copy)| {
-            let state = with.ledger.state(&copy)?;
-            Some((permit.recipient().clone(), state))
-        })
-        .collect()
+    let copies = with.copies.of(recipients()).await?;
+    let states = permits.iter().zip(copies).filter_map(|(permit, copy)| {
+        let state = with.ledger.state(&copy)?;
+        Some((permit.recipient().clone(), state))
+    });
+    Some(states.collect())
 }
 
-/// All parts at once: what became of each recipient.
+/// All parts at once: what became of each recipient, as soon as it is known.
 async fn dispatch(
     parts: Vec<Part>,
     known: &HashMap<Mailbox, State>,
     trust: HashMap<TenantId, Judgement>,
     with: &Arc<Dispatch>,
-) -> HashMap<Mailbox, Fate> {
-    let mut fates = HashMap::new();
+    fates: &mut HashMap<Mailbox, Fate>,
+) {
     let mut consignments = Vec::new();
     for part in parts {
         let mut missing = Vec::new();
@@ -228,7 +255,7 @@ async fn dispatch(
         let permits = consignment.permits.clone();
         let delivered = boxed(|| part.deliver(consignment, with)).await;
         fates.extend(named(permits, delivered));
-        return fates;
+        return;
     }
     let mut under_way = JoinSet::new();
     for (part, consignment) in consignments {
@@ -245,7 +272,6 @@ async fn dispatch(
             Err(error) => tracing::error!(%error, "a delivery came to no end"),
         }
     }
-    fates
 }
 
 fn named(permits: Vec<Permit>, fates: Vec<Fate>) -> impl Iterator<Item = (Mailbox, Fate)> {

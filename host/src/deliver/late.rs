@@ -2,7 +2,8 @@
 //!
 //! The client has been told to come back, and the message may yet appear. Until that
 //! is known its copies are *under way*: who asks for them meanwhile is put off, so that
-//! they do not come twice.
+//! they do not come twice. A host that stops waits for that, too, as long as it waits for
+//! sessions.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -79,8 +80,8 @@ impl Late {
         let Some(copies) = self.under_way().await else {
             return;
         };
-        let ledger = self.ledger;
-        tokio::spawn(async move {
+        let ledger = Arc::clone(&self.ledger);
+        self.ledger.watch(async move {
             let arrived = work.await;
             let path = arrived.ok().and_then(Result::ok);
             if let Some(path) = &path {
@@ -96,8 +97,8 @@ impl Late {
         let Some(copies) = self.under_way().await else {
             return;
         };
-        let ledger = self.ledger;
-        tokio::spawn(async move {
+        let ledger = Arc::clone(&self.ledger);
+        self.ledger.watch(async move {
             let outcomes = hop.outcomes().await;
             for (copy, outcome) in copies.iter().zip(&outcomes) {
                 match outcome {

@@ -24,6 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::TaskTracker;
 
 use copies::Pair;
 pub(super) use copies::{Addressed, ContentHash};
@@ -50,6 +51,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Ledger {
     index: Mutex<Index>,
     writer: mpsc::Sender<Batch>,
+    /// Those who wait to hear what became of copies under way.
+    watching: TaskTracker,
 }
 
 /// Why the ledger cannot be kept.
@@ -109,6 +112,7 @@ impl Ledger {
         Ok(Arc::new(Self {
             index: Mutex::new(index),
             writer,
+            watching: TaskTracker::new(),
         }))
     }
 
@@ -165,6 +169,23 @@ impl Ledger {
         self.index().put(&record(*of, Some(State::UnderWay)));
     }
 
+    /// Waits in the background until it is known what became of copies under way.
+    pub(super) fn watch(&self, watching: impl Future<Output = ()> + Send + 'static) {
+        self.watching.spawn(watching);
+    }
+
+    /// Waits until it is known of all copies under way, or never will be. There are to be no
+    /// more by then.
+    pub async fn settled(&self) {
+        self.watching.close();
+        self.watching.wait().await;
+    }
+
+    /// Of how many places it is not known yet whether copies are there.
+    pub fn unsettled(&self) -> usize {
+        self.watching.len()
+    }
+
     /// What was under way has arrived, or never will. There is no moment at which a copy
     /// that arrived is neither: whoever asks then would deliver it again.
     pub(super) async fn arrived(&self, of: &[Addressed], delivered: bool) {
@@ -193,6 +214,9 @@ impl Ledger {
         &self,
         states: Vec<(Addressed, Option<State>)>,
     ) -> Result<(), LedgerError> {
+        if states.is_empty() {
+            return Ok(());
+        }
         let records = remember(&mut self.index(), states);
         self.write(records).await
     }
@@ -218,6 +242,9 @@ impl Ledger {
 
     /// Remembers these states, and waits for nothing: all that may be lost is time.
     pub(super) fn note(&self, states: Vec<(Addressed, Option<State>)>) {
+        if states.is_empty() {
+            return;
+        }
         let records = remember(&mut self.index(), states);
         // A full queue is no reason to wait, nor is a writer that is gone.
         let _ = self.writer.try_send(Batch {

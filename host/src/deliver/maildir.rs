@@ -5,7 +5,7 @@
 //!
 //! A disk may hang. **The client hears within the time for a delivery**, and the work
 //! goes on in a thread of its own: there are few such threads for each maildir, so that
-//! a disk that hangs holds up its own tenant alone.
+//! a disk that hangs holds up its own tenants alone.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice, Write};
@@ -14,7 +14,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
@@ -23,6 +22,7 @@ use entries::Entries;
 use super::DeliveryError;
 use super::late::Late;
 use super::parcel::Parcel;
+use crate::blocking::Share;
 use crate::content::Content;
 use crate::directory;
 
@@ -36,8 +36,11 @@ mod tests;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Most threads at one time that work on a maildir. Two cores and a disk are busy with
-/// fewer; all tenants together have some hundred threads.
+/// fewer.
 const THREADS: usize = 16;
+
+/// And on all maildirs together: eighty whose disk hangs, and others still have some.
+pub(super) const ALL_THREADS: usize = 1280;
 
 /// How long a maildir that could be written is taken to be one that can: to look again
 /// for each message costs as much as a third of its delivery.
@@ -54,7 +57,8 @@ const PIECE: usize = 256 * 1024;
 pub struct Maildir {
     path: PathBuf,
     delivery_timeout: Duration,
-    threads: Arc<Semaphore>,
+    threads: Share,
+    all_threads: Share,
     /// Of `new`.
     entries: Arc<Entries>,
     /// When it could be written; never, or not since something failed.
@@ -62,13 +66,15 @@ pub struct Maildir {
 }
 
 impl Maildir {
-    /// The maildir at `path`, in which a delivery may take so long.
-    pub(super) fn new(path: PathBuf, delivery_timeout: Duration) -> Self {
+    /// The maildir at `path`, in which a delivery may take so long, and its part of what all
+    /// maildirs have.
+    pub(super) fn new(path: PathBuf, delivery_timeout: Duration, all_threads: Share) -> Self {
         Self {
             entries: Arc::new(Entries::of(path.join("new"))),
             path,
             delivery_timeout,
-            threads: Arc::new(Semaphore::new(THREADS)),
+            threads: Share::new(THREADS),
+            all_threads,
             seen: Mutex::default(),
         }
     }
@@ -150,15 +156,9 @@ impl Maildir {
         deadline: Instant,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<JoinHandle<T>, DeliveryError> {
-        let thread = Arc::clone(&self.threads).acquire_owned();
-        let Ok(Ok(thread)) = timeout_at(deadline, thread).await else {
-            return Err(self.timeout());
-        };
-        Ok(tokio::task::spawn_blocking(move || {
-            let done = work();
-            drop(thread);
-            done
-        }))
+        let shares = [&self.threads, &self.all_threads];
+        let started = Share::start(&shares, deadline, work).await;
+        started.ok_or_else(|| self.timeout())
     }
 
     /// An instant is whole whatever happened to the thread that held it.

@@ -89,6 +89,7 @@ pub(super) fn is_open(fate: &Fate) -> bool {
     matches!(
         fate,
         Err(DeliveryError::UnderWay
+            | DeliveryError::CutOff
             | DeliveryError::Timeout { .. }
             | DeliveryError::Relay {
                 source: RelayError::Unanswered { .. },

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::relay::RelayError;
 use super::scripted::Script;
-use super::{DeliveryError, Ending, Handover, Ledger, Message, Target};
+use super::{DeliveryError, Ending, Handover, Ledger, Message, Target, Until};
 use crate::address::Mailbox;
 use crate::content::Content;
 use crate::decision::{Permit, Resolved, TlsOffer, judge};
@@ -163,7 +163,13 @@ impl World {
             return ended;
         }
         let delivered = handover
-            .deliver(whole, &permits, HashMap::new(), "mx.example", due)
+            .deliver(
+                whole,
+                &permits,
+                HashMap::new(),
+                "mx.example",
+                Until::due(due),
+            )
             .await;
         assert_eq!(delivered.unrecorded, None);
         let end = match delivered.ending {

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use super::maildir::Maildir;
+use super::maildir::{self, Maildir};
 use super::relay::{NextHop, Protocol, Relay};
+use crate::blocking::Share;
 
 /// Where a tenant's mail goes.
 #[derive(Debug)]
@@ -42,8 +43,12 @@ pub enum TargetSettings {
 }
 
 /// The targets in use.
-#[derive(Debug, Default)]
-pub struct Targets(Mutex<Vec<Known>>);
+#[derive(Debug)]
+pub struct Targets {
+    known: Mutex<Vec<Known>>,
+    /// Of all maildirs.
+    threads: Share,
+}
 
 #[derive(Debug)]
 struct Known {
@@ -52,18 +57,27 @@ struct Known {
     target: Weak<Target>,
 }
 
+impl Default for Targets {
+    fn default() -> Self {
+        Self {
+            known: Mutex::default(),
+            threads: Share::new(maildir::ALL_THREADS),
+        }
+    }
+}
+
 impl Targets {
     /// The target of these settings: the one that is in use already, if there is one.
     /// `hostname` is how the host introduces itself to next hops.
     pub fn get(&self, settings: TargetSettings, hostname: &str) -> Arc<Target> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|known| known.target.strong_count() > 0);
         let in_use = known
             .iter()
             .find(|known| known.settings == settings && known.hostname == hostname)
             .and_then(|known| known.target.upgrade());
         in_use.unwrap_or_else(|| {
-            let target = Arc::new(Target::new(settings.clone(), hostname));
+            let target = Arc::new(self.make(settings.clone(), hostname));
             known.push(Known {
                 settings,
                 hostname: hostname.to_owned(),
@@ -72,20 +86,23 @@ impl Targets {
             target
         })
     }
-}
 
-impl Target {
-    fn new(settings: TargetSettings, hostname: &str) -> Self {
+    fn make(&self, settings: TargetSettings, hostname: &str) -> Target {
         match settings {
             TargetSettings::Maildir {
                 path,
                 delivery_timeout,
-            } => Self::Maildir(Arc::new(Maildir::new(path, delivery_timeout))),
-            TargetSettings::NextHop(hop) => Self::Relay(Relay::new(hop, hostname)),
-            TargetSettings::Discard => Self::Discard,
+            } => {
+                let threads = self.threads.clone();
+                Target::Maildir(Arc::new(Maildir::new(path, delivery_timeout, threads)))
+            }
+            TargetSettings::NextHop(hop) => Target::Relay(Relay::new(hop, hostname)),
+            TargetSettings::Discard => Target::Discard,
         }
     }
+}
 
+impl Target {
     /// What it is, in a word.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -160,6 +177,6 @@ mod tests {
         drop(one);
         assert!(weak.upgrade().is_none(), "nobody uses it any more");
         targets.get(maildir("/a"), "mx.example");
-        assert_eq!(targets.0.lock().expect("no panic").len(), 1);
+        assert_eq!(targets.known.lock().expect("no panic").len(), 1);
     }
 }

@@ -353,6 +353,11 @@ impl Place {
         self.admission.hit(limit, self.client)
     }
 
+    /// The client speaks another protocol than SMTP, of this name.
+    pub fn hears(&self, protocol: &'static str) {
+        self.admission.refusals.foreign(protocol);
+    }
+
     /// The session waits for its client, and has come so far. To have come further, or
     /// to have had the host work for it, is progress.
     pub fn wait(&mut self, standing: Standing) {

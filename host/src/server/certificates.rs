@@ -32,6 +32,19 @@ pub(super) struct Sources {
     config_file: Arc<Path>,
 }
 
+/// When certificates in force end, of those that have not yet.
+#[derive(Debug, Default)]
+pub(super) struct Ends(Vec<End>);
+
+/// When a certificate ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct End {
+    /// Its first name.
+    pub(super) name: String,
+    /// In seconds since 1970.
+    pub(super) at: i64,
+}
+
 /// What is to be seen of all files from outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stamp(Vec<Option<FileStamp>>);
@@ -129,12 +142,28 @@ impl Sources {
             }
             made => tracing::warn!(
                 hostname,
-                ?made,
+                reason = made.reason(),
                 path = %self.own.display(),
                 "no certificate is configured, so the host made itself a self-signed one"
             ),
         }
         Ok(identity)
+    }
+}
+
+impl Ends {
+    pub(super) fn of(identities: &[Identity]) -> Self {
+        let ends = identities.iter().map(Identity::expiry);
+        let end = |(name, at): (&str, i64)| End {
+            name: name.to_owned(),
+            at,
+        };
+        Self(ends.map(end).collect())
+    }
+
+    /// Takes those that have passed by then, in seconds since 1970.
+    pub(super) fn passed(&mut self, now: i64) -> Vec<End> {
+        self.0.extract_if(.., |end| end.at < now).collect()
     }
 }
 
@@ -246,6 +275,19 @@ mod tests {
     fn unusable(cause: Cause) -> Unusable {
         let faults = Vec::new();
         Unusable { faults, cause }
+    }
+
+    #[test]
+    fn an_end_is_told_of_once() {
+        let end = |name: &str, at| End {
+            name: name.to_owned(),
+            at,
+        };
+        let mut ends = Ends(vec![end("b", 7), end("a", 5), end("c", 9)]);
+        assert_eq!(ends.passed(5), [], "it is the last second");
+        assert_eq!(ends.passed(8), [end("b", 7), end("a", 5)]);
+        assert_eq!(ends.passed(9), []);
+        assert_eq!(ends.passed(10), [end("c", 9)]);
     }
 
     #[test]

@@ -11,19 +11,21 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::amend::Turns;
-use super::certificates::{Sources, Watch};
+use super::certificates::{End, Ends, Sources, Watch};
 use super::listeners;
 use super::preparation::Preparation;
 use super::settle::{Settled, settle};
 use super::tenants::{self, Ready, TenantsError};
 use crate::config::{Config, Fault};
+use crate::facts::unix_seconds;
 use crate::host::{Host, Shutdown};
+use crate::receipt::timestamp;
 use crate::smtp::listener::Listener;
 use crate::store::StoreError;
 use crate::supervisor;
@@ -58,6 +60,7 @@ pub struct Reloader {
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) certificates: Watch,
+    pub(super) ends: Ends,
     /// None while there is no usable certificate.
     pub(super) tls: Option<TlsServer>,
     /// Modules that tenants go without since they were loaded.
@@ -236,6 +239,7 @@ impl Reloader {
     fn use_identities(&self, identities: Vec<Identity>, host: &Host, state: &mut State) {
         host.metrics
             .certificates(identities.iter().map(Identity::expiry));
+        state.ends = Ends::of(&identities);
         host.metrics.lacks_certificate(false);
         let used = match &state.tls {
             Some(server) => server.replace(identities),
@@ -274,6 +278,11 @@ impl Reloader {
 
     async fn look_at_certificates(&self) -> Result<(), ReloadError> {
         let mut state = self.state.lock().await;
+        let now = unix_seconds(SystemTime::now());
+        for End { name, at } in state.ends.passed(now.cast_signed()) {
+            let ended = timestamp(at.cast_unsigned());
+            tracing::error!(name, ended, "a certificate of the host has ended: renew it");
+        }
         let sources = Sources::of(&self.config());
         let look = sources.clone();
         let stamp = in_background(move || look.stamp()).await?;

@@ -6,6 +6,10 @@
 use crate::address::{AddressError, Domain, MAX_PATH, Mailbox};
 use crate::facts::{Body, Helo, HeloVerb, MailParameters};
 
+/// The third line of what version 2 of the PROXY protocol begins with (section 2.2 of its
+/// specification), behind two empty ones.
+const PROXY_V2: &[u8] = b"\0";
+
 /// One command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -59,12 +63,35 @@ pub enum Recipient {
     Postmaster,
 }
 
+/// A protocol that is not SMTP, told by its first words. What follows them is no command
+/// either, and to answer each of its lines would only hide what is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Foreign {
+    /// The header of a proxy, version 1 or 2, on a listener that takes none.
+    Proxy,
+    /// A request of HTTP.
+    Http,
+}
+
+impl Foreign {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Proxy => "PROXY",
+            Self::Http => "HTTP",
+        }
+    }
+}
+
 /// Why a line is no command of ours.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
     /// No such verb.
     #[error("command not recognised")]
     Unknown,
+    /// The client speaks another protocol.
+    #[error("this is SMTP and not {}", .0.name())]
+    Foreign(Foreign),
     /// A verb that RFC 5321 knows and this host does not offer.
     #[error("command not implemented")]
     NotImplemented,
@@ -124,6 +151,9 @@ impl Command {
     }
 
     fn parse_line(line: &[u8]) -> Result<Self, CommandError> {
+        if line == PROXY_V2 {
+            return Err(CommandError::Foreign(Foreign::Proxy));
+        }
         let text = std::str::from_utf8(line).map_err(|_| CommandError::NotText)?;
         if text.chars().any(|c| c.is_control() && c != '\t') {
             return Err(CommandError::NotText);
@@ -159,6 +189,10 @@ fn parse_verb(verb: &str, rest: &str) -> Result<Command, CommandError> {
         "VRFY" => Ok(Command::Vrfy),
         "EXPN" | "TURN" | "SEND" | "SOML" | "SAML" | "ETRN" | "AUTH" => {
             Err(CommandError::NotImplemented)
+        }
+        "PROXY" => Err(CommandError::Foreign(Foreign::Proxy)),
+        "GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "OPTIONS" | "CONNECT" | "PRI" => {
+            Err(CommandError::Foreign(Foreign::Http))
         }
         _ => Err(CommandError::Unknown),
     }

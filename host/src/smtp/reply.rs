@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use super::chunk::{MAX_SMALL, SMALL};
-use super::command::CommandError;
+use super::command::{CommandError, Foreign};
 use super::data::ContentFault;
 use super::line::{LineFault, MAX_LINE};
 use crate::content::{FRONT, MAX_ADDRESSES};
@@ -227,7 +227,7 @@ pub fn relaying_denied(because: &RelayCause, receipt: Option<ReceiptId>) -> Repl
 /// A line that is no command.
 pub fn bad_command(error: &CommandError) -> Reply {
     let (code, enhanced) = match error {
-        CommandError::Unknown => (500, "5.5.1"),
+        CommandError::Unknown | CommandError::Foreign(_) => (500, "5.5.1"),
         CommandError::NotImplemented => (502, "5.5.1"),
         CommandError::NotText => (500, "5.5.2"),
         CommandError::Syntax(_) | CommandError::Bdat => (501, "5.5.4"),
@@ -237,6 +237,15 @@ pub fn bad_command(error: &CommandError) -> Reply {
         CommandError::UnknownParameter(_) => (555, "5.5.4"),
     };
     Reply::new(code, enhanced, capitalised(error.to_string()))
+}
+
+/// Another protocol than SMTP. The session ends with it.
+pub fn foreign(protocol: Foreign) -> Reply {
+    let text = match protocol {
+        Foreign::Proxy => "No PROXY header is taken here; closing connection",
+        Foreign::Http => "This is SMTP and not HTTP; closing connection",
+    };
+    Reply::new(500, "5.5.1", text)
 }
 
 /// Octets that are no line. The session ends with it.
@@ -368,6 +377,8 @@ pub fn undelivered(error: &DeliveryError, receipt: Option<ReceiptId>) -> Reply {
         DeliveryError::Storage { .. }
         | DeliveryError::Timeout { .. }
         | DeliveryError::UnderWay
+        | DeliveryError::Unnamed
+        | DeliveryError::CutOff
         | DeliveryError::Lost(_) => (
             451,
             "4.3.0".into(),

@@ -13,7 +13,7 @@
 use std::sync::Arc;
 
 use super::chunk::{self, Chunks};
-use super::command::{Command, CommandError};
+use super::command::{Command, CommandError, Foreign};
 use super::data::ContentFault;
 use super::envelope::{Envelope, Mail};
 use super::line::LineFault;
@@ -153,6 +153,8 @@ pub enum Step {
     Deliver(Envelope, Content),
     /// Send this, shake hands, and answer with [`Session::secured`].
     StartTls(Reply),
+    /// The client speaks another protocol. Say so, and close with [`reply::foreign`].
+    Foreign(Foreign),
     /// Send this and close.
     Close(Reply),
 }
@@ -187,6 +189,7 @@ impl Session {
         match parsed {
             Ok(command) if more && command.ends_group() => self.close(reply::pipelined()),
             Ok(command) => self.dispatch(command),
+            Err(CommandError::Foreign(protocol)) => Step::Foreign(protocol),
             Err(error @ CommandError::Bdat) => self.close(reply::bad_command(&error)),
             Err(error) => self.error(reply::bad_command(&error)),
         }

@@ -133,7 +133,17 @@ fn opportunistic_tls_takes_what_it_gets() {
     assert_only_before_tls(&hop, "TLS with a stranger");
 
     let hop = Hop::smtp();
-    assert!(!log_of(&hop).contains(in_vain), "none was offered");
+    let log = log_of(&hop);
+    assert!(log.contains("a next hop offers no TLS: mail goes to it in clear"));
+    assert!(!log.contains(in_vain), "none was offered");
+
+    let hop = Hop::smtp();
+    hop.answer("EHLO", &["250-hop.example\r\n250 STARTTLS"]);
+    hop.answer("STARTTLS", &["454 4.7.0 not now"]);
+    let log = log_of(&hop);
+    assert!(log.contains(in_vain), "{log}");
+    assert!(log.contains("454 4.7.0 not now"), "{log}");
+    assert_eq!(hop.connections(), 1, "the same goes on");
 
     // It says that it could, and hangs up on the first octet of TLS.
     let hop = Hop::smtp();

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use portcullis_tests::client::Client;
-use portcullis_tests::hop::{CLOSE, HANG, Hop, in_the_end};
+use portcullis_tests::hop::{CLOSE, HANG, Hop, LATE, in_the_end};
 use portcullis_tests::site::{Host, Site};
 
 const MESSAGE: &str = "Subject: on its way\r\n\r\n.a line with a dot\r\n";
@@ -199,6 +199,81 @@ fn no_reply_waits_for_a_next_hop_that_is_slow() {
     let sender = client.reply_within(soon).expect("they wait for a moment");
     assert_eq!(begins(&sender, "250 2.1.0 "), Ok(()));
     assert_eq!(begins(&client.reply(), "250 2.1.5 "), Ok(()));
+}
+
+/// A last chunk needs no go-ahead, so it may come with the commands before it.
+#[test]
+fn no_reply_waits_for_a_delivery_that_is_slow() {
+    let hop = Hop::lmtp();
+    hop.answer(". ann@", &[HANG]);
+    let host = site("acme", &hop, "").start();
+    let mut client = Client::connect(host.address("smtp"));
+    client.ehlo();
+    let content = "Subject: x\r\n\r\n";
+    let last = format!("BDAT {} LAST\r\n{content}", content.len());
+    client.send(format!("MAIL FROM:<{SENDER}>\r\n{}\r\n{last}", rcpt(ANN)));
+    // Far from the five minutes that the hop is given.
+    let soon = Duration::from_secs(30);
+    let sender = client.reply_within(soon).expect("they wait for a moment");
+    assert_eq!(begins(&sender, "250 2.1.0 "), Ok(()));
+    assert_eq!(begins(&client.reply(), "250 2.1.5 "), Ok(()));
+    drop(hop);
+    assert_eq!(begins(&client.reply(), "451 4.4.1 "), Ok(()));
+}
+
+/// What one target has is in the ledger though another says nothing for as long as the host
+/// can wait.
+#[test]
+fn a_stop_settles_what_it_cuts_off() {
+    let hop = Hop::lmtp();
+    hop.answer(". ben@", &[HANG, "250 2.0.0 taken"]);
+    let host = two("", &hop.target(""))
+        .settings("[limits]\ngrace_s = 1")
+        .start();
+    let mut client = begin(&host);
+    client.expect(&rcpt(ANN), "250 2.1.5 ");
+    client.expect(&rcpt(BEN), "250 2.1.5 ");
+    client.expect("DATA", "354");
+    client.send(MESSAGE.replace("\r\n.", "\r\n.."));
+    client.send(".\r\n");
+    let begun = Instant::now();
+    while host.site().mail("acme").is_empty() && begun.elapsed() < Duration::from_secs(30) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    host.terminate();
+    let reply = client.reply();
+    let mixed = "451 4.3.0 Not delivered to every recipient";
+    assert_eq!(begins(&reply, mixed), Ok(()));
+    assert_eq!(begins(&client.reply(), "421 4.3.2 "), Ok(()));
+    let ended = host.wait();
+    assert!(!ended.log.contains("receipts hang"), "{}", ended.log);
+    let outcome = &ended.site.receipt(BEN)["outcome"];
+    assert_eq!(outcome["outcome"], "deferred");
+    assert_eq!(
+        outcome["detail"],
+        "the host stops before the target has answered"
+    );
+    let host = ended.site.start();
+    assert_eq!(begins(&deliver(&host, &[ANN, BEN]), "250 2.0.0 "), Ok(()));
+    assert_eq!(hop.copies(BEN), 1);
+    assert_eq!(host.stop().site.mail("acme").len(), 1);
+}
+
+/// A host that stops waits for what a hop says in the end as long as for sessions.
+#[test]
+fn what_comes_late_comes_once_though_the_host_is_stopped_meanwhile() {
+    let hop = Hop::lmtp();
+    let late = format!("{LATE}250 2.0.0 taken");
+    hop.answer(". ann@", &[&late, "250 2.0.0 taken"]);
+    let host = site("acme", &hop, "delivery_timeout_s = 3").start();
+    assert_eq!(begins(&deliver(&host, &[ANN]), "451 4.4.1 "), Ok(()));
+    host.terminate();
+    let ended = host.wait();
+    let took = "a next hop took a message after the client had been told to come back";
+    assert!(ended.log.contains(took), "{}", ended.log);
+    let host = ended.site.start();
+    assert_eq!(begins(&deliver(&host, &[ANN]), "250 2.0.0 "), Ok(()));
+    assert_eq!(hop.copies(ANN), 1);
 }
 
 /// LMTP answers for each recipient; the host has one reply, and a retry delivers what

@@ -314,6 +314,41 @@ fn headers_that_are_none() {
     }
 }
 
+/// On a listener that takes none, each of its lines would be answered, and the client would
+/// take those answers for its own. A request of HTTP may have a message within.
+#[test]
+fn what_is_not_smtp_ends_a_session_and_is_told_of() {
+    let host = site("starttls", "").start();
+    let header = v2(0x21, 0x11, &ADDRESSES);
+    let no_header = "500 5.5.1 No PROXY header is taken here; closing connection";
+    let cases: [(&[u8], usize, &str); 3] = [
+        (LINE, 0, no_header),
+        (&header, 2, no_header),
+        (
+            b"POST / HTTP/1.1\r\n",
+            0,
+            "500 5.5.1 This is SMTP and not HTTP; closing connection",
+        ),
+    ];
+    for (octets, lines, told) in cases {
+        let mut client = Client::connect(host.address("smtp"));
+        client.send(octets);
+        client.send(b"EHLO client.example\r\n");
+        for _ in 0..lines {
+            let reply = client.reply();
+            assert_eq!(reply, "500 5.5.1 Command not recognised", "{octets:?}");
+        }
+        assert_eq!(client.reply(), told, "{octets:?}");
+        assert!(client.is_closed());
+    }
+    let (ended, _) = log_of(host);
+    for protocol in ["PROXY", "HTTP"] {
+        let said = format!("a client does not speak SMTP protocol=\"{protocol}\"");
+        assert_eq!(ended.log.matches(&said).count(), 1, "{}", ended.log);
+    }
+    assert!(ended.log.contains("listener=smtp}"), "{}", ended.log);
+}
+
 #[test]
 fn a_header_that_does_not_come_is_not_waited_for() {
     let host = site("starttls", PROXIED).start();
@@ -348,21 +383,6 @@ fn headers_from_elsewhere_leave_few_lines() {
     // Everybody can do that: it is no way to fill a disk.
     assert!(lines >= 1 && lines <= seconds + 2, "{}", ended.log);
     assert!(ended.site.receipts().is_empty());
-}
-
-/// A listener without proxies knows no header: it is a client that talks nonsense.
-#[test]
-fn a_header_where_none_is_taken() {
-    let host = site("starttls", "").start();
-    let mut client = Client::connect(host.address("smtp"));
-    client.send(LINE);
-    let reply = client.reply();
-    assert!(reply.starts_with("500 5.5.1"), "{reply}");
-    send(client);
-    let (seen, trace) = arrived(host);
-    let address = seen["client"].as_str().expect("an address");
-    assert!(address.starts_with("127.0.0.1:"), "{address}");
-    assert!(trace.contains("([127.0.0.1])"), "{trace}");
 }
 
 fn log_of(host: Host) -> (Ended, usize) {

@@ -92,7 +92,7 @@ fn sessions_that_take_longer_than_the_grace_period_are_cut_off() {
     assert!(told.starts_with("421 4.3.2 "), "{told}");
     let ended = host.wait();
     assert_eq!(ended.status.code(), Some(0), "{}", ended.log);
-    let cut = "cutting off the sessions that are left";
+    let cut = "cutting off the sessions and late deliveries that are left";
     assert!(ended.log.contains(cut), "{}", ended.log);
 }
 
@@ -146,7 +146,7 @@ fn a_client_that_sends_without_end_is_cut_off() {
     let ended = host.wait();
     sender.join().expect("the host has closed");
     assert_eq!(ended.status.code(), Some(0), "{}", ended.log);
-    let cut = "cutting off the sessions that are left";
+    let cut = "cutting off the sessions and late deliveries that are left";
     assert!(ended.log.contains(cut), "{}", ended.log);
     let hang = "while sessions or receipts hang";
     assert!(!ended.log.contains(hang), "{}", ended.log);
@@ -160,6 +160,19 @@ fn a_data_directory_has_one_host() {
     assert!(ran.stderr.contains(told), "{}", ran.stderr);
     host.reload().expect_code(0);
     deliver(&host);
+}
+
+/// The system's own words stand there once.
+#[test]
+fn an_address_that_is_taken_is_named() {
+    let host = site().start();
+    let address = host.address("smtp").to_string();
+    let other = Site::default().listener_at(&address, "other", "none", "");
+    let told = other.run("serve").expect_code(1).stderr;
+    let expected = format!(
+        "portcullis: listener \"other\" cannot listen on {address}: Address already in use (os error 98)\n"
+    );
+    assert!(told.ends_with(&expected), "{told}");
 }
 
 /// The unit as it would be installed beside the binary that is tested.

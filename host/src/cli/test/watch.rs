@@ -13,8 +13,8 @@ use tokio::signal;
 use tokio::time::sleep;
 
 use super::TestArguments;
-use crate::cli::rows;
 use crate::cli::subject::relative;
+use crate::cli::{in_words, rows};
 
 /// How often: nobody notices a fifth of a second after saving a file.
 const PERIOD: Duration = Duration::from_millis(200);
@@ -44,7 +44,7 @@ async fn again(arguments: &TestArguments) {
     loop {
         let before = watched.seen();
         if let Err(error) = super::once(arguments).await {
-            rows::aside(format_args!("portcullis: {error:#}"));
+            rows::aside(format_args!("portcullis: {}", in_words(&error)));
         }
         let before = watched.after_build(before);
         rows::aside("\nwaiting for a change, until interrupted");

@@ -60,6 +60,19 @@ async fn what_is_recorded_survives_a_restart() {
     assert_eq!(ledger.state(&copy("r0@a.example", "y")), None);
 }
 
+/// A retry that changes nothing of what is known.
+#[tokio::test]
+async fn nothing_to_remember_is_no_file() {
+    let home = tempfile::tempdir().expect("a directory");
+    let ledger = Ledger::open(home.path()).expect("opened");
+    ledger.record(Vec::new()).await.expect("nothing is written");
+    ledger.note(Vec::new());
+    let known = vec![(copy("a@a.example", "x"), Some(State::Delivered))];
+    ledger.record(known).await.expect("written");
+    let files = std::fs::read_dir(home.path()).expect("the directory");
+    assert_eq!(files.count(), 1, "that of today");
+}
+
 /// Whoever is put off for the content may have the message from before.
 #[tokio::test]
 async fn who_gives_turns_to_others_stays_what_it_was() {

@@ -6,7 +6,7 @@ use crate::decision::{Permit, Resolved, TlsOffer, judge};
 use crate::deliver::ledger::State;
 use crate::deliver::{
     Consignment, Delivered, Ending, Handover, Ledger, Message, Target, TargetSettings, Targets,
-    trace,
+    Until, trace,
 };
 use crate::facts::{Facts, Origin, ReverseName, Tls, TrustState, sample};
 
@@ -93,6 +93,16 @@ impl Bench {
         recipients: &[(&str, &str)],
         spoil: impl FnOnce(),
     ) -> Delivered {
+        let content = Content::in_memory(content.into());
+        self.deliver_content(content, recipients, spoil).await
+    }
+
+    async fn deliver_content(
+        &self,
+        content: Content,
+        recipients: &[(&str, &str)],
+        spoil: impl FnOnce(),
+    ) -> Delivered {
         let facts = facts();
         let (sender, parameters) = (facts.sender.clone(), facts.parameters.clone());
         let mut handover = Handover::new(Arc::clone(&self.ledger), sender, parameters);
@@ -107,9 +117,19 @@ impl Bench {
             permits.push(permit);
         }
         spoil();
-        let message = message(&facts, content);
+        let content = Arc::new(content);
+        let message = Message {
+            content,
+            ..message(&facts, "")
+        };
         handover
-            .deliver(message, &permits, HashMap::new(), "mx.example", soon())
+            .deliver(
+                message,
+                &permits,
+                HashMap::new(),
+                "mx.example",
+                Until::due(soon()),
+            )
             .await
     }
 }
@@ -228,14 +248,46 @@ async fn what_comes_late_does_not_come_twice() {
 
 #[tokio::test]
 async fn a_disk_that_hangs_holds_few_threads_and_no_client() {
-    let root = tempfile::tempdir().expect("a directory");
-    let maildir = Maildir::new(root.path().join("acme"), Duration::from_millis(1));
-    maildir.open().await.expect("made");
-    let all = u32::try_from(THREADS).expect("few");
-    let _hanging = maildir.threads.acquire_many(all).await.expect("open");
+    let all = Share::new(THREADS + 1);
+    let maildir = |name: &str| Maildir::new(name.into(), Duration::from_millis(1), all.clone());
+    let (hangs, sound) = (maildir("hangs"), maildir("sound"));
+    let (answer, disk) = std::sync::mpsc::channel::<()>();
+    let disk = Arc::new(Mutex::new(disk));
+    for _ in 0..THREADS {
+        let disk = Arc::clone(&disk);
+        let wait = move || disk.lock().expect("no panic").recv();
+        drop(hangs.start(soon(), wait).await.expect("there is a thread"));
+    }
     let deadline = Instant::now() + Duration::from_millis(1);
-    let started = maildir.start(deadline, || ()).await;
+    let started = hangs.start(deadline, || ()).await;
     assert!(matches!(started, Err(DeliveryError::Timeout { .. })));
+    let other = sound.start(soon(), || 3).await.expect("it has its own");
+    assert_eq!(other.await.expect("it ends"), 3);
+    drop(answer);
+}
+
+/// What may be there already does not come again only because it cannot be told whether it
+/// is.
+#[tokio::test]
+async fn what_cannot_be_compared_with_what_is_there_is_put_off() {
+    let bench = Bench::new();
+    let recipient = "c@acme.example".parse().expect("a mailbox");
+    let before = Arc::new(Content::in_memory(b"x\r\n".to_vec()));
+    let copies = super::super::late::Copies::new(facts().sender, before);
+    let copies = copies.of([&recipient].into_iter()).await;
+    let delivered = (copies.expect("in memory")[0], Some(State::Delivered));
+    bench.ledger.record(vec![delivered]).await.expect("written");
+    let recipients = [("acme", "c@acme.example")];
+    let unreadable = Content::unreadable();
+    let put_off = bench.deliver_content(unreadable, &recipients, || ()).await;
+    assert!(
+        matches!(put_off.ending, Ending::Failed(DeliveryError::Unnamed)),
+        "{put_off:?}"
+    );
+    let new = bench.root.path().join("acme/new");
+    assert_eq!(files(&new), Vec::<PathBuf>::new());
+    bench.deliver("y\r\n", &recipients, || ()).await;
+    assert_eq!(files(&new).len(), 1, "what can be compared is delivered");
 }
 
 #[tokio::test]

@@ -91,10 +91,7 @@ impl Opener {
             Ok(connection) => Ok(connection),
             Err(Unopened::Failed(failure)) => Err(failure),
             Err(Unopened::OnlyTls(failure)) => {
-                tracing::warn!(
-                    %hop, step = failure.step, error = %failure.fault,
-                    "TLS with a next hop failed; going on in clear, since its TLS is opportunistic"
-                );
+                goes_on_in_clear(hop, &failure);
                 opening(&Starttls::No).await.map_err(Unopened::into_failure)
             }
         }
@@ -185,18 +182,26 @@ impl Opening<'_> {
 
     async fn in_tls(&self, client: &TlsClient) -> Result<Connection, Unopened> {
         let mut connection = self.in_clear().await?;
-        let refusal = match connection.capabilities.starttls {
-            false => Some(Fault::Other("it does not offer STARTTLS".to_owned())),
-            true => match connection.ask("STARTTLS", 2, self.left()).await {
-                Ok(Answer::Yes(_)) => None,
-                Ok(Answer::No(reply)) => Some(Fault::Unexpected(reply)),
-                Err(fault) => return Err(fault.at("STARTTLS").into()),
-            },
-        };
-        match refusal {
-            Some(fault) if client.is_verified => return Err(fault.at("STARTTLS").into()),
-            Some(_) => return Ok(connection),
-            None => {}
+        if !connection.capabilities.starttls {
+            if client.is_verified {
+                let fault = Fault::Other("it does not offer STARTTLS".to_owned());
+                return Err(fault.at("STARTTLS").into());
+            }
+            // Whoever takes the offer out on the way leaves no other trace.
+            tracing::info!(hop = %self.hop, "a next hop offers no TLS: mail goes to it in clear, since its TLS is opportunistic");
+            return Ok(connection);
+        }
+        match connection.ask("STARTTLS", 2, self.left()).await {
+            Ok(Answer::Yes(_)) => {}
+            Ok(Answer::No(reply)) => {
+                let failure = Fault::Unexpected(reply).at("STARTTLS");
+                if client.is_verified {
+                    return Err(failure.into());
+                }
+                goes_on_in_clear(self.hop, &failure);
+                return Ok(connection);
+            }
+            Err(fault) => return Err(fault.at("STARTTLS").into()),
         }
         let wire = connection
             .into_wire()
@@ -294,6 +299,13 @@ impl Opening<'_> {
                 other => other,
             })
     }
+}
+
+fn goes_on_in_clear(hop: &NextHop, failure: &Failure) {
+    tracing::warn!(
+        %hop, step = failure.step, error = %failure.fault,
+        "TLS with a next hop failed; going on in clear, since its TLS is opportunistic"
+    );
 }
 
 async fn unix(path: &Path) -> Result<UnixStream, Fault> {

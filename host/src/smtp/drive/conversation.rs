@@ -245,6 +245,10 @@ impl Conversation {
                     }
                     Err(limit) => self.session.close(reply::limited(limit)),
                 },
+                Step::Foreign(protocol) => {
+                    self.service.place.hears(protocol.name());
+                    self.session.close(reply::foreign(protocol))
+                }
                 Step::Close(reply) => {
                     if reply == reply::too_many_errors() {
                         self.service.place.hit(Limit::Errors);
@@ -272,7 +276,9 @@ impl Conversation {
                     Err(reply) => self.session.close(reply),
                 },
                 Step::Review(envelope, content) => boxed(|| self.review(envelope, content)).await,
-                Step::Deliver(envelope, content) => boxed(|| self.deliver(envelope, content)).await,
+                Step::Deliver(envelope, content) => {
+                    boxed(|| self.deliver(envelope, content)).await?
+                }
             };
         }
     }
@@ -359,12 +365,19 @@ impl Conversation {
         self.session.reviewed(reviewing.instrument(span).await)
     }
 
-    async fn deliver(&mut self, envelope: Envelope, content: Content) -> Step {
-        let (host, client) = (&self.service.host, &self.client);
-        let span = self.transaction.span();
-        let transaction = &mut self.transaction;
-        let delivering = pin!(transaction.deliver(host, client, envelope, content));
-        self.session.delivered(delivering.instrument(span).await)
+    /// A last chunk comes without waiting, so replies to what came with it may be held back
+    /// here, too.
+    async fn deliver(&mut self, envelope: Envelope, content: Content) -> io::Result<Step> {
+        let (service, client) = (&self.service, &self.client);
+        let (cut_off, span) = (service.shutdown.cut_off(), self.transaction.span());
+        let (host, transaction) = (&service.host, &mut self.transaction);
+        let delivering = pin!(transaction.deliver(host, client, envelope, content, cut_off));
+        let delivering = pin!(delivering.instrument(span));
+        let until = held_until(&self.output, self.held_since);
+        let (stream, output) = (&mut self.stream, &mut self.output);
+        let (reply, written) = held_back(stream, output, service, until, delivering).await;
+        let step = self.session.delivered(reply);
+        written.map(|()| step)
     }
 
     fn say(&mut self, reply: &Reply) {

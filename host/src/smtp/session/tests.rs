@@ -256,6 +256,7 @@ impl Played {
                     self.happened.push_back("tls".into());
                     return self.session.secured();
                 }
+                Step::Foreign(protocol) => self.session.close(reply::foreign(protocol)),
                 Step::Close(reply) => {
                     self.say(&reply);
                     self.input.clear();

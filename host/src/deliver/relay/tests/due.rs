@@ -8,6 +8,7 @@ use super::*;
 use crate::decision::{Permit, Resolved, TlsOffer, judge};
 use crate::deliver::{
     Delivered, DeliveryError, Ending, Handover, Ledger, Message, Target, TargetSettings, Targets,
+    Until,
 };
 use crate::facts::{Facts, sample};
 
@@ -57,7 +58,13 @@ impl Clients {
             content: Arc::new(Content::in_memory(b"Subject: x\r\n\r\n".to_vec())),
         };
         handover
-            .deliver(message, &[permit()], HashMap::new(), "mx.host.example", due)
+            .deliver(
+                message,
+                &[permit()],
+                HashMap::new(),
+                "mx.host.example",
+                Until::due(due),
+            )
             .await
     }
 

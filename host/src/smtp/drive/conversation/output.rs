@@ -55,8 +55,8 @@ pub(super) fn held_until(output: &[u8], since: Option<Instant>) -> Option<Instan
     (!output.is_empty()).then(|| since.unwrap_or_else(Instant::now) + HOLD_BACK)
 }
 
-/// What comes of asking about a recipient. The replies that wait for it do so until then, if
-/// there are any; whether the client takes them then changes nothing of the answer.
+/// What comes of asking a policy or a target. The replies that wait for it do so until then,
+/// if there are any; whether the client takes them then changes nothing of the answer.
 pub(super) async fn held_back<T>(
     stream: &mut (impl AsyncWrite + Unpin),
     output: &mut Vec<u8>,
