@@ -438,6 +438,13 @@ impl Config {
         }
     }
 
+    /// Reads where a host's data directory is, whatever else is wrong in its file; none where
+    /// not even that can be told.
+    pub fn read_data_dir(file: &Path) -> Option<PathBuf> {
+        let text = host::text_of(file, host::MAX_HOST).ok()?;
+        host::data_dir(file, &text)
+    }
+
     /// Reads the tenants of another tree of files: those in its directory `tenants`.
     ///
     /// # Errors

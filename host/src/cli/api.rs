@@ -58,7 +58,8 @@ pub(super) struct ApiArguments {
     /// Ask the host whose socket this is; it needs no token.
     #[arg(long, value_name = "PATH", global = true, conflicts_with = "config")]
     socket: Option<PathBuf>,
-    /// Ask the host that runs on this configuration, over its socket [default:
+    /// Ask the host that runs on this configuration, over its socket; receipts, report,
+    /// warnings, explain and audit need no host and read its files [default:
     /// portcullis.toml].
     #[arg(short, long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,

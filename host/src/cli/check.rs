@@ -1,12 +1,15 @@
 //! `portcullis check`.
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::Context;
 
 use crate::config::{Authority, Config, Examined, Fault, TenantConfig};
 use crate::engine::Engine;
+use crate::facts::unix_seconds;
 use crate::privileges;
+use crate::receipt::timestamp;
 use crate::server::StartError;
 use crate::store::Store;
 use crate::tenant;
@@ -20,7 +23,8 @@ pub(super) async fn check(path: &Path) -> anyhow::Result<()> {
         return Err(all(&faults));
     };
     let listeners = config.listeners.len();
-    faults.extend(certificate_faults(&config));
+    let certificates = Certificates::of(&config);
+    faults.extend(certificates.faults);
     faults.extend(resolver_fault(&config));
     faults.extend(
         privileges::account(&config.process)
@@ -39,7 +43,9 @@ pub(super) async fn check(path: &Path) -> anyhow::Result<()> {
         faults.extend(config.loss(kept(&config).await?));
     }
     let count = config.tenants.len();
-    let warnings = crate::config::warnings(&config);
+    let mut warnings = crate::config::warnings(&config);
+    warnings.extend(certificates.warnings);
+    warnings.sort();
     faults.extend(tenant_faults(config, tenants.store.as_ref()).await?);
     if !faults.is_empty() {
         faults.sort();
@@ -106,13 +112,34 @@ async fn tenant_faults(mut config: Config, store: Option<&Store>) -> anyhow::Res
     Ok(tenant::faults(&config, &engine, store).await)
 }
 
-fn certificate_faults(config: &Config) -> impl Iterator<Item = Fault> {
-    let admin = config.admin.iter().flat_map(|admin| &admin.tls);
-    let all = config.tls.certificates.iter().chain(admin);
-    all.filter_map(|files| {
-        let loaded = Identity::load(&files.chain.value, &files.key.value);
-        loaded.err().map(|error| files.chain.at.fault(error))
-    })
+/// What there is to say of the host's certificates.
+#[derive(Default)]
+struct Certificates {
+    faults: Vec<Fault>,
+    warnings: Vec<Fault>,
+}
+
+impl Certificates {
+    fn of(config: &Config) -> Self {
+        let now = unix_seconds(SystemTime::now());
+        let admin = config.admin.iter().flat_map(|admin| &admin.tls);
+        let mut found = Self::default();
+        for files in config.tls.certificates.iter().chain(admin) {
+            let at = &files.chain.at;
+            match Identity::load(&files.chain.value, &files.key.value) {
+                Ok(identity) => {
+                    let end = identity.not_after().cast_unsigned();
+                    if end < now {
+                        let ended = timestamp(end);
+                        let warning = format!("its certificate ended at {ended}: renew it");
+                        found.warnings.push(at.fault(warning));
+                    }
+                }
+                Err(error) => found.faults.push(at.fault(error)),
+            }
+        }
+        found
+    }
 }
 
 fn resolver_fault(config: &Config) -> Option<Fault> {
@@ -132,9 +159,10 @@ pub(super) fn host(path: &Path) -> anyhow::Result<Config> {
     Config::read_host(path).map_err(|faults| all(&faults))
 }
 
-/// The data directory that a configuration names.
+/// The data directory that a configuration names. It may have other faults: a host that
+/// runs on it can be asked all the same.
 pub(super) fn data_dir(path: &Path) -> anyhow::Result<PathBuf> {
-    Ok(host(path)?.data_dir)
+    Config::read_data_dir(path).ok_or_else(|| all(&Config::examine(path).faults))
 }
 
 /// A path as a host knows it, which has a working directory of its own.

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::api::{ApiArguments, Ask, Client, Target};
+use super::receipts::no_receipt;
 use super::{check, rows};
 use crate::address::{AddressError, Mailbox};
 use crate::config::{self, Config, TenantConfig};
@@ -184,7 +185,7 @@ async fn verdict(config: &Config, id: ReceiptId) -> anyhow::Result<Box<VerdictEv
             "no policy was asked for receipt {id}: no tenant has the domain of {}",
             relay.recipient
         ),
-        None => bail!("no receipt {id} in {}", source.place().display()),
+        None => bail!(no_receipt(id, &source)),
     }
 }
 

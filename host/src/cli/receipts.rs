@@ -89,6 +89,12 @@ pub(super) async fn receipts(arguments: &ReceiptsArguments) -> anyhow::Result<()
     out.flush().context("standard output")
 }
 
+/// What there is to say where a receipt is not to be found.
+pub(super) fn no_receipt(id: ReceiptId, source: &Source) -> String {
+    let place = source.place().display();
+    format!("no receipt {id} in {place}; one of the last second may not be written yet")
+}
+
 /// All of one, and the policy that decided as it was then.
 async fn show_one(
     out: &mut impl Write,
@@ -97,7 +103,7 @@ async fn show_one(
     arguments: &ReceiptsArguments,
 ) -> anyhow::Result<()> {
     let Some(receipt) = source.one(&filter(arguments)).await? else {
-        bail!("no receipt {id} in {}", source.place().display());
+        bail!(no_receipt(id, source));
     };
     let shadows = source.shadows(&receipt).await?;
     if arguments.json {

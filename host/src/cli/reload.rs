@@ -1,9 +1,10 @@
 //! `portcullis reload`.
 
+use anyhow::Context;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::api::{ApiArguments, Ask, Client, LOADING, Target};
+use super::api::{ApiArguments, Ask, Client, Failure, LOADING, Target};
 use super::check::{self, counted};
 use super::rows;
 use crate::unicode;
@@ -25,20 +26,25 @@ struct Loaded {
     waiting: Vec<String>,
 }
 
-/// Asks the running host to load everything anew. Done means that it is in force; what
-/// has faults is shown, and changes nothing.
+/// Asks the running host to load everything anew, which reads the files itself: what it
+/// refuses is in its log and its metrics, too. Done means that it is in force; what has
+/// faults is shown, and changes nothing.
 pub(super) async fn reload(arguments: &ReloadArguments) -> anyhow::Result<()> {
-    let file = match arguments.api.target()? {
-        Target::Config(path) => {
-            // The host reads it again; read here, it shows its faults without a host.
-            check::config(&path)?;
-            Some(check::named(&path)?)
-        }
+    let path = match arguments.api.target()? {
+        Target::Config(path) => Some(path),
         Target::Url(_) | Target::Socket(_) => None,
     };
-    let client = Client::new(&arguments.api)?;
+    let client = Client::new(&arguments.api).context("the host was not asked")?;
+    let file = path.as_deref().map(check::named).transpose()?;
     let ask = Ask::post(&["reload"]).json(&json!({ "file": file }))?;
-    let answer = client.send(ask.within(LOADING)).await?;
+    let answer = match (client.send(ask.within(LOADING)).await, path) {
+        (Err(none @ Failure::NoHost(_)), Some(path)) => {
+            // Its faults can be seen without a host.
+            check::config(&path)?;
+            return Err(none.into());
+        }
+        (answer, _) => answer?,
+    };
     if arguments.json {
         return rows::lines([answer.text()]);
     }

@@ -72,9 +72,14 @@ impl<'a> Document<'a> {
             broken: Vec::new(),
         };
         for error in errors {
-            let start = error.span().unwrap_or_default().start;
-            let line = document.lines.line(start);
-            faults.push(document.syntax_fault(line, error.message()));
+            let span = error.span().unwrap_or_default();
+            let line = document.lines.line(span.start);
+            // It does not name the key, nor where it is first.
+            let message = match (error.message(), text.get(span)) {
+                ("duplicate key", Some(key)) => format!("{key} stands above already"),
+                (message, _) => message.replace('\n', ", "),
+            };
+            faults.push(document.syntax_fault(line, &message));
             if document
                 .lines
                 .text(text, line)
@@ -98,6 +103,13 @@ impl<'a> Document<'a> {
         self.broken.contains(&line)
     }
 
+    /// What of its text stands above all errors of syntax.
+    pub(super) fn sound<'t>(&self, text: &'t str) -> &'t str {
+        let first = self.broken.iter().min();
+        let end = first.and_then(|line| self.lines.0.get(line - 1));
+        end.and_then(|end| text.get(..*end)).unwrap_or(text)
+    }
+
     pub(super) fn line(&self, span: &Range<usize>) -> usize {
         self.lines.line(span.start)
     }
@@ -114,7 +126,7 @@ impl<'a> Document<'a> {
                 line: self.shown(Some(line)),
                 key: String::new(),
             },
-            message: format!("not TOML: {}", message.replace('\n', ", ")),
+            message: format!("not TOML: {message}"),
         }
     }
 }

@@ -61,6 +61,20 @@ pub(super) fn read_alone(file: &Path, text: &str, faults: &Faults) -> Option<Con
     read_with(file, text, faults, |_, _, _| (Authority::Store, Vec::new()))
 }
 
+/// The data directory alone, for those who want to know where a host is whose file may have
+/// any other fault; none where the key has one, or may stand below an error of syntax.
+pub(super) fn data_dir(file: &Path, text: &str) -> Option<PathBuf> {
+    let faults = Faults::default();
+    let sound = Document::parse(file, text, &faults).sound(text);
+    let document = Document::parse(file, sound, &faults);
+    let table = Table::root(&document, &keys::HOST, &faults);
+    match table.get("data_dir") {
+        Some(value) => value.directory().map(|named| named.value),
+        None if sound.len() < text.len() => None,
+        None => Some(beside(file, "data")),
+    }
+}
+
 /// Reads the tenants, given the host's table and the target of those who name none.
 type ReadTenants = fn(&Table<'_>, Option<&TargetConfig>, &Faults) -> (Authority, Vec<TenantConfig>);
 

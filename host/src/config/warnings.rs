@@ -2,13 +2,14 @@
 
 use std::fmt::Display;
 
-use super::{Authority, Config, Fault, Listener, PolicyConfig, TenantConfig};
+use super::{Authority, Config, Fault, Listener, PolicyConfig, Position, TenantConfig};
 use crate::decision::{Decision, Resolved};
 use crate::policy::{BasedOn, Choice, Mode};
 
 /// Everything of this kind, by file and line.
 pub fn warnings(config: &Config) -> Vec<Fault> {
     let mut warnings: Vec<Fault> = config.tenants.iter().filter_map(targets).collect();
+    warnings.extend(postmaster(config));
     for (at, tenant) in config.tenants.iter().enumerate() {
         let earlier = config.tenants[..at].iter();
         warnings.extend(earlier.filter_map(|other| overlap(tenant, other)));
@@ -27,6 +28,21 @@ pub fn warnings(config: &Config) -> Vec<Fault> {
     }
     warnings.sort();
     warnings
+}
+
+/// Every host takes mail to its postmaster (RFC 5321, section 4.5.1).
+fn postmaster(config: &Config) -> Option<Fault> {
+    let domain = config.postmaster.domain();
+    let mut domains = config.tenants.iter().flat_map(|tenant| &tenant.domains);
+    if config.tenants.is_empty() || domains.any(|known| Some(known) == domain) {
+        return None;
+    }
+    let at = Position::file(&config.file);
+    Some(at.fault(format_args!(
+        "no tenant has the domain of {}, so mail to <Postmaster> is refused, which every host has \
+         to take (RFC 5321): name a mailbox of a tenant in postmaster",
+        config.postmaster
+    )))
 }
 
 /// Sources and a target for what comes from them belong together.
@@ -111,7 +127,8 @@ mod tests {
     /// The warnings about a tenant's file, without their places.
     fn warned(host: &str, tenant: &str) -> Vec<String> {
         let files = Files::new();
-        files.write("portcullis.toml", host);
+        let postmaster = "postmaster = \"pam@a.example\"\n";
+        files.write("portcullis.toml", format!("{postmaster}{host}"));
         let domain = "domains = [\"a.example\"]\n";
         files.write("tenants/a.toml", format!("{domain}{tenant}"));
         let config = files.read().expect("no fault");
@@ -123,6 +140,28 @@ mod tests {
                     .map_or(text.clone(), |(_, end)| end.to_owned())
             })
             .collect()
+    }
+
+    #[test]
+    fn a_postmaster_is_somebodys() {
+        let listener = "[[listener]]\nname = \"smtp\"\naddress = \"127.0.0.1:0\"\n";
+        for (host, warns) in [
+            ("", true),
+            ("hostname = \"a.example\"\n", false),
+            ("postmaster = \"root@other.example\"\n", true),
+            ("postmaster = \"root@A.example\"\n", false),
+        ] {
+            let files = Files::new();
+            files.write("portcullis.toml", format!("{host}{listener}"));
+            let alone = warnings(&files.read().expect("no fault"));
+            assert!(alone.is_empty(), "there may be tenants later: {alone:?}");
+            files.write("tenants/a.toml", "domains = [\"a.example\"]\n");
+            let found = warnings(&files.read().expect("no fault"));
+            let told = found
+                .iter()
+                .any(|one| one.to_string().contains("<Postmaster>"));
+            assert_eq!(told, warns, "{host}{found:?}");
+        }
     }
 
     #[test]

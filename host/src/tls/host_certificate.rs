@@ -39,6 +39,18 @@ pub enum Provenance {
     RemadeName,
 }
 
+impl Provenance {
+    /// Why there is the one that there is.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Made => "there was none",
+            Self::Reused => "it was there",
+            Self::RemadeExpired => "the one that was there has ended",
+            Self::RemadeName => "the one that was there is for another host name",
+        }
+    }
+}
+
 /// The host's own certificate can be neither read nor made.
 #[derive(Debug, thiserror::Error)]
 pub enum HostCertificateError {

@@ -1,6 +1,14 @@
 //! `portcullis check`: every fault at once, and the same that `serve` refuses.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
+use portcullis_tests::certificate::{Authority, Identity};
+use portcullis_tests::client::{Client, Tls};
 use portcullis_tests::site::Site;
+
+/// Longest wait for files to be looked at.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 const FAULTS: &str = r#"portcullis.toml:11: limits.message_size: 12 is not within 65536 to 1073741824
 portcullis.toml:12: limits.recipent: unknown key; did you mean "recipients"?
@@ -55,10 +63,41 @@ fn a_refused_module_has_its_place_and_stops_nobody_else() {
 
 #[test]
 fn a_sound_configuration_is_ok() {
-    let site = Site::new().tenant("acme", "domains = [\"acme.example\"]");
+    let site = Site::new()
+        .key("postmaster = \"pam@acme.example\"")
+        .tenant("acme", "domains = [\"acme.example\"]");
     let ran = site.run("check").expect_code(0);
     assert_eq!(ran.stdout, "ok: 1 listener, 1 tenant\n");
     assert_eq!(ran.stderr, "");
+}
+
+/// It is of use to clients that do not look at it, so the host starts.
+#[test]
+fn a_certificate_that_has_ended_is_told_of() {
+    let site = Site::new().settings("[[tls.certificate]]\nchain = \"mx.pem\"\nkey = \"mx.key\"");
+    Authority::new("Public CA")
+        .issue_expired(&["mx.host.example"])
+        .write(site.directory(), "mx");
+    let ran = site.run("check").expect_code(0);
+    let told = "its certificate ended at 2020-01-01T00:00:00Z: renew it\n";
+    assert!(ran.stderr.starts_with("warning: "), "{}", ran.stderr);
+    assert!(ran.stderr.ends_with(told), "{}", ran.stderr);
+    let host = site.start();
+    let shown = || {
+        let client = Client::starttls(host.address("smtp"), &Tls::tls13());
+        client.host_certificate().to_vec()
+    };
+    let ended = shown();
+    Identity::self_signed(&["mx.host.example"]).write(host.site().directory(), "mx");
+    let begun = Instant::now();
+    while shown() == ended && begun.elapsed() < PATIENCE {
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert_ne!(shown(), ended, "it was renewed");
+    let told = "a certificate of the host has ended: renew it";
+    let log = host.stop().log;
+    assert_eq!(log.matches(told).count(), 1, "{log}");
+    assert!(log.contains("name=\"mx.host.example\""), "{log}");
 }
 
 #[test]

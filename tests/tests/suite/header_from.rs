@@ -412,7 +412,7 @@ fn check_warns_that_the_content_has_crossed_by_then() {
     let off = CEO
         .replace("\"ceo\"", "\"off\"")
         .replace("option", "enabled = false\noption");
-    let site = site(&format!("{CEO}{off}"), "");
+    let site = site(&format!("{CEO}{off}"), "").key("postmaster = \"pam@acme.example\"");
     let ran = site.run("check").expect_code(0);
     let root = format!("{}/", site.directory().display());
     assert_eq!(

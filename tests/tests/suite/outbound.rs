@@ -376,6 +376,7 @@ fn check_warns_of_what_is_hardly_meant() {
         networks,
         &format!("[sources]\nnetworks = [\"192.0.2.7\"]\n{target}"),
     )
+    .key("postmaster = \"pam@acme.example\"")
     .tenant("club", &format!("domains = [\"club.example\"]\n{target}"));
     let root = format!("{}/", site.directory().display());
     let ran = site.run("check").expect_code(0);

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::author::vectors::Given;
 use crate::cli::api::{ApiArguments, Ask, Client, Target, items};
+use crate::cli::receipts::no_receipt;
 use crate::cli::{check, rows};
 use crate::config::{Config, TenantConfig};
 use crate::facts::ReceiptId;
@@ -61,7 +62,7 @@ impl Past {
         let config = check::whole(path).await?;
         let source = Source::open(&config).await?;
         let Some(receipt) = source.one(&Filter::of(id)).await? else {
-            bail!("no receipt {id} in {}", source.place().display());
+            bail!(no_receipt(id, &source));
         };
         let policy = source.policy(&receipt).await?;
         let policy = policy.and_then(|text| serde_json::from_str(&text).ok());
