@@ -4,8 +4,11 @@
 //! share**: a disk that does not answer holds the threads that wait for it, and everything
 //! else still has some.
 
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -41,6 +44,39 @@ impl Share {
             drop(threads);
             done
         }))
+    }
+}
+
+impl Share {
+    /// What comes of work that waits for a disk, if it answers within this time.
+    ///
+    /// # Errors
+    /// Those of the work, or that there was no answer. Work that hangs goes on in its
+    /// thread, and has what it was given.
+    pub(crate) async fn within<T: Send + 'static>(
+        &self,
+        patience: Duration,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let deadline = Instant::now() + patience;
+        let late = || io::Error::new(io::ErrorKind::TimedOut, "no answer from the disk");
+        let started = Self::start(&[self], deadline, work).await;
+        let done = timeout_at(deadline, started.ok_or_else(late)?).await;
+        done.map_err(|_| late())?
+            .unwrap_or_else(|lost| Err(io::Error::other(lost)))
+    }
+
+    /// Work that nobody waits for, as soon as there is a thread for it.
+    pub(crate) fn by_and_by(self, runtime: &Handle, work: impl FnOnce() + Send + 'static) {
+        runtime.spawn(async move {
+            // It is never closed.
+            if let Ok(thread) = self.0.acquire_owned().await {
+                tokio::task::spawn_blocking(move || {
+                    work();
+                    drop(thread);
+                });
+            }
+        });
     }
 }
 

@@ -20,7 +20,6 @@ use std::time::Duration;
 pub use from::{HeaderFrom, MAX_ADDRESSES};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout_at};
 
 use crate::blocking::Share;
 
@@ -47,7 +46,7 @@ const PIECE: usize = 64 << 10;
 pub const READ: usize = 8 << 10;
 
 /// How long a disk may take for a piece. Beyond that the client is asked to come back.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Most threads at one time that wait for the disk of a spool.
 const THREADS: usize = 256;
@@ -124,7 +123,10 @@ pub struct Content {
 
 /// A file without a name.
 #[derive(Debug)]
-struct Unnamed(Option<File>);
+struct Unnamed {
+    file: Option<File>,
+    threads: Share,
+}
 
 impl Spool {
     /// Keeps at most `memory` octets of all messages together in memory, and the rest
@@ -172,20 +174,6 @@ impl Spool {
             octets,
             _leased: leased,
         })
-    }
-
-    /// What comes of work that waits for the disk. One that hangs goes on in its thread, and
-    /// has what it was given.
-    async fn on_disk<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> io::Result<T> + Send + 'static,
-    ) -> io::Result<T> {
-        let deadline = Instant::now() + PATIENCE;
-        let late = || io::Error::new(io::ErrorKind::TimedOut, "no answer from the disk");
-        let started = Share::start(&[&self.threads], deadline, work).await;
-        let done = timeout_at(deadline, started.ok_or_else(late)?).await;
-        done.map_err(|_| late())?
-            .unwrap_or_else(|lost| Err(io::Error::other(lost)))
     }
 
     fn lease_ample(&self, leases: u32) -> Option<OwnedSemaphorePermit> {
@@ -285,14 +273,17 @@ impl Receiving {
             return self.fail(KeepError::NoRoom);
         };
         let directory = Arc::clone(&self.spool.directory);
-        let made = self.spool.on_disk(move || {
+        let made = self.spool.threads.within(PATIENCE, move || {
             crate::directory::make(&directory)?;
             tempfile::tempfile_in(&directory)
         });
         match made.await {
             Ok(file) => {
                 self.behind = Behind::File(Writing {
-                    file: Unnamed(Some(file)),
+                    file: Unnamed {
+                        file: Some(file),
+                        threads: self.spool.threads.clone(),
+                    },
                     written: 0,
                     pending: Vec::with_capacity(room.octets),
                     room,
@@ -304,10 +295,13 @@ impl Receiving {
 
     async fn write(&mut self) {
         match std::mem::replace(&mut self.behind, Behind::Nothing) {
-            Behind::File(writing) => match self.spool.on_disk(move || writing.write()).await {
-                Ok(writing) => self.behind = Behind::File(writing),
-                Err(error) => self.fail_on_disk(&error),
-            },
+            Behind::File(writing) => {
+                let threads = &self.spool.threads;
+                match threads.within(PATIENCE, move || writing.write()).await {
+                    Ok(writing) => self.behind = Behind::File(writing),
+                    Err(error) => self.fail_on_disk(&error),
+                }
+            }
             behind => self.behind = behind,
         }
     }
@@ -341,9 +335,8 @@ impl Writing {
 impl Unnamed {
     /// The file, which is there until it is dropped.
     fn get(&self) -> io::Result<&File> {
-        self.0
-            .as_ref()
-            .ok_or_else(|| io::ErrorKind::NotFound.into())
+        let file = self.file.as_ref();
+        file.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 
@@ -351,8 +344,8 @@ impl Unnamed {
 /// for a thread that may wait.
 impl Drop for Unnamed {
     fn drop(&mut self) {
-        if let (Some(file), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
-            runtime.spawn_blocking(move || drop(file));
+        if let (Some(file), Ok(runtime)) = (self.file.take(), Handle::try_current()) {
+            self.threads.clone().by_and_by(&runtime, move || drop(file));
         }
     }
 }
@@ -376,7 +369,13 @@ impl Content {
     pub fn unreadable() -> Self {
         Self {
             front: b"\r\n".to_vec(),
-            behind: Some((Unnamed(None), 1)),
+            behind: Some((
+                Unnamed {
+                    file: None,
+                    threads: Share::new(1),
+                },
+                1,
+            )),
             ..Self::default()
         }
     }
@@ -395,6 +394,28 @@ impl Content {
     /// The octets that are in memory.
     pub fn front(&self) -> &[u8] {
         &self.front
+    }
+
+    /// What comes of reading it in a thread that may wait for its disk, within this time.
+    ///
+    /// # Errors
+    /// Those of the work, or that the disk does not answer.
+    pub async fn in_thread<T: Send + 'static>(
+        self: &Arc<Self>,
+        patience: Duration,
+        work: impl FnOnce(&Self) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let content = Arc::clone(self);
+        match &self.behind {
+            Some((file, _)) => {
+                let threads = &file.threads;
+                threads.within(patience, move || work(&content)).await
+            }
+            // It takes a moment of a thread, and waits for nothing.
+            None => tokio::task::spawn_blocking(move || work(&content))
+                .await
+                .unwrap_or_else(|lost| Err(io::Error::other(lost))),
+        }
     }
 
     /// Reads octets behind the front, from `offset` into the whole content on; 0 is the

@@ -22,6 +22,7 @@ mod settle;
 mod sharing;
 mod target;
 mod trace;
+mod until;
 
 #[cfg(test)]
 mod scripted;
@@ -32,7 +33,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use handover::{Delivered, Handover, Until};
+pub use handover::{Delivered, Handover};
 pub use ledger::{Ledger, LedgerError};
 pub use parcel::Parcel;
 pub use relay::{
@@ -41,6 +42,7 @@ pub use relay::{
 };
 pub use settle::Ending;
 pub use target::{Target, TargetSettings, Targets};
+pub use until::Until;
 
 use crate::address::Mailbox;
 use crate::content::Content;
@@ -113,9 +115,6 @@ pub enum DeliveryError {
     /// It may have been delivered before, and cannot be compared with that.
     #[error("some of it may have been delivered before, and it cannot be read again to tell")]
     Unnamed,
-    /// The host stops, and the target has not answered.
-    #[error("the host stops before the target has answered")]
-    CutOff,
     /// It cannot be in a transaction with those who are there already.
     #[error(
         "to be sent separately: recipients of this sender came to different ends before, or have too many next hops"
@@ -170,7 +169,6 @@ impl DeliveryError {
             | Self::Timeout { .. }
             | Self::UnderWay
             | Self::Unnamed
-            | Self::CutOff
             | Self::Apart
             | Self::OneTenant
             | Self::Lost(_) => false,

@@ -86,6 +86,11 @@ impl Shutdown {
         self.drain.cancelled().await;
     }
 
+    /// For what ends soon after all sessions are to end.
+    pub fn cutting_off(&self) -> CancellationToken {
+        self.cut_off.clone()
+    }
+
     /// Waits until all sessions are to end.
     pub async fn cut_off(&self) {
         self.cut_off.cancelled().await;

@@ -28,6 +28,7 @@ use judgements::Judgements;
 use refuser::Refuser;
 use rustls_pki_types::CertificateDer;
 use shadow::Standing;
+use tokio_util::sync::CancellationToken;
 
 use crate::content::Content;
 use crate::decision::Permit;
@@ -238,14 +239,14 @@ impl Transaction {
     }
 
     /// Delivers to the target of every recipient: the reply to the end of data. Targets that
-    /// have not answered are not waited for any longer when `cut_off` resolves.
+    /// have not answered soon after the host is `cut_off` are not waited for any longer.
     pub async fn deliver(
         &mut self,
         host: &Host,
         client: &Client,
         envelope: Envelope,
         content: Content,
-        cut_off: impl Future<Output = ()>,
+        cut_off: CancellationToken,
     ) -> Reply {
         let permits = envelope.permits;
         let receipt = permits.first().map(Permit::receipt);

@@ -32,7 +32,7 @@ pub const STALL: &str = "354 go on, and it reads nothing";
 pub const LATE: &str = "late ";
 
 /// How much later.
-const LATENESS: Duration = Duration::from_secs(4);
+const LATENESS: Duration = Duration::from_secs(8);
 
 /// How long what became of a message may stay unknown, on a busy machine.
 const UNSETTLED: Duration = Duration::from_secs(30);

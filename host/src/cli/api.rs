@@ -165,7 +165,6 @@ impl Client {
     }
 
     /// The host of a data directory on this machine, as its owner.
-    #[cfg(test)]
     pub(super) fn of_data_directory(path: &Path) -> Self {
         Self {
             door: Door::data_directory(path),
@@ -212,7 +211,13 @@ impl Client {
         let mut sender = self.door.open().await?;
         let answer = sender.send_request(request).await;
         let answer = answer.map_err(|error| lost(failure::in_words(&error)))?;
-        Answer::read(&place, answer, lost).await
+        let read = Answer::read(&place, answer, lost).await;
+        match &read {
+            Err(refused) if self.token.is_none() && refused.wants_a_token() => {
+                Err(Failure::NoToken { place })
+            }
+            _ => read,
+        }
     }
 
     fn request(&self, ask: Ask) -> Result<Request<Full<Bytes>>, hyper::http::Error> {

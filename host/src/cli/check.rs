@@ -121,16 +121,16 @@ struct Certificates {
 
 impl Certificates {
     fn of(config: &Config) -> Self {
-        let now = unix_seconds(SystemTime::now());
+        let now = unix_seconds(SystemTime::now()).cast_signed();
         let admin = config.admin.iter().flat_map(|admin| &admin.tls);
         let mut found = Self::default();
         for files in config.tls.certificates.iter().chain(admin) {
             let at = &files.chain.at;
             match Identity::load(&files.chain.value, &files.key.value) {
                 Ok(identity) => {
-                    let end = identity.not_after().cast_unsigned();
+                    let end = identity.not_after();
                     if end < now {
-                        let ended = timestamp(end);
+                        let ended = timestamp(end.max(0).cast_unsigned());
                         let warning = format!("its certificate ended at {ended}: renew it");
                         found.warnings.push(at.fault(warning));
                     }
@@ -159,10 +159,9 @@ pub(super) fn host(path: &Path) -> anyhow::Result<Config> {
     Config::read_host(path).map_err(|faults| all(&faults))
 }
 
-/// The data directory that a configuration names. It may have other faults: a host that
-/// runs on it can be asked all the same.
+/// The data directory that a configuration names.
 pub(super) fn data_dir(path: &Path) -> anyhow::Result<PathBuf> {
-    Config::read_data_dir(path).ok_or_else(|| all(&Config::examine(path).faults))
+    Ok(host(path)?.data_dir)
 }
 
 /// A path as a host knows it, which has a working directory of its own.

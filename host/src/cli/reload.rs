@@ -7,6 +7,7 @@ use serde_json::json;
 use super::api::{ApiArguments, Ask, Client, Failure, LOADING, Target};
 use super::check::{self, counted};
 use super::rows;
+use crate::config::Config;
 use crate::unicode;
 
 /// Which host, and how to show what became of it.
@@ -34,7 +35,12 @@ pub(super) async fn reload(arguments: &ReloadArguments) -> anyhow::Result<()> {
         Target::Config(path) => Some(path),
         Target::Url(_) | Target::Socket(_) => None,
     };
-    let client = Client::new(&arguments.api).context("the host was not asked")?;
+    // Whatever else is wrong there, the host is to see it.
+    let data_dir = path.as_deref().and_then(Config::read_data_dir);
+    let client = match data_dir {
+        Some(data_dir) => Client::of_data_directory(&data_dir),
+        None => Client::new(&arguments.api).context("the host was not asked")?,
+    };
     let file = path.as_deref().map(check::named).transpose()?;
     let ask = Ask::post(&["reload"]).json(&json!({ "file": file }))?;
     let answer = match (client.send(ask.within(LOADING)).await, path) {

@@ -29,6 +29,10 @@ impl Faults {
         self.0.borrow_mut().extend(more.0.into_inner());
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
+    }
+
     /// All faults, by file and line.
     pub(super) fn into_sorted(self) -> Vec<Fault> {
         let mut faults = self.0.into_inner();

@@ -64,6 +64,17 @@ async fn long_content_comes_back_whole_and_leaves_no_file() {
     assert!(receive(&spool, b"").await.expect("kept").is_empty());
 }
 
+/// Whatever waits for a disk that hangs has all the threads: the client hears of it.
+#[tokio::test(start_paused = true)]
+async fn no_client_waits_for_a_disk_that_hangs() {
+    let spool = Spool {
+        threads: Share::new(0),
+        ..Directory::new().spool(64 << 20)
+    };
+    let kept = receive(&spool, &message(4, FRONT + 1)).await;
+    assert_eq!(kept.map(drop), Err(KeepError::Disk));
+}
+
 /// However much comes, what is allocated is what was leased, and a read.
 #[tokio::test]
 async fn a_front_takes_no_more_than_was_leased() {
@@ -229,7 +240,10 @@ async fn a_disk_that_is_full_is_an_error_in_the_middle_or_at_the_end() {
             unreachable!("the front is full");
         };
         let full = File::options().write(true).open("/dev/full");
-        writing.file = Unnamed(Some(full.expect("Linux has it")));
+        writing.file = Unnamed {
+            file: Some(full.expect("Linux has it")),
+            threads: spool.threads.clone(),
+        };
         take(&mut receiving, &vec![b'a'; length - FRONT]).await;
         assert_eq!(
             receiving.error().is_some(),

@@ -2,23 +2,29 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::late::Copies;
+use super::late::{Copies, PATIENCE};
 use super::ledger::{Ledger, State};
 use super::part::{Dispatch, Fate, Part};
 use super::relay::HopMail;
 use super::settle::{self, Ending};
 use super::sharing::{SentAway, Sharing};
 use super::target::Target;
+use super::until::Until;
 use super::{Consignment, DeliveryError, Message, header};
 use crate::address::Mailbox;
 use crate::boxed::boxed;
 use crate::content::Content;
 use crate::decision::Permit;
 use crate::facts::{Judgement, MailParameters, TenantId};
+
+/// How long a message may take to be hashed before it is delivered, out of the time that
+/// targets have: ten megabytes a second for the longest.
+const FOR_COMPARING: Duration = Duration::from_secs(100);
 
 /// Most targets in one transaction: they are worked on at one time.
 const MAX_PARTS: usize = 64;
@@ -30,24 +36,6 @@ pub struct Handover {
     mail: HopMail,
     parts: Vec<Part>,
     sharing: Sharing,
-}
-
-/// How long targets are waited for.
-#[derive(Debug)]
-pub struct Until<F> {
-    /// The client has its reply then.
-    pub due: Instant,
-    /// The host stops, and waits no longer.
-    pub cut_off: F,
-}
-
-#[cfg(test)]
-impl Until<std::future::Pending<()>> {
-    /// The host does not stop.
-    pub(crate) fn due(due: Instant) -> Self {
-        let cut_off = std::future::pending();
-        Self { due, cut_off }
-    }
 }
 
 /// What became of a message.
@@ -132,7 +120,7 @@ impl Handover {
         if turns > 0 {
             let copies = Copies::new(self.mail.sender.clone(), Arc::new(content));
             let recipients = permits.iter().map(Permit::recipient);
-            let copies = copies.of(recipients).await.unwrap_or_default();
+            let copies = copies.of(recipients, PATIENCE).await.unwrap_or_default();
             copies
                 .iter()
                 .for_each(|copy| self.ledger.let_yield(copy, turns));
@@ -147,15 +135,14 @@ impl Handover {
 
     /// Delivers to all who were accepted. `permits` are these, in the client's order;
     /// `trust` says what each tenant makes of the client's certificate. Targets have
-    /// answered by `until.due`, and are not waited for beyond `until.cut_off`; what has to be
-    /// remembered takes up to 50 seconds more.
+    /// answered `until` then; what has to be remembered takes up to 50 seconds more.
     pub async fn deliver(
         self,
         message: Message,
         permits: &[Permit],
         trust: HashMap<TenantId, Judgement>,
         hostname: &str,
-        until: Until<impl Future<Output = ()>>,
+        until: Until,
     ) -> Delivered {
         let scan = header::scan(message.content.front(), hostname);
         if scan.received > header::MAX_RECEIVED {
@@ -171,23 +158,16 @@ impl Handover {
             mail: self.mail,
             ledger: self.ledger,
             copies: Arc::new(copies),
-            due: until.due,
+            until,
         });
         let Some(known) = known(&with, permits).await else {
             self.parts.into_iter().for_each(Part::abandon);
             return Delivered::not(DeliveryError::Unnamed, permits.len());
         };
-        let mut fates = HashMap::new();
-        let none = tokio::select! {
-            biased;
-            () = dispatch(self.parts, &known, trust, &with, &mut fates) => {
-                DeliveryError::Lost("no word of a recipient".into())
-            }
-            () = until.cut_off => DeliveryError::CutOff,
-        };
+        let fates = dispatch(self.parts, &known, trust, &with).await;
         let fate = |permit: &Permit| {
-            let fate = fates.get(permit.recipient()).cloned();
-            fate.unwrap_or_else(|| Err(none.clone()))
+            let none = || Err(DeliveryError::Lost("no word of a recipient".into()));
+            fates.get(permit.recipient()).cloned().unwrap_or_else(none)
         };
         let fates: Vec<Fate> = permits.iter().map(fate).collect();
         settle(&with, permits, fates, self.sharing.turns_owed()).await
@@ -212,7 +192,7 @@ async fn known(with: &Dispatch, permits: &[Permit]) -> Option<HashMap<Mailbox, S
     if !with.ledger.knows_any(sender, recipients()) {
         return Some(HashMap::new());
     }
-    let copies = with.copies.of(recipients()).await?;
+    let copies = with.copies.of(recipients(), FOR_COMPARING).await?;
     let states = permits.iter().zip(copies).filter_map(|(permit, copy)| {
         let state = with.ledger.state(&copy)?;
         Some((permit.recipient().clone(), state))
@@ -220,14 +200,14 @@ async fn known(with: &Dispatch, permits: &[Permit]) -> Option<HashMap<Mailbox, S
     Some(states.collect())
 }
 
-/// All parts at once: what became of each recipient, as soon as it is known.
+/// All parts at once: what became of each recipient.
 async fn dispatch(
     parts: Vec<Part>,
     known: &HashMap<Mailbox, State>,
     trust: HashMap<TenantId, Judgement>,
     with: &Arc<Dispatch>,
-    fates: &mut HashMap<Mailbox, Fate>,
-) {
+) -> HashMap<Mailbox, Fate> {
+    let mut fates = HashMap::new();
     let mut consignments = Vec::new();
     for part in parts {
         let mut missing = Vec::new();
@@ -255,14 +235,15 @@ async fn dispatch(
         let permits = consignment.permits.clone();
         let delivered = boxed(|| part.deliver(consignment, with)).await;
         fates.extend(named(permits, delivered));
-        return;
+        return fates;
     }
     let mut under_way = JoinSet::new();
     for (part, consignment) in consignments {
         let with = Arc::clone(with);
         under_way.spawn(async move {
             let recipients = consignment.permits.clone();
-            (recipients, part.deliver(consignment, &with).await)
+            let delivered = boxed(|| part.deliver(consignment, &with)).await;
+            (recipients, delivered)
         });
     }
     while let Some(done) = under_way.join_next().await {
@@ -272,6 +253,7 @@ async fn dispatch(
             Err(error) => tracing::error!(%error, "a delivery came to no end"),
         }
     }
+    fates
 }
 
 fn named(permits: Vec<Permit>, fates: Vec<Fate>) -> impl Iterator<Item = (Mailbox, Fate)> {
@@ -303,7 +285,7 @@ async fn settle(
     // Where recipients fared alike and nothing was known of them, nothing is.
     let of_interest = mixed || (put_off && turns_owed > 0) || with.copies.are_known();
     if of_interest {
-        let copies = with.copies.of(recipients()).await;
+        let copies = with.copies.of(recipients(), PATIENCE).await;
         unrecorded = copies.is_none().then(|| "it cannot be read again".into());
         let copies = copies.unwrap_or_default();
         let ledger = &with.ledger;

@@ -19,7 +19,7 @@ use crate::address::Mailbox;
 use crate::content::Content;
 
 /// How long the reply may wait for the hash of a message that is not all in memory.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The names of a message's copies, made when they are first asked for.
 pub(super) struct Copies {
@@ -49,27 +49,24 @@ impl Copies {
         self.hash.get().is_some_and(Option::is_some)
     }
 
-    /// The copies of these recipients, in order; none when the content cannot be read.
+    /// The copies of these recipients, in order; none when the content cannot be read in
+    /// this time, now or before.
     pub(super) async fn of<'a>(
         &self,
         recipients: impl Iterator<Item = &'a Mailbox>,
+        patience: Duration,
     ) -> Option<Vec<Addressed>> {
-        let hash = self.hash.get_or_init(|| self.hash()).await.as_ref()?;
+        let hash = self.hash.get_or_init(|| self.hash(patience));
+        let hash = hash.await.as_ref()?;
         let sender = self.sender.as_ref();
         Some(recipients.map(|one| hash.copy(sender, one)).collect())
     }
 
-    async fn hash(&self) -> Option<ContentHash> {
-        let content = Arc::clone(&self.content);
-        let hashing = tokio::task::spawn_blocking(move || ContentHash::of(&content));
-        match tokio::time::timeout(PATIENCE, hashing).await {
-            Ok(Ok(Ok(hash))) => return Some(hash),
-            Ok(Ok(Err(error))) => tracing::error!(%error, "a message cannot be read again"),
-            Ok(Err(error)) => tracing::error!(%error, "a message cannot be read again"),
-            Err(_) => tracing::error!("a message cannot be read again: no answer from the disk"),
-        }
-        tracing::error!("copies of this message may come twice");
-        None
+    async fn hash(&self, patience: Duration) -> Option<ContentHash> {
+        let hashed = self.content.in_thread(patience, ContentHash::of).await;
+        hashed
+            .inspect_err(|error| tracing::error!(%error, "a message cannot be read again"))
+            .ok()
     }
 }
 
@@ -114,7 +111,11 @@ impl Late {
 
     /// Whoever asks for these copies from now on is put off; none when they have no names.
     async fn under_way(&self) -> Option<Vec<Addressed>> {
-        let copies = self.copies.of(self.recipients.iter()).await?;
+        let copies = self.copies.of(self.recipients.iter(), PATIENCE).await;
+        let Some(copies) = copies else {
+            tracing::error!("copies of this message may come twice");
+            return None;
+        };
         for copy in &copies {
             self.ledger.under_way(copy);
         }

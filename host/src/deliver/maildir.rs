@@ -11,6 +11,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use entries::Entries;
 use super::DeliveryError;
 use super::late::Late;
 use super::parcel::Parcel;
+use super::until::Until;
 use crate::blocking::Share;
 use crate::content::Content;
 use crate::directory;
@@ -110,8 +112,8 @@ impl Maildir {
         )
     }
 
-    /// Delivers as a file of this name, by `due` at the latest, and gives its path. If the
-    /// disk does not answer in time, `late` learns what becomes of the message.
+    /// Delivers as a file of this name, and gives its path. If the disk does not answer in
+    /// time, `late` learns what becomes of the message.
     ///
     /// # Errors
     /// When the message is not there, or not yet.
@@ -119,10 +121,10 @@ impl Maildir {
         &self,
         name: String,
         parcel: Parcel,
-        due: Instant,
+        until: &Until,
         late: Late,
     ) -> Result<PathBuf, DeliveryError> {
-        let delivered = self.store(name, parcel, due, late).await;
+        let delivered = self.store(name, parcel, until, late).await;
         if delivered.is_err() {
             *self.seen() = None;
         }
@@ -133,17 +135,18 @@ impl Maildir {
         &self,
         name: String,
         parcel: Parcel,
-        due: Instant,
+        until: &Until,
         late: Late,
     ) -> Result<PathBuf, DeliveryError> {
-        let deadline = due.min(Instant::now() + self.delivery_timeout);
+        let deadline = until.due.min(Instant::now() + self.delivery_timeout);
         let (maildir, entries) = (self.path.clone(), Arc::clone(&self.entries));
-        let mut work = self
-            .start(deadline, move || write(&maildir, &entries, &name, &parcel))
-            .await?;
-        match timeout_at(deadline, &mut work).await {
-            Ok(done) => done.unwrap_or_else(|error| lost(&error)),
-            Err(_) => {
+        let starting = self.start(deadline, move || write(&maildir, &entries, &name, &parcel));
+        let started = until.unless_cut_off(pin!(starting)).await;
+        let mut work = started.unwrap_or_else(|| Err(self.timeout()))?;
+        let done = pin!(timeout_at(deadline, &mut work));
+        match until.unless_cut_off(done).await {
+            Some(Ok(done)) => done.unwrap_or_else(|error| lost(&error)),
+            Some(Err(_)) | None => {
                 late.watch(work).await;
                 Err(self.timeout())
             }

@@ -7,6 +7,7 @@
 //! **The client has its reply while it waits for it**: whatever is asked of a target is
 //! over by the time at which the reply is due.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +18,9 @@ use super::late::{Copies, Late};
 use super::ledger::Ledger;
 use super::maildir::Maildir;
 use super::parcel::Parcel;
-use super::relay::{Dialogue, HopMail, HopReply, Relay, RelayError, Sent};
+use super::relay::{Dialogue, HopMail, HopReply, Relay, RelayError, STOPPING, Sent};
 use super::target::Target;
+use super::until::Until;
 use super::{Consignment, DeliveryError, Message, header, trace};
 use crate::address::Mailbox;
 use crate::decision::Permit;
@@ -62,8 +64,8 @@ pub(super) struct Dispatch {
     pub(super) mail: HopMail,
     pub(super) ledger: Arc<Ledger>,
     pub(super) copies: Arc<Copies>,
-    /// By when targets have to have answered.
-    pub(super) due: Instant,
+    /// How long targets are waited for.
+    pub(super) until: Until,
 }
 
 impl Part {
@@ -216,7 +218,7 @@ async fn store(maildir: &Maildir, consignment: &Consignment, with: &Dispatch) ->
     };
     let name = file_name(consignment, with);
     let stored = maildir
-        .deliver(name, parcel(own, consignment, with), with.due, late)
+        .deliver(name, parcel(own, consignment, with), &with.until, late)
         .await
         .map(|path| path.display().to_string());
     vec![stored; consignment.permits.len()]
@@ -254,7 +256,7 @@ async fn pass_on(
             if let Some(unfit) = other {
                 unfit.abandon();
             }
-            match reopen(relay, &with.mail, &wanted, with.due).await {
+            match reopen(relay, &with.mail, &wanted, &with.until).await {
                 Ok(reopened) => reopened,
                 Err(error) => return vec![Err(relay_error(relay, error)); wanted.len()],
             }
@@ -283,7 +285,7 @@ async fn send(
         return Vec::new();
     }
     let parcel = parcel(String::new(), consignment, with);
-    let Sent { outcomes, late } = dialogue.send(&parcel, with.due).await;
+    let Sent { outcomes, late } = dialogue.send(&parcel, &with.until).await;
     if let Some(hop) = late {
         let is_open =
             |outcome: &Result<_, _>| matches!(outcome, Err(RelayError::Unanswered { .. }));
@@ -304,7 +306,7 @@ async fn reopen(
     relay: &Arc<Relay>,
     mail: &HopMail,
     wanted: &[Mailbox],
-    due: Instant,
+    until: &Until,
 ) -> Result<Opened, RelayError> {
     let opening = async {
         let mut dialogue = relay.begin(mail).await?;
@@ -318,9 +320,16 @@ async fn reopen(
         }
         Ok((dialogue, fates))
     };
-    timeout_at(due.min(Instant::now() + REOPEN), opening)
-        .await
-        .unwrap_or_else(|_| Err(late(relay, "recipients")))
+    let opening = pin!(timeout_at(until.due.min(Instant::now() + REOPEN), opening));
+    match until.unless_cut_off(opening).await {
+        Some(Ok(opened)) => opened,
+        Some(Err(_)) => Err(late(relay, "recipients")),
+        None => Err(RelayError::Unavailable {
+            hop: relay.to_string(),
+            step: "recipients",
+            detail: STOPPING.into(),
+        }),
+    }
 }
 
 fn finished(relay: &Relay, fates: Vec<Option<Result<HopReply, RelayError>>>) -> Vec<Fate> {

@@ -33,6 +33,7 @@ use std::sync::Arc;
 
 pub use dialogue::Dialogue;
 pub(super) use dialogue::{Late, Sent};
+pub(super) use error::STOPPING;
 pub use error::{AFTER_FINAL_DOT, Capability, RelayError};
 pub use hop::{HopAddress, HopTls, NextHop, Protocol};
 pub use reply::HopReply;

@@ -89,7 +89,6 @@ pub(super) fn is_open(fate: &Fate) -> bool {
     matches!(
         fate,
         Err(DeliveryError::UnderWay
-            | DeliveryError::CutOff
             | DeliveryError::Timeout { .. }
             | DeliveryError::Relay {
                 source: RelayError::Unanswered { .. },

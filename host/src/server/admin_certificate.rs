@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use tokio::time::MissedTickBehavior;
 
-use super::certificates::{Sources, Watch};
+use super::certificates::{Ends, Sources, Watch};
 use super::reload::{LOOK, ReloadError, in_background};
 use crate::admin::AdminTls;
 use crate::config::Config;
@@ -19,6 +19,7 @@ use crate::host::Shutdown;
 pub(super) struct AdminCertificate {
     sources: Sources,
     watch: Watch,
+    ends: Ends,
     tls: AdminTls,
 }
 
@@ -28,8 +29,10 @@ impl AdminCertificate {
         let files = config.admin.as_ref()?.tls.clone()?;
         let sources = Sources::of_files(config, vec![files]);
         let (stamp, tls) = (sources.stamp(), AdminTls::default());
+        let mut ends = Ends::default();
         let watch = match sources.load() {
             Ok(identities) => {
+                ends = Ends::of(&identities);
                 tls.replace(identities)
                     .expect("what was loaded without a fault has an identity");
                 Watch::new(stamp)
@@ -44,6 +47,7 @@ impl AdminCertificate {
         Some(Self {
             sources,
             watch,
+            ends,
             tls,
         })
     }
@@ -71,6 +75,7 @@ impl AdminCertificate {
     }
 
     async fn look(&mut self) -> Result<(), ReloadError> {
+        self.ends.tell();
         let look = self.sources.clone();
         let stamp = in_background(move || look.stamp()).await?;
         if !self.watch.is_news(&stamp, Instant::now()) {
@@ -80,6 +85,7 @@ impl AdminCertificate {
         match in_background(move || read.load()).await? {
             Ok(identities) => {
                 self.watch = Watch::new(stamp);
+                self.ends = Ends::of(&identities);
                 self.tls
                     .replace(identities)
                     .expect("what was loaded without a fault has an identity");

@@ -16,6 +16,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::config::{CertificateFiles, Config, Fault, Position};
+use crate::facts::unix_seconds;
+use crate::receipt::timestamp;
 use crate::tls::{self, Identity, Provenance};
 
 /// When files that could not be read are read again: descriptors run out for seconds, a
@@ -38,11 +40,11 @@ pub(super) struct Ends(Vec<End>);
 
 /// When a certificate ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct End {
+struct End {
     /// Its first name.
-    pub(super) name: String,
+    name: String,
     /// In seconds since 1970.
-    pub(super) at: i64,
+    at: i64,
 }
 
 /// What is to be seen of all files from outside.
@@ -161,8 +163,17 @@ impl Ends {
         Self(ends.map(end).collect())
     }
 
+    /// Says which have passed by now.
+    pub(super) fn tell(&mut self) {
+        let now = unix_seconds(SystemTime::now());
+        for End { name, at } in self.passed(now.cast_signed()) {
+            let ended = timestamp(at.max(0).cast_unsigned());
+            tracing::error!(name, ended, "a certificate of the host has ended: renew it");
+        }
+    }
+
     /// Takes those that have passed by then, in seconds since 1970.
-    pub(super) fn passed(&mut self, now: i64) -> Vec<End> {
+    fn passed(&mut self, now: i64) -> Vec<End> {
         self.0.extract_if(.., |end| end.at < now).collect()
     }
 }

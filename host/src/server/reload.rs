@@ -11,21 +11,19 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::amend::Turns;
-use super::certificates::{End, Ends, Sources, Watch};
+use super::certificates::{Ends, Sources, Watch};
 use super::listeners;
 use super::preparation::Preparation;
 use super::settle::{Settled, settle};
 use super::tenants::{self, Ready, TenantsError};
 use crate::config::{Config, Fault};
-use crate::facts::unix_seconds;
 use crate::host::{Host, Shutdown};
-use crate::receipt::timestamp;
 use crate::smtp::listener::Listener;
 use crate::store::StoreError;
 use crate::supervisor;
@@ -278,11 +276,7 @@ impl Reloader {
 
     async fn look_at_certificates(&self) -> Result<(), ReloadError> {
         let mut state = self.state.lock().await;
-        let now = unix_seconds(SystemTime::now());
-        for End { name, at } in state.ends.passed(now.cast_signed()) {
-            let ended = timestamp(at.cast_unsigned());
-            tracing::error!(name, ended, "a certificate of the host has ended: renew it");
-        }
+        state.ends.tell();
         let sources = Sources::of(&self.config());
         let look = sources.clone();
         let stamp = in_background(move || look.stamp()).await?;

@@ -74,6 +74,21 @@ pub enum Foreign {
 }
 
 impl Foreign {
+    /// The protocol that octets begin with before anything was said to the client; none when
+    /// it may be SMTP.
+    pub fn begins(octets: &[u8]) -> Option<Self> {
+        if octets.starts_with(b"\r\n\r\n\0\r\nQUIT\n") {
+            return Some(Self::Proxy);
+        }
+        let end = octets
+            .iter()
+            .position(|octet| matches!(octet, b'\r' | b'\n'));
+        match Command::parse(octets.get(..end?)?) {
+            Err(CommandError::Foreign(protocol)) => Some(protocol),
+            _ => None,
+        }
+    }
+
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {

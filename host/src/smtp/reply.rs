@@ -378,7 +378,6 @@ pub fn undelivered(error: &DeliveryError, receipt: Option<ReceiptId>) -> Reply {
         | DeliveryError::Timeout { .. }
         | DeliveryError::UnderWay
         | DeliveryError::Unnamed
-        | DeliveryError::CutOff
         | DeliveryError::Lost(_) => (
             451,
             "4.3.0".into(),

@@ -342,10 +342,9 @@ fn what_goes_wrong_is_said_with_an_exit_code() {
     let refused = run(&[], &["node", "--url", &url(&host)])
         .expect_code(1)
         .stderr;
-    assert!(
-        refused.starts_with("portcullis: this needs a token"),
-        "{refused}"
-    );
+    let told = ": this needs a token, and there was none: put it into PORTCULLIS_TOKEN, or into a \
+                file that --token-file names\n";
+    assert!(refused.ends_with(told), "{refused}");
     host.stop();
 }
 

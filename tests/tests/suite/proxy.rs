@@ -344,9 +344,21 @@ fn what_is_not_smtp_ends_a_session_and_is_told_of() {
     let (ended, _) = log_of(host);
     for protocol in ["PROXY", "HTTP"] {
         let said = format!("a client does not speak SMTP protocol=\"{protocol}\"");
-        assert_eq!(ended.log.matches(&said).count(), 1, "{}", ended.log);
+        assert!(ended.log.contains(&said), "{}", ended.log);
     }
     assert!(ended.log.contains("listener=smtp}"), "{}", ended.log);
+
+    // Where clients have to wait for the greeting they hear the same.
+    let host = site("starttls", "greeting_delay_ms = 10000").start();
+    for octets in [LINE, &header] {
+        let mut client = Client::connect_silently(host.address("smtp"));
+        client.send(octets);
+        assert_eq!(client.reply(), no_header, "{octets:?}");
+        assert!(client.is_closed());
+    }
+    let said = "a client does not speak SMTP protocol=\"PROXY\"";
+    let log = host.stop().log;
+    assert!(log.contains(said), "{log}");
 }
 
 #[test]

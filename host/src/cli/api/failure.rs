@@ -40,6 +40,11 @@ pub(in crate::cli) enum Failure {
         reason: String,
         consequence: &'static str,
     },
+    /// It wants to know who asks.
+    #[error(
+        "{place}: this needs a token, and there was none: put it into PORTCULLIS_TOKEN, or into a file that --token-file names"
+    )]
+    NoToken { place: String },
     /// Something else answers there.
     #[error("{place}: {what} is no answer of an admin API of this version: is this where it is?")]
     Strange { place: String, what: String },
@@ -93,6 +98,11 @@ impl Failure {
             Self::Refused(problem) => problem.again_after,
             _ => None,
         }
+    }
+
+    /// Whether it is because nobody said who asks.
+    pub(super) fn wants_a_token(&self) -> bool {
+        self.status() == Some(StatusCode::UNAUTHORIZED)
     }
 
     /// Whether it is not there.

@@ -216,7 +216,7 @@ async fn what_comes_late_does_not_come_twice() {
     let recipient: Mailbox = "c@acme.example".parse().expect("a mailbox");
     let copies = Arc::new(super::super::late::Copies::new(None, content));
     let copy = copies
-        .of([&recipient].into_iter())
+        .of([&recipient].into_iter(), PATIENCE)
         .await
         .expect("in memory")[0];
     for (arrives, afterwards) in [(false, None), (true, Some(State::Delivered))] {
@@ -274,7 +274,7 @@ async fn what_cannot_be_compared_with_what_is_there_is_put_off() {
     let recipient = "c@acme.example".parse().expect("a mailbox");
     let before = Arc::new(Content::in_memory(b"x\r\n".to_vec()));
     let copies = super::super::late::Copies::new(facts().sender, before);
-    let copies = copies.of([&recipient].into_iter()).await;
+    let copies = copies.of([&recipient].into_iter(), PATIENCE).await;
     let delivered = (copies.expect("in memory")[0], Some(State::Delivered));
     bench.ledger.record(vec![delivered]).await.expect("written");
     let recipients = [("acme", "c@acme.example")];

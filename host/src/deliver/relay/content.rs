@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::connection::{Answer, Connection, within};
 use super::error::{AFTER_FINAL_DOT, Failure, Fault};
 use super::stuffing::Stuffing;
-use crate::content::Content;
+use crate::content::{Content, PATIENCE};
 use crate::deliver::Parcel;
 
 /// How much is written at once, and read at once from behind the front: a usual message
@@ -53,7 +53,7 @@ impl Sending<'_> {
         let content = parcel.content();
         let mut offset = content.front().len() as u64;
         while offset < content.len() {
-            let piece = read(Arc::clone(content), offset).await?;
+            let piece = read(content, offset).await?;
             offset += piece.len() as u64;
             self.push(&piece).await?;
         }
@@ -88,18 +88,17 @@ impl Sending<'_> {
 }
 
 /// Reads from behind the front, on a thread that may wait for a disk.
-async fn read(content: Arc<Content>, offset: u64) -> Result<Vec<u8>, Fault> {
+async fn read(content: &Arc<Content>, offset: u64) -> Result<Vec<u8>, Fault> {
     let unreadable = |why: String| Fault::Other(format!("the content cannot be read back: {why}"));
-    let reading = tokio::task::spawn_blocking(move || {
+    let read = content.in_thread(PATIENCE, move |content| {
         let mut piece = vec![0; PIECE];
         let read = content.read_behind_front(offset, &mut piece)?;
         piece.truncate(read);
-        Ok::<_, std::io::Error>(piece)
+        Ok(piece)
     });
-    match reading.await {
-        Ok(Ok(piece)) if piece.is_empty() => Err(unreadable("it ends early".to_owned())),
-        Ok(Ok(piece)) => Ok(piece),
-        Ok(Err(error)) => Err(unreadable(error.to_string())),
-        Err(lost) => Err(unreadable(lost.to_string())),
+    match read.await {
+        Ok(piece) if piece.is_empty() => Err(unreadable("it ends early".to_owned())),
+        Ok(piece) => Ok(piece),
+        Err(error) => Err(unreadable(error.to_string())),
     }
 }

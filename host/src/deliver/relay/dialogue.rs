@@ -4,6 +4,7 @@
 //! failed, was dropped, or its caller stopped waiting: the line leaves the dialogue
 //! before each wait and comes back only when the hop has answered.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,13 +12,14 @@ use tokio::time::Instant;
 
 use super::connection::{Answer, Connection, within};
 use super::content;
-use super::error::{AFTER_FINAL_DOT, Capability, Failure, Fault, RelayError};
+use super::error::{AFTER_FINAL_DOT, Capability, Failure, Fault, RelayError, STOPPING};
 use super::hop::Protocol;
 use super::pool::Place;
 use super::reply::HopReply;
 use super::{HopMail, Relay};
 use crate::address::Mailbox;
 use crate::deliver::Parcel;
+use crate::deliver::until::Until;
 
 /// A transaction with a next hop, from MAIL on. Dropped before its end, it closes its
 /// connection, which tells the next hop to forget it.
@@ -150,11 +152,11 @@ impl Dialogue {
     }
 
     /// DATA and the content, then for each accepted recipient, in order, what the next
-    /// hop said; all of it by `due`. Over SMTP that is one reply, given for each of them.
+    /// hop said; all of it `until` then. Over SMTP that is one reply, given for each of them.
     ///
     /// Nothing is tried again. Where all was sent and no reply came, the error says
     /// that the outcome is unknown ([`RelayError::is_outcome_unknown`]).
-    pub async fn send(mut self, parcel: &Parcel, due: Instant) -> Sent {
+    pub async fn send(mut self, parcel: &Parcel, until: &Until) -> Sent {
         let Some(mut line) = self.line.take() else {
             let over = Fault::Other("the dialogue is over".to_owned());
             return Sent::all(self.same_for_each(&Err(self.unavailable(over.at("DATA")))));
@@ -163,8 +165,13 @@ impl Dialogue {
             self.reset(line);
             return Sent::all(Vec::new());
         }
-        match self.data(&mut line.connection, parcel, due).await {
-            Ok(None) => self.outcomes(line, due).await,
+        let data = {
+            let data = pin!(self.data(&mut line.connection, parcel, until.due));
+            until.unless_cut_off(data).await
+        };
+        let stopping = || Err(Fault::Other(STOPPING.to_owned()).at("content"));
+        match data.unwrap_or_else(stopping) {
+            Ok(None) => self.outcomes(line, until).await,
             Ok(Some(refusal)) => {
                 self.reset(line);
                 Sent::all(self.same_for_each(&Err(RelayError::Refused(refusal))))
@@ -200,36 +207,38 @@ impl Dialogue {
 
     /// The replies to the content: one, or for LMTP one for each recipient. Where they do
     /// not come in time the hop may have the message all the same, and is still listened to.
-    async fn outcomes(self, mut line: Line, due: Instant) -> Sent {
-        let limit = by(due, self.relay.hop.delivery_timeout);
+    async fn outcomes(self, mut line: Line, until: &Until) -> Sent {
+        let limit = by(until.due, self.relay.hop.delivery_timeout);
         let mut outcomes = Vec::with_capacity(self.expected());
-        let read = within(limit, self.read(&mut line.connection, &mut outcomes)).await;
-        let answered = outcomes.len();
-        match read {
-            Ok(()) => {
+        let read = {
+            let read = self.read(&mut line.connection, &mut outcomes);
+            let read = pin!(within(limit, read));
+            until.unless_cut_off(read).await
+        };
+        let detail = match read {
+            Some(Ok(())) => {
                 self.put_back(line, &outcomes);
-                Sent::all(self.for_each(outcomes))
+                return Sent::all(self.for_each(outcomes));
             }
-            Err(fault @ Fault::Timeout(_)) => {
-                let unanswered = RelayError::Unanswered {
-                    hop: self.relay.to_string(),
-                    detail: fault.to_string(),
-                };
-                outcomes.resize(self.expected(), Err(unanswered));
-                Sent {
-                    outcomes: self.for_each(outcomes),
-                    late: Some(Late {
-                        dialogue: self,
-                        line,
-                        answered,
-                    }),
-                }
-            }
-            Err(fault) => {
+            Some(Err(fault @ Fault::Timeout(_))) => fault.to_string(),
+            None => STOPPING.to_owned(),
+            Some(Err(fault)) => {
                 let lost = Err(self.unavailable(fault.at(AFTER_FINAL_DOT)));
                 outcomes.resize(self.expected(), lost);
-                Sent::all(self.for_each(outcomes))
+                return Sent::all(self.for_each(outcomes));
             }
+        };
+        let answered = outcomes.len();
+        let hop = self.relay.to_string();
+        let unanswered = RelayError::Unanswered { hop, detail };
+        outcomes.resize(self.expected(), Err(unanswered));
+        Sent {
+            outcomes: self.for_each(outcomes),
+            late: Some(Late {
+                dialogue: self,
+                line,
+                answered,
+            }),
         }
     }
 

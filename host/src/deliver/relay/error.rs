@@ -40,6 +40,9 @@ pub enum RelayError {
 /// it was sent, and no reply came.
 pub const AFTER_FINAL_DOT: &str = "after the final dot";
 
+/// What there is to say where the next hop was not waited for.
+pub(in crate::deliver) const STOPPING: &str = "this host stops, and there was no answer yet";
+
 impl RelayError {
     /// Whether the next hop may have taken the message all the same.
     pub fn is_outcome_unknown(&self) -> bool {

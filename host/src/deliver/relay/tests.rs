@@ -86,7 +86,10 @@ async fn deliver(relay: &Arc<Relay>, recipients: &[&str]) -> Result<Vec<String>,
     }
     let accepted = dialogue.recipients().to_vec();
     let parcel = parcel(b"Subject: x\r\n\r\n.a\r\n");
-    let replies = dialogue.send(&parcel, soon()).await.outcomes;
+    let replies = dialogue
+        .send(&parcel, &crate::deliver::Until::due(soon()))
+        .await
+        .outcomes;
     assert_eq!(accepted.len(), replies.len());
     for (recipient, reply) in accepted.iter().zip(replies) {
         match reply {

@@ -107,6 +107,26 @@ fn refused_lines() {
 }
 
 #[test]
+fn protocols_that_are_not_smtp() {
+    let (proxy, http) = (Some(Foreign::Proxy), Some(Foreign::Http));
+    for (octets, protocol) in [
+        (
+            &b"PROXY TCP4 192.0.2.7 192.0.2.25 50000 25\r\nEHLO a\r\n"[..],
+            proxy,
+        ),
+        (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", proxy),
+        (b"GET / HTTP/1.1\r\n", http),
+        (b"GET / HTTP/1.1\n", http),
+        (b"EHLO client.example\r\n", None),
+        (b"\r\n\r\n", None),
+        (b"PROXY", None),
+        (b"", None),
+    ] {
+        assert_eq!(Foreign::begins(octets), protocol, "{octets:?}");
+    }
+}
+
+#[test]
 fn parameters() {
     let line = "MAIL FROM:<δ@b.example> BODY=8bitmime SMTPUTF8 requiretls SIZE=1000";
     let Ok(Command::Mail {

@@ -31,6 +31,7 @@ use crate::boxed::boxed;
 use crate::content::Content;
 use crate::decision::Permit;
 use crate::listen::{Leave, Limit};
+use crate::smtp::command::Foreign;
 use crate::smtp::envelope::{Envelope, Mail};
 use crate::smtp::line::{Front, front};
 use crate::smtp::reply::{self, Reply};
@@ -124,7 +125,13 @@ impl Conversation {
                 if read? == 0 {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
-                reply::early()
+                match Foreign::begins(&self.input) {
+                    Some(protocol) => {
+                        self.service.place.hears(protocol.name());
+                        reply::foreign(protocol)
+                    }
+                    None => reply::early(),
+                }
             }
             leave = self.service.place.asked_to_leave() => farewell(leave),
         };
@@ -275,7 +282,7 @@ impl Conversation {
                     Ok(()) => Step::Reply(reply),
                     Err(reply) => self.session.close(reply),
                 },
-                Step::Review(envelope, content) => boxed(|| self.review(envelope, content)).await,
+                Step::Review(envelope, content) => boxed(|| self.review(envelope, content)).await?,
                 Step::Deliver(envelope, content) => {
                     boxed(|| self.deliver(envelope, content)).await?
                 }
@@ -356,20 +363,39 @@ impl Conversation {
         })
     }
 
-    async fn review(&mut self, envelope: Envelope, content: Content) -> Step {
-        self.service.host.metrics.message(content.len());
-        let (host, client) = (&self.service.host, &self.client);
-        let (offer, span) = (self.service.listener.tls_offer(), self.transaction.span());
-        let transaction = &mut self.transaction;
-        let reviewing = pin!(transaction.review(host, client, envelope, content, offer));
-        self.session.reviewed(reviewing.instrument(span).await)
+    /// A last chunk comes without waiting, so replies to what came with it may be held back
+    /// here and below. What was received comes to its end, whoever has gone.
+    async fn review(&mut self, envelope: Envelope, content: Content) -> io::Result<Step> {
+        let (reviewed, written) = {
+            let (service, client) = (&self.service, &self.client);
+            service.host.metrics.message(content.len());
+            let (offer, span) = (service.listener.tls_offer(), self.transaction.span());
+            let (host, transaction) = (&service.host, &mut self.transaction);
+            let reviewing = pin!(transaction.review(host, client, envelope, content, offer));
+            let reviewing = pin!(reviewing.instrument(span));
+            let until = held_until(&self.output, self.held_since);
+            let (stream, output) = (&mut self.stream, &mut self.output);
+            held_back(stream, output, service, until, reviewing).await
+        };
+        let step = self.session.reviewed(reviewed);
+        let Err(error) = written else {
+            return Ok(step);
+        };
+        match step {
+            Step::Deliver(envelope, content) => {
+                let _ = boxed(|| self.deliver(envelope, content)).await;
+            }
+            Step::Refuse(permits, reply) => {
+                let _ = self.refuse(permits, reply).await;
+            }
+            _ => {}
+        }
+        Err(error)
     }
 
-    /// A last chunk comes without waiting, so replies to what came with it may be held back
-    /// here, too.
     async fn deliver(&mut self, envelope: Envelope, content: Content) -> io::Result<Step> {
         let (service, client) = (&self.service, &self.client);
-        let (cut_off, span) = (service.shutdown.cut_off(), self.transaction.span());
+        let (cut_off, span) = (service.shutdown.cutting_off(), self.transaction.span());
         let (host, transaction) = (&service.host, &mut self.transaction);
         let delivering = pin!(transaction.deliver(host, client, envelope, content, cut_off));
         let delivering = pin!(delivering.instrument(span));

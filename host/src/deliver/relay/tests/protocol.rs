@@ -246,7 +246,10 @@ async fn large_content_arrives_whole() {
         .recipient(&mailbox("a@t.example"))
         .await
         .expect("accepted");
-    let outcomes = dialogue.send(&parcel(&content), soon()).await.outcomes;
+    let outcomes = dialogue
+        .send(&parcel(&content), &crate::deliver::Until::due(soon()))
+        .await
+        .outcomes;
     assert!(outcomes[0].is_ok(), "{outcomes:?}");
     let text = String::from_utf8(content).expect("ASCII");
     let expected = format!(

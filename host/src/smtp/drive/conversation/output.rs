@@ -39,14 +39,15 @@ pub(super) async fn write_out(
             }
         }
     };
-    tokio::select! {
+    let written = tokio::select! {
         biased;
-        written = write => written?,
-        error = leave => return Err(error),
-        () = too_long => return Err(io::ErrorKind::TimedOut.into()),
-    }
+        written = write => written,
+        error = leave => Err(error),
+        () = too_long => Err(io::ErrorKind::TimedOut.into()),
+    };
+    // Of what failed nobody knows how much has left: it is not said again.
     *output = Vec::new();
-    Ok(())
+    written
 }
 
 /// Until when these replies may wait, the first of which was said then. None where there are
