@@ -53,7 +53,8 @@ pub(super) struct ReceiptsArguments {
     /// Only what was accepted.
     #[arg(long, conflicts_with = "refused")]
     accepted: bool,
-    /// Only what was refused.
+    /// Only what was refused here. What a next hop refused was accepted here, and its outcome
+    /// says so.
     #[arg(long)]
     refused: bool,
     /// From then on: a day (UTC), a time, or how long ago, such as 2026-12-31,

@@ -467,3 +467,35 @@ fn a_tenants_file_may_be_large() {
     let refused = files.read().expect_err("the host's own");
     assert!(refused.contains("over the limit of 4194304"), "{refused}");
 }
+
+/// Whoever asks for a reload has to find the host whatever is wrong there, and no other one.
+#[test]
+fn a_data_directory_is_found_above_what_is_wrong() {
+    let files = Files::new();
+    let named = |text: &str| {
+        files.write("portcullis.toml", text);
+        let found = Config::read_data_dir(&files.path("portcullis.toml"));
+        found.map(|path| path.strip_prefix(files.0.path()).map(ToOwned::to_owned))
+    };
+    for (text, name) in [
+        ("", "data"),
+        ("[limits]\nsessions = 9\n", "data"),
+        ("data_dir = \"d\"\n", "d"),
+        ("data_dir = \"d\"\nodd = 1\nhostname = 7\n", "d"),
+        ("data_dir = \"d\"\r\n[limits\r\nsessions = 9\r\n", "d"),
+        ("data_dir = \"d\"\nhostname = \"\"\"x\n", "d"),
+        ("data_dir = \"d\"\n[limits]\n[limits]\n", "d"),
+    ] {
+        assert_eq!(named(text), Some(Ok(name.into())), "{text:?}");
+    }
+    for text in [
+        "data_dir = 5\n",
+        "data-dir = \"d\"\n",
+        "[limits\ndata_dir = \"d\"\n",
+        "hostname == \"x\"\ndata_dir = \"d\"\n",
+        "hostname = \"\"\"x\ndata_dir = \"d\"\n",
+        "hostname = \"\"\"x\n",
+    ] {
+        assert_eq!(named(text), None, "{text:?}");
+    }
+}

@@ -260,6 +260,32 @@ fn a_stop_settles_what_it_cuts_off() {
     assert_eq!(host.stop().site.mail("acme").len(), 1);
 }
 
+/// The same of a hop that has answered for one recipient, and says nothing of the other.
+#[test]
+fn a_stop_keeps_what_a_hop_has_said_so_far() {
+    let hop = Hop::lmtp();
+    hop.answer(". bob@", &[HANG, "250 2.0.0 taken"]);
+    let host = site("acme", &hop, "")
+        .settings("[limits]\ngrace_s = 5")
+        .start();
+    let mut client = begin(&host);
+    client.expect(&rcpt(ANN), "250 2.1.5 ");
+    client.expect(&rcpt(BOB), "250 2.1.5 ");
+    client.expect("DATA", "354");
+    client.send(MESSAGE.replace("\r\n.", "\r\n.."));
+    client.send(".\r\n");
+    let begun = Instant::now();
+    while hop.copies(ANN) == 0 && begun.elapsed() < Duration::from_secs(30) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    host.terminate();
+    let mixed = "451 4.3.0 Not delivered to every recipient";
+    assert_eq!(begins(&client.reply(), mixed), Ok(()));
+    let host = host.wait().site.start();
+    assert_eq!(begins(&deliver(&host, &[ANN, BOB]), "250 2.0.0 "), Ok(()));
+    assert_eq!((hop.copies(ANN), hop.copies(BOB)), (1, 1));
+}
+
 /// A host that stops waits for what a hop says in the end as long as for sessions.
 #[test]
 fn what_comes_late_comes_once_though_the_host_is_stopped_meanwhile() {
