@@ -423,8 +423,12 @@ impl Server {
         // Whoever hangs may still have a receipt to hand over, and then this does not end;
         // what was handed over is on disk well within that time all the same.
         let written = timeout(FAREWELL, written).await.is_ok();
-        // What was committed is on disk already, if perhaps beside the file.
-        let _ = timeout(FAREWELL, self.store.close()).await;
+        if timeout(FAREWELL, self.store.close()).await.is_err() {
+            // What was committed is on disk.
+            tracing::warn!(
+                "the disk is slow: part of the store stays in portcullis.db-wal until the next start"
+            );
+        }
         if !ended || !written {
             tracing::error!("the host ends while sessions or receipts hang");
         }

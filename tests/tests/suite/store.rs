@@ -431,8 +431,7 @@ fn refused_start(site: &Site) -> String {
 
 #[test]
 fn a_store_that_cannot_be_used_is_named_at_the_start() {
-    let site = Site::new().tenant("acme", ACME);
-    let site = site.start().stop().site;
+    let site = with_all_in_one_file(Site::new().tenant("acme", ACME));
     let db = site.path("data/portcullis.db");
     let mode = db.metadata().expect("it is there").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
@@ -451,6 +450,18 @@ fn a_store_that_cannot_be_used_is_named_at_the_start() {
     fs::write(&db, sound).expect("the site can be written");
     let host = site.start();
     assert!(rcpt(&host, "ben@acme.example").starts_with("250"));
+}
+
+/// A disk that takes seconds when the host stops leaves part of the store in the log beside
+/// it: the next stop brings that in.
+fn with_all_in_one_file(mut site: Site) -> Site {
+    for _ in 0..5 {
+        site = site.start().stop().site;
+        if !site.path("data/portcullis.db-wal").exists() {
+            return site;
+        }
+    }
+    unreachable!("no disk is so slow each time");
 }
 
 fn damaged_page(bytes: &mut [u8]) {
