@@ -45,9 +45,7 @@ impl Share {
             done
         }))
     }
-}
 
-impl Share {
     /// What comes of work that waits for a disk, if it answers within this time.
     ///
     /// # Errors
@@ -83,7 +81,6 @@ impl Share {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
-    use std::time::Duration;
 
     use super::*;
 

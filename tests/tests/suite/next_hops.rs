@@ -230,12 +230,7 @@ fn a_stop_settles_what_it_cuts_off() {
     let host = two("", &hop.target(""))
         .settings("[limits]\ngrace_s = 5")
         .start();
-    let mut client = begin(&host);
-    client.expect(&rcpt(ANN), "250 2.1.5 ");
-    client.expect(&rcpt(BEN), "250 2.1.5 ");
-    client.expect("DATA", "354");
-    client.send(MESSAGE.replace("\r\n.", "\r\n.."));
-    client.send(".\r\n");
+    let mut client = sent(&host, &[ANN, BEN]);
     let begun = Instant::now();
     while host.site().mail("acme").is_empty() && begun.elapsed() < Duration::from_secs(30) {
         std::thread::sleep(Duration::from_millis(20));
@@ -268,12 +263,7 @@ fn a_stop_keeps_what_a_hop_has_said_so_far() {
     let host = site("acme", &hop, "")
         .settings("[limits]\ngrace_s = 5")
         .start();
-    let mut client = begin(&host);
-    client.expect(&rcpt(ANN), "250 2.1.5 ");
-    client.expect(&rcpt(BOB), "250 2.1.5 ");
-    client.expect("DATA", "354");
-    client.send(MESSAGE.replace("\r\n.", "\r\n.."));
-    client.send(".\r\n");
+    let mut client = sent(&host, &[ANN, BOB]);
     let begun = Instant::now();
     while hop.copies(ANN) == 0 && begun.elapsed() < Duration::from_secs(30) {
         std::thread::sleep(Duration::from_millis(20));
@@ -543,6 +533,18 @@ fn finish(client: &mut Client) -> String {
     client.expect("DATA", "354");
     client.send(MESSAGE.replace("\r\n.", "\r\n.."));
     client.say(".")
+}
+
+/// A client that has sent all of a message to these, and has no reply yet.
+fn sent(host: &Host, recipients: &[&str]) -> Client {
+    let mut client = begin(host);
+    for recipient in recipients {
+        client.expect(&rcpt(recipient), "250 2.1.5 ");
+    }
+    client.expect("DATA", "354");
+    client.send(MESSAGE.replace("\r\n.", "\r\n.."));
+    client.send(".\r\n");
+    client
 }
 
 fn deliver(host: &Host, recipients: &[&str]) -> String {
